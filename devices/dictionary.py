@@ -1,0 +1,145 @@
+"""The one table of metrics, alarms and events: name, unit, range, priority. docs/dictionary.md is generated from it.
+
+Priorities: 0 life safety, 1 security and SOS, 2 faults and supervision, 3 state, 4 telemetry.
+A value outside a metric's range is not published: the decoder drops it and counts a rejection.
+"""
+
+from msgspec import Struct
+
+P0, P1, P2, P3, P4 = range(5)
+
+
+class Metric(Struct, frozen=True):
+    name: str
+    unit: str  # UCUM where it has one
+    low: float
+    high: float
+    meaning: str
+
+
+class AlarmKind(Struct, frozen=True):
+    """`group` is what correlation joins on; `latching` alarms are cleared by people, never by the sensor alone."""
+
+    name: str
+    priority: int
+    group: str
+    latching: bool
+    meaning: str
+
+
+class EventKind(Struct, frozen=True):
+    name: str
+    priority: int
+    meaning: str
+
+
+_METRICS = (
+    Metric("battery_percent", "%", 0, 100, "charge of the device's own battery"),
+    Metric("heart_rate_bpm", "/min", 20, 300, "heart rate"),
+    Metric("systolic_mmhg", "mm[Hg]", 30, 300, "systolic blood pressure"),
+    Metric("diastolic_mmhg", "mm[Hg]", 20, 200, "diastolic blood pressure"),
+    Metric("spo2_percent", "%", 30, 100, "oxygen saturation"),
+    Metric("body_temperature_c", "Cel", 25, 45, "body temperature"),
+    Metric("steps", "1", 0, 1e7, "steps counted today"),
+    Metric("tumbles", "1", 0, 1e7, "rolls counted by a band"),
+    Metric("cell_signal_percent", "%", 0, 100, "mobile network signal"),
+    Metric("cell_signal_level", "1", 0, 255, "mobile network signal, vendor scaled (JT/T 808 item 30)"),
+    Metric("gnss_satellites", "1", 0, 255, "satellites in use"),
+    Metric("mileage_km", "km", 0, 1e8, "distance counter of a vehicle"),
+    Metric("fuel_l", "L", 0, 1e5, "fuel in the tank"),
+    Metric("recorder_speed_kmh", "km/h", 0, 1000, "speed from the driving recorder"),
+    Metric("cabin_temperature_c", "Cel", -100, 200, "cabin temperature"),
+    Metric("component_event_count", "1", -32768, 32767, "event counter of a fire system component"),
+    Metric("height_m", "m", -400, 400, "liquid level or height"),
+    Metric("temperature_c", "Cel", -200, 3300, "temperature at a component"),
+    Metric("pressure_mpa", "MPa", -3300, 3300, "pressure (fire water)"),
+    Metric("pressure_kpa", "kPa", -3300, 3300, "pressure (air, gas)"),
+    Metric("gas_percent_lel", "%", 0, 100, "combustible gas, percent of the lower explosive limit"),
+    Metric("time_s", "s", -32768, 32767, "time measured by a component"),
+    Metric("voltage_v", "V", -3300, 3300, "voltage"),
+    Metric("current_a", "A", -3300, 3300, "current"),
+    Metric("flow_l_s", "L/s", -3300, 3300, "water flow"),
+    Metric("air_flow_m3_min", "m3/min", -3300, 3300, "air flow"),
+    Metric("wind_speed_m_s", "m/s", 0, 200, "wind speed"),
+    Metric("spool_rows", "1", 0, 1e9, "rows waiting in a gateway's spool"),
+    Metric("resident_memory_mb", "MBy", 0, 1e6, "resident memory of a gateway process"),
+    Metric("links_connected", "1", 0, 1e6, "device connections open on a gateway"),
+    Metric("disk_free_mb", "MBy", 0, 1e9, "free disk space beside a gateway's spool"),
+    Metric("rejected_frames", "1", 0, 1e12, "frames rejected since the gateway started"),
+    Metric("clock_skew_s", "s", -1e9, 1e9, "gateway clock minus hub clock"),
+)
+
+_ALARMS = (
+    AlarmKind("fire", P0, "fire", True, "fire alarm of a fire system or component"),
+    AlarmKind("smoke", P0, "fire", True, "smoke detector in alarm"),
+    AlarmKind("heat", P0, "fire", True, "heat detector in alarm"),
+    AlarmKind("gas", P0, "fire", True, "combustible gas detector in alarm"),
+    AlarmKind("manual_call_point", P0, "fire", True, "manual call point or hydrant button pressed"),
+    AlarmKind("sos", P1, "person", True, "a person asked for help"),
+    AlarmKind("fall", P1, "person", True, "a person fell"),
+    AlarmKind("unspecified_alarm", P1, "person", True, "a person-worn device raised an alarm without saying which"),
+    AlarmKind("tamper", P1, "security", True, "device opened, moved or stolen"),
+    AlarmKind("collision", P1, "vehicle", True, "collision or rollover"),
+    AlarmKind("danger", P1, "vehicle", True, "danger warning of a vehicle terminal"),
+    AlarmKind("illegal_movement", P1, "vehicle", True, "vehicle moved, started or opened without right"),
+    AlarmKind("zone_violation", P1, "vehicle", False, "terminal reports entering or leaving an area or route"),
+    AlarmKind("route_deviation", P1, "vehicle", False, "terminal reports having left its route"),
+    AlarmKind("overspeed", P2, "vehicle", False, "over the speed limit"),
+    AlarmKind("fatigue", P2, "vehicle", False, "driver fatigue or driving time over the limit"),
+    AlarmKind("parking_timeout", P2, "vehicle", False, "parked too long"),
+    AlarmKind("off_wrist", P2, "supervision", False, "band taken off"),
+    AlarmKind("left_fence", P2, "person", False, "band reports having left its own fence"),
+    AlarmKind("entered_fence", P3, "person", False, "band reports having entered its own fence"),
+    AlarmKind("fault", P2, "fault", False, "fault of a device, component or system"),
+    AlarmKind("power_fault", P2, "fault", False, "main or backup power fault"),
+    AlarmKind("low_battery", P2, "fault", False, "battery low"),
+    AlarmKind("bus_fault", P2, "fault", False, "detection line or bus fault"),
+    AlarmKind("communication_fault", P2, "fault", False, "channel to the monitoring centre at fault"),
+    AlarmKind("gnss_fault", P2, "fault", False, "positioning module or antenna at fault"),
+    AlarmKind("shielded", P2, "supervision", False, "component isolated (shielded)"),
+    AlarmKind("supervisory", P2, "supervision", False, "supervised condition off normal"),
+    AlarmKind("lost_contact", P2, "supervision", False, "device silent for longer than its family allows"),
+)
+
+_EVENTS = (
+    EventKind("reset", P3, "fire system reset"),
+    EventKind("mute", P3, "sounder muted"),
+    EventKind("manual_alarm", P3, "alarm raised by hand at the panel"),
+    EventKind("alarm_cleared", P3, "alarm cleared at the panel"),
+    EventKind("self_test", P3, "self test started"),
+    EventKind("confirm", P3, "operator confirmed (for a transmission device: answered a duty check)"),
+    EventKind("test", P3, "test mode"),
+    EventKind("state", P3, "state report: attributes hold the flags that are set"),
+    EventKind("started", P3, "component or system started"),
+    EventKind("feedback", P3, "component feedback"),
+    EventKind("software_version", P3, "software version reported"),
+    EventKind("configuration", P3, "configuration text reported"),
+    EventKind("device_time", P3, "device clock reported"),
+    EventKind("registered", P3, "terminal registered"),
+    EventKind("authenticated", P3, "terminal authenticated"),
+    EventKind("logout", P3, "terminal logged out"),
+    EventKind("driver_card", P3, "driver card inserted or removed"),
+    EventKind("attributes", P3, "terminal attributes reported"),
+    EventKind("answer", P3, "device answered a command"),
+    EventKind("unknown_report", P3, "a well-formed report of a type not read yet; attributes hold the hex"),
+    EventKind("unknown_device", P2, "a device that is not enrolled knocked"),
+    EventKind("actuator", P3, "an actuator was driven: attributes hold name, state and cause"),
+    EventKind("started_up", P3, "a gateway started"),
+)
+
+METRICS = {metric.name: metric for metric in _METRICS}
+ALARMS = {alarm.name: alarm for alarm in _ALARMS}
+EVENTS = {event.name: event for event in _EVENTS}
+FIRE_GROUP = "fire"
+
+
+def alarm_priority(kind: str) -> int:
+    """Priority of an alarm kind. A kind this version does not know is treated as P1: too loud, never too quiet."""
+    known = ALARMS.get(kind)
+    return known.priority if known else P1
+
+
+def in_range(metric: str, value: float) -> bool:
+    """Whether `value` may be published as `metric`; NaN and infinities never may."""
+    known = METRICS.get(metric)
+    return known is not None and known.low <= value <= known.high

@@ -1,0 +1,107 @@
+"""Documents and commands: what the hub pushes to edges, signed with Ed25519. The trust rules, in one place, pure.
+
+A Document is accepted when
+- its signature fits the hub's public key,
+- it is meant for this gateway (or for every gateway of the site, audience "*"),
+- its version is greater than the one held (no rollback),
+- it has not expired (no freeze).
+A Command is accepted when
+- its signature fits, it names exactly this gateway,
+- it was issued at most COMMAND_S_MAX before `now` and not from the future by more than CLOCK_SKEW_S_MAX,
+- it has not expired and its nonce was not used before.
+Anything else raises TrustError with the rule that was broken; nothing acts on it.
+"""
+
+from collections.abc import Container
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
+
+COMMAND_S_MAX = 30
+CLOCK_SKEW_S_MAX = 5
+DOCUMENT_BYTES_MAX = 8_000_000
+
+
+class TrustError(Exception):
+    """Bytes from the hub that this gateway must not act on; the text names the broken rule."""
+
+
+class Signed(Struct, frozen=True):
+    """The outer wrapper: `content` is the exact JSON text that was signed."""
+
+    content: str
+    signature: bytes
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """`name` is the last part of its topic ("zones"); `body` is checked again by whoever reads that document."""
+
+    name: str
+    version: int
+    audience: str
+    issued_at: datetime
+    expires_at: datetime
+    body: Any
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """An act asked of one gateway: `action` "actuator.set", `target` the actuator's name, `value` "on" or "off"."""
+
+    gateway: str
+    nonce: str
+    action: str
+    target: str
+    value: str
+    actor: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+_Content = TypeVar("_Content", Document, Command)
+
+
+def sign(content: Document | Command, key: Ed25519PrivateKey) -> bytes:
+    """The bytes to publish."""
+    text = msgspec.json.encode(content)
+    return msgspec.json.encode(Signed(text.decode(), key.sign(text)))
+
+
+def verify_document(offered: bytes, key: Ed25519PublicKey, gateway: str, held_version: int, now: datetime) -> Document:
+    document = _opened(offered, key, Document)
+    if document.audience not in (gateway, "*"):
+        raise TrustError("meant for another gateway")
+    if document.version <= held_version:
+        raise TrustError(f"version {document.version} is not newer than {held_version}")
+    if document.expires_at <= now:
+        raise TrustError("expired")
+    return document
+
+
+def verify_command(offered: bytes, key: Ed25519PublicKey, gateway: str, used: Container[str], now: datetime) -> Command:
+    command = _opened(offered, key, Command)
+    if command.gateway != gateway:
+        raise TrustError("meant for another gateway")
+    if command.expires_at <= now or now - command.issued_at > timedelta(seconds=COMMAND_S_MAX):
+        raise TrustError("expired")
+    if command.issued_at - now > timedelta(seconds=CLOCK_SKEW_S_MAX):
+        raise TrustError("issued in the future")
+    if command.nonce in used:
+        raise TrustError("replayed")
+    return command
+
+
+def _opened(offered: bytes, key: Ed25519PublicKey, kind: type[_Content]) -> _Content:
+    if len(offered) > DOCUMENT_BYTES_MAX:
+        raise TrustError("too large")
+    try:
+        signed = msgspec.json.decode(offered, type=Signed)
+        key.verify(signed.signature, signed.content.encode())
+        return msgspec.json.decode(signed.content, type=kind)
+    except InvalidSignature:
+        raise TrustError("signature does not fit") from None
+    except msgspec.DecodeError as error:
+        raise TrustError(f"unreadable: {error}") from None

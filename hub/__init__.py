@@ -1,0 +1,1 @@
+"""The hub: ingest, incidents, API, console. `python -m hub --config FILE`."""

@@ -1,0 +1,202 @@
+-- First light: sites, devices, observations, incidents, outbox. Applied once, under an advisory lock, checksum kept.
+-- The three time-series tables are declared plain here; hub.partitions turns them into hypertables when TimescaleDB is
+-- there, and they are range-partitioned by received_at otherwise (that is why their primary keys are absent: the cursor
+-- in gateway_cursors is what makes rows arrive exactly once).
+
+CREATE TABLE sites (
+    site text PRIMARY KEY,
+    name_zh text NOT NULL,
+    name_en text NOT NULL,
+    time_zone text NOT NULL,
+    longitude double precision NOT NULL,
+    latitude double precision NOT NULL
+);
+
+CREATE TABLE zones (
+    zone text PRIMARY KEY,
+    site text NOT NULL REFERENCES sites,
+    name_zh text NOT NULL,
+    name_en text NOT NULL,
+    purpose text NOT NULL,
+    ring smallint NOT NULL DEFAULT 0,
+    shape jsonb NOT NULL -- GeoJSON geometry, WGS-84
+);
+
+CREATE TABLE gateways (
+    gateway text PRIMARY KEY,
+    site text REFERENCES sites,
+    online boolean NOT NULL DEFAULT false,
+    state jsonb NOT NULL DEFAULT '{}',
+    state_at timestamptz
+);
+
+CREATE TABLE devices (
+    device text PRIMARY KEY, -- family:native-id
+    family text NOT NULL,
+    site text NOT NULL REFERENCES sites,
+    zone text REFERENCES zones,
+    gateway text,
+    name text NOT NULL,
+    kind text NOT NULL, -- what it is on the map: panel, band, vehicle, gateway
+    longitude double precision,
+    latitude double precision,
+    floor text,
+    last_seen timestamptz
+);
+
+CREATE TABLE gateway_cursors (
+    gateway text NOT NULL,
+    epoch text NOT NULL,
+    lane text NOT NULL,
+    committed_seq bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (gateway, epoch, lane)
+);
+
+CREATE TABLE gaps (
+    gateway text NOT NULL,
+    epoch text NOT NULL,
+    lane text NOT NULL,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    declared_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (gateway, epoch, lane, first_seq)
+);
+
+CREATE TABLE telemetry (
+    device text NOT NULL,
+    metric text NOT NULL,
+    observed_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    value double precision NOT NULL
+) PARTITION BY RANGE (received_at);
+CREATE INDEX telemetry_series ON telemetry (device, metric, observed_at DESC);
+
+CREATE TABLE positions (
+    device text NOT NULL,
+    observed_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    longitude double precision NOT NULL,
+    latitude double precision NOT NULL,
+    altitude_m real,
+    accuracy_m real,
+    speed_kmh real,
+    course_deg real,
+    fix text NOT NULL,
+    zone text
+) PARTITION BY RANGE (received_at);
+CREATE INDEX positions_track ON positions (device, observed_at DESC);
+
+CREATE TABLE events ( -- Alarms and Events as they came: the urgent lane
+    gateway text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    device text NOT NULL,
+    class text NOT NULL, -- alarm or event
+    kind text NOT NULL,
+    raised boolean,
+    priority smallint NOT NULL,
+    component text NOT NULL,
+    description text NOT NULL,
+    attributes jsonb NOT NULL DEFAULT '{}',
+    zone text,
+    observed_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    committed_at timestamptz NOT NULL,
+    late boolean NOT NULL,
+    flags text[] NOT NULL DEFAULT '{}',
+    incident bigint
+) PARTITION BY RANGE (received_at);
+CREATE INDEX events_device ON events (device, observed_at DESC);
+CREATE INDEX events_incident ON events (incident) WHERE incident IS NOT NULL;
+
+CREATE TABLE latest_values (
+    device text NOT NULL,
+    metric text NOT NULL,
+    observed_at timestamptz NOT NULL,
+    value double precision NOT NULL,
+    PRIMARY KEY (device, metric)
+) WITH (fillfactor = 70);
+
+CREATE TABLE latest_positions (
+    device text PRIMARY KEY,
+    observed_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    longitude double precision NOT NULL,
+    latitude double precision NOT NULL,
+    accuracy_m real,
+    speed_kmh real,
+    course_deg real,
+    fix text NOT NULL,
+    zone text
+) WITH (fillfactor = 70);
+
+CREATE TABLE incidents (
+    incident bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site text,
+    alarm_group text NOT NULL, -- devices.dictionary AlarmKind.group
+    kind text NOT NULL, -- the kind that opened it
+    priority smallint NOT NULL,
+    zone text,
+    subject text NOT NULL, -- the device when it is about one person or vehicle, else ''
+    phase text NOT NULL, -- derived from incident_steps by the fold; kept beside them so that lists are one index scan
+    opened_at timestamptz NOT NULL, -- observed_at of its first alarm
+    last_alarm_at timestamptz NOT NULL, -- observed_at of its latest alarm
+    late boolean NOT NULL,
+    alarm_count integer NOT NULL,
+    uncleared text[] NOT NULL, -- "device kind component" of every alarm still raised
+    previous bigint REFERENCES incidents, -- the closed incident that this one re-raises
+    version integer NOT NULL DEFAULT 0 -- number of steps: optimistic lock of the API (ETag)
+);
+CREATE INDEX incidents_open ON incidents (alarm_group, zone) WHERE phase <> 'closed';
+CREATE INDEX incidents_list ON incidents (opened_at DESC);
+
+CREATE TABLE incident_steps ( -- append-only
+    incident bigint NOT NULL REFERENCES incidents,
+    number integer NOT NULL,
+    action text NOT NULL,
+    actor text NOT NULL, -- user name, or "device:…", or "hub"
+    at timestamptz NOT NULL,
+    cause text NOT NULL DEFAULT '', -- reason given, or the alarm that caused it
+    phase text NOT NULL, -- phase after this step
+    detail jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (incident, number)
+);
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
+END $$;
+CREATE TRIGGER incident_steps_append_only BEFORE UPDATE OR DELETE ON incident_steps
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE outbox ( -- effects of a transaction, carried out after it: notifications, live changes
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    channel text NOT NULL, -- "live", "notify", "down"
+    body jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    done_at timestamptz
+);
+CREATE INDEX outbox_open ON outbox (id) WHERE done_at IS NULL;
+
+CREATE TABLE users (
+    name text PRIMARY KEY,
+    password_hash text NOT NULL,
+    display_name text NOT NULL,
+    role text NOT NULL DEFAULT 'operator',
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE sessions (
+    token_hash bytea PRIMARY KEY,
+    name text NOT NULL REFERENCES users ON DELETE CASCADE,
+    expires_at timestamptz NOT NULL
+);
+
+CREATE TABLE documents (
+    audience text NOT NULL,
+    name text NOT NULL,
+    version integer NOT NULL,
+    content bytea NOT NULL, -- the signed bytes as published
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (audience, name, version)
+);
