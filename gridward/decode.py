@@ -1,0 +1,77 @@
+"""`gridward decode`: what a device's bytes mean, before it is connected to anything.
+
+Input is hex or the device's own text, one frame or one stream. A line of a JSON Lines file is an object with
+`frame_hex` or `frame_text` (the shape of our test vectors); `id`, when it is there, is carried into the output.
+Output is one JSON object a line: {"observation": …} or {"rejected": …}. A device need not be enrolled here.
+"""
+
+import binascii
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import msgspec
+
+from devices.families import FAMILIES
+from devices.family import Everyone, Family
+from devices.observation import Observation, Result
+
+
+class DecodeError(Exception):
+    """The person's input cannot be read: the text says where and why."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of input; fields that vectors carry besides these are ignored."""
+
+    frame_hex: str | None = None
+    frame_text: str | None = None
+    id: str = ""
+
+
+def family_named(name: str) -> Family:
+    for family in FAMILIES:
+        if family.name == name:
+            return family
+    raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(family.name for family in FAMILIES))}")
+
+
+def from_hex(text: str) -> bytes:
+    """Bytes of hex as people paste it: spaces, colons, line breaks and 0x are ignored."""
+    compact = "".join(text.replace("0x", "").replace(":", "").split())
+    try:
+        return binascii.unhexlify(compact)
+    except binascii.Error as error:
+        raise DecodeError(f"not hex: {text[:40]!r}: {str(error).lower()}") from error
+
+
+def lines_of(text: Iterable[str], where: str) -> Iterator[tuple[str, bytes]]:
+    """(id, bytes) of each line: a JSON object, or hex."""
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        if not line.lstrip().startswith("{"):
+            yield "", from_hex(line)
+            continue
+        try:
+            found = msgspec.json.decode(line, type=Line)
+        except msgspec.DecodeError as error:
+            raise DecodeError(f"{where}:{number}: {error}") from error
+        if found.frame_hex is None and found.frame_text is None:
+            raise DecodeError(f"{where}:{number}: neither frame_hex nor frame_text")
+        yield found.id, from_hex(found.frame_hex) if found.frame_hex is not None else (found.frame_text or "").encode()
+
+
+def decode(family: Family, data: bytes, now: datetime, given_id: str = "") -> list[str]:
+    """One JSON text for every observation and rejection in `data`, read as one stream of a new link."""
+    session = family.open_session(family.settings(), Everyone())
+    results = [*session.receive(data, now), *session.idle(now)]
+    return [_line(result, given_id) for result in results]
+
+
+def _line(result: Result, given_id: str) -> str:
+    name = "observation" if isinstance(result, Observation) else "rejected"
+    head = {"id": given_id} if given_id else {}
+    body = msgspec.to_builtins(result)
+    if not isinstance(result, Observation):
+        body["frame"] = result.frame.hex()
+    return msgspec.json.encode({**head, name: body}).decode()
