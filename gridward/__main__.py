@@ -1,0 +1,156 @@
+"""The `gridward` command: start, check and ship. Errors of the person at the keyboard are one line and exit code 2."""
+
+import os
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gridward import clock
+from gridward.processes import ProcessError
+
+USER_ERROR = 2
+app = typer.Typer(
+    help="Gridward: open edge gateway and hub for venue security and community-grid sensing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+FAMILY_ARGUMENT = typer.Argument(help="Device family: gbt26875, watch, jt808.", show_default=False)
+CONFIG_OPTION = typer.Option("--config", help="Its TOML file.", show_default=False)
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(epilog="Example: gridward demo   |   gridward demo --check --speed 4")
+def demo(  # noqa: PLR0917 - each is a named option
+    check: Annotated[
+        bool, typer.Option("--check", help="Run without a person, report, exit 0 only if all is well.")
+    ] = False,
+    speed: Annotated[float, typer.Option(help="How much faster than life the scenario plays.", min=0.1, max=100)] = 1.0,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the database of the last run.")] = False,
+    port: Annotated[
+        int, typer.Option(help="Console port; a free one near it when it is taken.", min=1, max=65535)
+    ] = 8460,
+    directory: Annotated[Path, typer.Option(help="Where configuration, data and logs go.")] = Path("var/demo"),
+    scenario: Annotated[Path | None, typer.Option(help="Another scenario file.", show_default=False)] = None,
+) -> None:
+    """Hub, edge and a simulated venue on this machine: the main job, end to end."""
+    from gridward import demo as playing
+
+    wish = playing.Wish(directory=directory, check=check, speed=speed, keep=keep, port=port, scenario=scenario)
+    raise typer.Exit(playing.run(wish, Console()))
+
+
+@app.command(epilog="Example: gridward edge --config site/edge.toml", context_settings=PASS_ON)
+def edge(context: typer.Context, config: Annotated[Path, CONFIG_OPTION]) -> None:
+    """Run one edge agent. Add --check to check its file only."""
+    _become("edge", "--config", str(config), *context.args)
+
+
+@app.command(epilog="Example: gridward hub --config site/hub.toml", context_settings=PASS_ON)
+def hub(context: typer.Context, config: Annotated[Path, CONFIG_OPTION]) -> None:
+    """Run the hub: ingest, incidents, API and console. Add --check to check its file only."""
+    _become("hub", "--config", str(config), *context.args)
+
+
+@app.command(
+    epilog="Example: gridward simulate simulators/scenarios/wuzhen-evening.toml --speed 10", context_settings=PASS_ON
+)
+def simulate(
+    context: typer.Context,
+    scenario: Annotated[Path, typer.Argument(help="Scenario file (TOML).", show_default=False)],
+) -> None:
+    """Play a scenario's devices against an edge agent. More options: python -m simulators --help."""
+    _become("simulators", str(scenario), *context.args)
+
+
+@app.command(
+    epilog="Example: gridward decode watch --hex '5b33472a...'   |   gridward decode jt808 --jsonl frames.jsonl"
+)
+def decode(
+    family: Annotated[str, FAMILY_ARGUMENT],
+    hex_text: Annotated[str | None, typer.Option("--hex", help="One frame or stream, as hex.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Lines with frame_hex or frame_text.")] = None,
+) -> None:
+    """What a device's bytes mean: one JSON line for every observation or rejection. Reads stdin without options."""
+    from gridward import decode as decoding
+
+    try:
+        known = decoding.family_named(family)
+        for given_id, data in _frames(hex_text, jsonl):
+            for line in decoding.decode(known, data, clock.now(), given_id):
+                typer.echo(line)
+    except decoding.DecodeError as error:
+        _refuse(str(error))
+
+
+@app.command(epilog="Example: gridward doctor   |   gridward doctor --edge site/edge.toml --hub site/hub.toml")
+def doctor(
+    edge_config: Annotated[Path | None, typer.Option("--edge", help="Also check this edge file.")] = None,
+    hub_config: Annotated[Path | None, typer.Option("--hub", help="Also check this hub file.")] = None,
+) -> None:
+    """Check this machine, and say what to do."""
+    from gridward.doctor import examine
+
+    marks = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "failure": "[red]failure[/red]"}
+    table = Table("check", "verdict", "found", "what to do")
+    findings = list(examine(edge_config, hub_config))
+    for finding in findings:
+        table.add_row(finding.name, marks[finding.verdict], finding.found, finding.advice)
+    Console().print(table)
+    raise typer.Exit(any(finding.verdict == "failure" for finding in findings))
+
+
+@app.command(epilog="Example: gridward version")
+def version() -> None:
+    """The version of this software."""
+    typer.echo(f"gridward {metadata.version('gridward')}")
+
+
+def _frames(hex_text: str | None, jsonl: Path | None) -> Iterable[tuple[str, bytes]]:
+    """(id, bytes) from wherever the person gave them."""
+    from gridward.decode import DecodeError, from_hex, lines_of
+
+    if hex_text is not None:
+        return [("", from_hex(hex_text))]
+    if jsonl is None:
+        return lines_of((line.decode(errors="replace") for line in sys.stdin.buffer), "stdin")
+    try:
+        return lines_of(jsonl.read_text().splitlines(), str(jsonl))
+    except OSError as error:
+        raise DecodeError(f"{jsonl}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"{jsonl}: not text") from error
+
+
+def _become(module: str, *words: str) -> NoReturn:
+    """Replace this process, so that signals and exit codes are the program's own."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *words])  # noqa: S606 - no shell is wanted
+
+
+def _refuse(text: str) -> NoReturn:
+    typer.echo(f"gridward: {text}", err=True)
+    raise typer.Exit(USER_ERROR)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except ProcessError as error:
+        typer.echo(f"gridward: {error}", err=True)
+        sys.exit(USER_ERROR)
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

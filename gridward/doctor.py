@@ -1,0 +1,224 @@
+"""`gridward doctor`: what is wrong on this machine, and what to do about it.
+
+Each check is a function that returns Findings and changes nothing. A warning is something that works but should be
+known; a failure is something that will stop the demo, an edge or a hub.
+"""
+
+import ctypes
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata, util
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gridward import clock
+from gridward.broker import HOST, listens, mosquitto
+from gridward.postgres import Postgres, rows
+from gridward.processes import ProcessError
+
+PYTHON_MIN = (3, 11)
+DISK_FREE_MB_MIN = 1_000
+DISK_FREE_MB_WARN = 5_000
+PORTS = {8460: "console and API", 18830: "demo broker", 26875: "fire panels", 8090: "bands", 8080: "vehicle terminals"}
+CHECK_S_MAX = 30
+TIME_ERROR = 5  # adjtimex: the kernel clock is not kept by a time source
+
+Verdict = Literal["ok", "warning", "failure"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    name: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+def examine(edge: Path | None, hub: Path | None) -> Iterator[Finding]:
+    """Everything, in the order in which a person should mend it."""
+    yield python()
+    yield from packages()
+    yield disk(Path.cwd())
+    yield clock_sane()
+    yield from ports() if hub is None and edge is None else ()
+    yield broker_program()
+    yield database_program()
+    for program, config in (("edge", edge), ("hub", hub)):
+        if config is not None:
+            yield config_file(program, config)
+            yield from configured(config)
+
+
+def python() -> Finding:
+    found = sys.version.split()[0]
+    if sys.version_info >= PYTHON_MIN:
+        return Finding("Python", "ok", found)
+    return Finding("Python", "failure", found, "install Python 3.11 or newer, then: make clean setup PYTHON=python3.11")
+
+
+def packages() -> Iterator[Finding]:
+    """What pyproject asks for is installed; versions of the ones that matter most."""
+    missing = []
+    for requirement in metadata.requires("gridward") or ():
+        name = requirement.split(";")[0].split("[")[0].strip().rstrip("<>=~!,.0123456789 ")
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding("packages", "failure", f"missing: {', '.join(sorted(set(missing)))}", "run: make setup")
+    else:
+        shown = ", ".join(f"{name} {metadata.version(name)}" for name in ("gridward", "aiomqtt", "apsw", "psycopg"))
+        yield Finding("packages", "ok", shown)
+
+
+def disk(folder: Path) -> Finding:
+    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    found = f"{free_mb:,} MB free at {folder}"
+    if free_mb < DISK_FREE_MB_MIN:
+        return Finding("disk", "failure", found, f"free at least {DISK_FREE_MB_MIN:,} MB")
+    if free_mb < DISK_FREE_MB_WARN:
+        return Finding("disk", "warning", found, "enough for a demo, little for a site")
+    return Finding("disk", "ok", found)
+
+
+def clock_sane() -> Finding:
+    """A clock behind its own software is wrong; one without a time source may drift."""
+    now = clock.now()
+    newest = datetime.fromtimestamp(max(path.stat().st_mtime for path in Path(__file__).parent.glob("*.py")), UTC)
+    found = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if now < newest:
+        return Finding("clock", "failure", f"{found}, earlier than this software", "set the clock, then turn on NTP")
+    if _unsynchronised():
+        return Finding("clock", "warning", f"{found}, no time source", "turn on NTP: timedatectl set-ntp true")
+    return Finding("clock", "ok", f"{found}, kept by a time source")
+
+
+def _unsynchronised() -> bool:
+    class Timex(ctypes.Structure):
+        _fields_ = (("modes", ctypes.c_uint), ("rest", ctypes.c_byte * 512))
+
+    try:
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.byref(Timex()))
+    except AttributeError:  # not Linux
+        return False
+    return state in (TIME_ERROR, -1)
+
+
+def ports() -> Iterator[Finding]:
+    for port, purpose in PORTS.items():
+        if listens(HOST, port):
+            advice = "a running Gridward, or another program: the demo will take a free port instead"
+            yield Finding(f"port {port}", "warning", f"in use ({purpose})", advice)
+        else:
+            yield Finding(f"port {port}", "ok", f"free ({purpose})")
+
+
+def broker_program() -> Finding:
+    program = mosquitto()
+    if program:
+        return Finding("broker", "ok", program)
+    if util.find_spec("iotcore"):
+        return Finding("broker", "ok", "rumqttd (package iotcore); mosquitto would be used when installed")
+    return Finding("broker", "failure", "none", "apt-get install mosquitto, or: make setup")
+
+
+def database_program() -> Finding:
+    """The embedded PostgreSQL can be run by this user."""
+    try:
+        server = Postgres(Path("var/doctor"))
+    except (ProcessError, KeyError) as error:
+        return Finding("PostgreSQL", "failure", str(error), "run: make setup")
+    said = _said([str(server.psql.with_name("postgres")), "--version"])
+    if said.returncode:
+        return Finding("PostgreSQL", "failure", said.stderr.strip(), "run: make clean setup")
+    return Finding("PostgreSQL", "ok", f"embedded {said.stdout.split()[-1]}")
+
+
+def config_file(program: str, config: Path) -> Finding:
+    """What the program itself says about its file."""
+    said = _said([sys.executable, "-m", program, "--config", str(config), "--check"])
+    if said.returncode == 0:
+        return Finding(f"{program} config", "ok", str(config))
+    lines = (said.stderr or said.stdout).strip().splitlines() or ["refused"]
+    return Finding(f"{program} config", "failure", lines[-1], "mend the named key in the named file")
+
+
+class _Database(msgspec.Struct):
+    dsn: str = ""
+    dsn_file: str = ""
+
+
+class _Broker(msgspec.Struct):
+    host: str = ""
+    port: int = 1883
+
+
+class _Configured(msgspec.Struct):
+    """The few keys of an edge or hub file that doctor tries out; the rest is the program's own business."""
+
+    state_dir: str = ""
+    hub_public_key_file: str = ""
+    database: _Database | None = None
+    broker: _Broker | None = None
+
+
+def configured(config: Path) -> Iterator[Finding]:
+    """The things that a config file points at: broker, database, keys."""
+    try:
+        read = msgspec.toml.decode(config.read_bytes(), type=_Configured)
+    except (OSError, msgspec.DecodeError):
+        return  # config_file has said so
+    if read.broker is not None:
+        yield reachable(read.broker.host, read.broker.port)
+    if read.database is not None:
+        yield database(read.database)
+        yield private_key(Path(read.state_dir) / "hub.key")
+    if read.hub_public_key_file:
+        yield public_key(Path(read.hub_public_key_file))
+
+
+def reachable(host: str, port: int) -> Finding:
+    if listens(host, port):
+        return Finding("broker connection", "ok", f"{host}:{port} answers")
+    return Finding(
+        "broker connection", "failure", f"{host}:{port} does not answer", "start the broker, check its address"
+    )
+
+
+def database(named: _Database) -> Finding:
+    try:
+        dsn = Path(named.dsn_file).read_text().strip() if named.dsn_file else named.dsn
+        version = rows(dsn, "SELECT split_part(version(), ' on ', 1) AS version")[0]["version"]
+        hypertables = rows(dsn, "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'")
+    except (OSError, ProcessError) as error:
+        advice = "start PostgreSQL, check [database] dsn"
+        return Finding("database connection", "failure", str(error).splitlines()[0], advice)
+    extension = "with TimescaleDB" if hypertables else "native partitions (no TimescaleDB)"
+    return Finding("database connection", "ok", f"{version}, {extension}")
+
+
+def private_key(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("hub key", "ok", f"{path} is made at the hub's first start")
+    if path.stat().st_mode & 0o077:
+        return Finding("hub key", "failure", f"{path} can be read by others", f"chmod 600 {path}")
+    return Finding("hub key", "ok", str(path))
+
+
+def public_key(path: Path) -> Finding:
+    if path.exists():
+        return Finding("hub public key", "ok", str(path))
+    advice = "copy hub.pub from the hub's state_dir; without it no documents and commands are taken"
+    return Finding("hub public key", "warning", f"{path} is not there", advice)
+
+
+def _said(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=CHECK_S_MAX)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(argv, 1, "", str(error))
