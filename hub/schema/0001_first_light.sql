@@ -1,7 +1,7 @@
 -- First light: sites, devices, observations, incidents, outbox. Applied once, under an advisory lock, checksum kept.
--- The three time-series tables are declared plain here; hub.partitions turns them into hypertables when TimescaleDB is
--- there, and they are range-partitioned by received_at otherwise (that is why their primary keys are absent: the cursor
--- in gateway_cursors is what makes rows arrive exactly once).
+-- The three time-series tables are declared plain and turned by make_series, below, into hypertables when the extension
+-- TimescaleDB is installed in this database, and into tables range-partitioned by received_at otherwise. They have no
+-- primary keys: the cursor in gateway_cursors is what makes rows arrive exactly once.
 
 CREATE TABLE sites (
     site text PRIMARY KEY,
@@ -62,13 +62,30 @@ CREATE TABLE gaps (
     PRIMARY KEY (gateway, epoch, lane, first_seq)
 );
 
+-- The default partition takes what no day of hub.partitions holds (an edge with a wrong clock, a very old spool), so
+-- that nothing is ever refused; hub.partitions moves its rows out when it makes their day.
+CREATE FUNCTION pg_temp.make_series(series text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
+        PERFORM create_hypertable(
+            series::regclass, 'received_at', chunk_time_interval => interval '1 day', create_default_indexes => false
+        );
+        RETURN;
+    END IF;
+    EXECUTE format('ALTER TABLE %1$I RENAME TO %1$s_columns', series);
+    EXECUTE format('CREATE TABLE %1$I (LIKE %1$s_columns INCLUDING DEFAULTS) PARTITION BY RANGE (received_at)', series);
+    EXECUTE format('DROP TABLE %s_columns', series);
+    EXECUTE format('CREATE TABLE %1$s_default PARTITION OF %1$I DEFAULT', series);
+END $$;
+
 CREATE TABLE telemetry (
     device text NOT NULL,
     metric text NOT NULL,
     observed_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,
     value double precision NOT NULL
-) PARTITION BY RANGE (received_at);
+);
+SELECT pg_temp.make_series('telemetry');
 CREATE INDEX telemetry_series ON telemetry (device, metric, observed_at DESC);
 
 CREATE TABLE positions (
@@ -83,7 +100,8 @@ CREATE TABLE positions (
     course_deg real,
     fix text NOT NULL,
     zone text
-) PARTITION BY RANGE (received_at);
+);
+SELECT pg_temp.make_series('positions');
 CREATE INDEX positions_track ON positions (device, observed_at DESC);
 
 CREATE TABLE events ( -- Alarms and Events as they came: the urgent lane
@@ -105,7 +123,8 @@ CREATE TABLE events ( -- Alarms and Events as they came: the urgent lane
     late boolean NOT NULL,
     flags text[] NOT NULL DEFAULT '{}',
     incident bigint
-) PARTITION BY RANGE (received_at);
+);
+SELECT pg_temp.make_series('events');
 CREATE INDEX events_device ON events (device, observed_at DESC);
 CREATE INDEX events_incident ON events (incident) WHERE incident IS NOT NULL;
 
@@ -145,10 +164,30 @@ CREATE TABLE incidents (
     alarm_count integer NOT NULL,
     uncleared text[] NOT NULL, -- "device kind component" of every alarm still raised
     previous bigint REFERENCES incidents, -- the closed incident that this one re-raises
+    merged_into bigint REFERENCES incidents, -- a late alarm showed that both were one case; the phase is closed then
     version integer NOT NULL DEFAULT 0 -- number of steps: optimistic lock of the API (ETag)
 );
 CREATE INDEX incidents_open ON incidents (alarm_group, zone) WHERE phase <> 'closed';
 CREATE INDEX incidents_list ON incidents (opened_at DESC);
+
+CREATE TABLE incident_alarms ( -- each raised alarm that counts for an incident, once, however often it was delivered
+    device text NOT NULL,
+    kind text NOT NULL,
+    component text NOT NULL,
+    observed_at timestamptz NOT NULL,
+    incident bigint NOT NULL REFERENCES incidents,
+    PRIMARY KEY (device, kind, component, observed_at)
+);
+CREATE INDEX incident_alarms_incident ON incident_alarms (incident);
+
+CREATE TABLE alarm_conditions ( -- newest raise and newest clear of every condition; raised while raised_at >= cleared_at
+    device text NOT NULL,
+    kind text NOT NULL,
+    component text NOT NULL,
+    raised_at timestamptz,
+    cleared_at timestamptz,
+    PRIMARY KEY (device, kind, component)
+) WITH (fillfactor = 70);
 
 CREATE TABLE incident_steps ( -- append-only
     incident bigint NOT NULL REFERENCES incidents,

@@ -1,0 +1,128 @@
+"""Configuration of one hub: a TOML file parsed once, strictly, into frozen values that are passed by argument.
+
+Rules
+- An unknown key, a wrong type or a value out of range stops the start; the error names file, key and what is allowed.
+- Secrets stand in files of their own, named here by path. Relative paths are relative to the working directory.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+ListenPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one (tests)
+Days = Annotated[int, Meta(ge=1, le=36_500)]
+Hours = Annotated[float, Meta(gt=0, le=24 * 31)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Url = Annotated[str, Meta(pattern=r"^https?://")]
+
+_PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
+Found = TypeVar("Found", bound=Struct)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the text is the one line to show."""
+
+
+class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Days that each time series is kept, counted from when the edge received a row."""
+
+    telemetry: Days = 90
+    positions: Days = 90
+    events: Days = 3650
+
+
+class Database(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exactly one of `dsn` and `dsn_file` (a file that holds only the dsn)."""
+
+    dsn: str = ""
+    dsn_file: str = ""
+    retention_days: Retention = Retention()
+
+
+class Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str = ""
+    password_file: str = ""
+    tls: bool = False
+
+
+class FirstUser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: str
+    password_file: str
+
+
+class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: Url
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    state_dir: str
+    database: Database
+    listen_host: str = "127.0.0.1"
+    listen_port: ListenPort = 8460
+    site_file: str = ""
+    hub_id: Name = "hub-1"
+    session_hours: Hours = 12
+    broker: Broker = Broker()
+    first_user: FirstUser | None = None
+    notify: tuple[Notify, ...] = ()
+
+    @property
+    def state(self) -> Path:
+        return Path(self.state_dir)
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`; raises ConfigError."""
+    config = read_toml(path, Config)
+    if bool(config.database.dsn) == bool(config.database.dsn_file):
+        raise ConfigError(f"{path}: database: give either dsn or dsn_file")
+    for key, file in (
+        ("database.dsn_file", config.database.dsn_file),
+        ("broker.password_file", config.broker.password_file),
+        ("site_file", config.site_file),
+    ):
+        if file and not Path(file).is_file():
+            raise ConfigError(f"{path}: {key}: no file {file}")
+    return config
+
+
+def dsn(config: Config) -> str:
+    """The database address, from its file when it has one; raises ConfigError."""
+    return config.database.dsn or read_secret(Path(config.database.dsn_file))
+
+
+def read_secret(path: Path) -> str:
+    """The text of a one-line secret file; raises ConfigError."""
+    try:
+        text = path.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    if not text:
+        raise ConfigError(f"{path}: is empty")
+    return text
+
+
+def read_toml(path: Path, kind: type[Found]) -> Found:
+    """`path` as a `kind`; raises ConfigError with file, key and what is allowed."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_placed(str(error))}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _placed(text: str) -> str:
+    """ "Expected `int` <= 65535 - at `$.broker.port`" becomes "broker.port: Expected int ≤ 65535"."""
+    found = _PLACE.match(text)
+    what = (found["what"] if found else text).replace("`", "").replace("<=", "≤").replace(">=", "≥")
+    where = found["where"].removeprefix("$").removeprefix(".") if found else ""
+    return f"{where}: {what}" if where else what

@@ -1,0 +1,184 @@
+"""The database: a pool of PostgreSQL connections and the named queries of hub/queries*.sql. The only home of psycopg.
+
+Rules
+- Work happens inside `transaction()`: it commits when the block ends and rolls back when the block raises.
+- Errors are three: `DatabaseUnavailable` (it is gone, or asks to try again: nothing was stored that we know of),
+  `Conflict` (a constraint said no), `StatementRefused` (PostgreSQL did not like a value: trying again cannot help).
+- Losing the database and having it back are logged once each, whoever notices first.
+- Every session works in UTC.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from hub import queries
+
+POOL_CONNECTIONS_MAX = 16
+CONNECT_S_MAX = 5
+CHECKOUT_S_MAX = 5.0
+
+Row = dict[str, Any]
+Connection = psycopg.AsyncConnection[Row]
+
+log = structlog.get_logger()
+
+
+class StoreError(Exception):
+    """Base of what the database may answer instead of doing it."""
+
+
+class DatabaseUnavailable(StoreError):
+    """The database cannot be reached, or broke off; the same work may be tried again."""
+
+
+class Conflict(StoreError):
+    """A constraint of the schema refused the statement."""
+
+
+class StatementRefused(StoreError):
+    """The statement cannot succeed as it is."""
+
+
+class Transaction:
+    """One open transaction; queries by name, parameters by keyword."""
+
+    def __init__(self, connection: Connection, named: dict[str, str]) -> None:
+        self._connection = connection
+        self._named = named
+
+    async def rows(self, name: str, /, **parameters: Any) -> list[Row]:
+        cursor = await self._run(name, parameters)
+        return await cursor.fetchall()
+
+    async def row(self, name: str, /, **parameters: Any) -> Row | None:
+        """The first row, if any."""
+        cursor = await self._run(name, parameters)
+        return await cursor.fetchone()
+
+    async def execute(self, name: str, /, **parameters: Any) -> int:
+        """How many rows it touched."""
+        return (await self._run(name, parameters)).rowcount
+
+    async def copy(self, name: str, /, *pieces: bytes) -> None:
+        """Feed a `COPY … FROM STDIN` query with the pieces of one stream."""
+        async with self._connection.cursor() as cursor, cursor.copy(self._text(name)) as copy:
+            for piece in pieces:
+                await copy.write(piece)
+
+    async def script(self, text: str) -> None:
+        """Run a file of statements: migrations only."""
+        await self._connection.execute(text.encode())
+
+    async def _run(self, name: str, parameters: dict[str, Any]) -> psycopg.AsyncCursor[Row]:
+        return await self._connection.execute(self._text(name), parameters)
+
+    def _text(self, name: str) -> bytes:
+        return self._named[name].encode()
+
+
+class Store:
+    """`async with Store(dsn) as store:`, or open() and close()."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._named = queries.load()
+        self._pool: AsyncConnectionPool[Connection] | None = None
+        self.available = True
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # we say it once, it says it each time
+
+    async def open(self) -> None:
+        """Connect; raises DatabaseUnavailable with the one line to show."""
+        with _translated():
+            first = await psycopg.AsyncConnection.connect(self._dsn, connect_timeout=CONNECT_S_MAX)
+            await first.close()
+        self._pool = AsyncConnectionPool(
+            self._dsn,
+            connection_class=psycopg.AsyncConnection[Row],
+            kwargs={"row_factory": dict_row, "options": "-c timezone=UTC", "connect_timeout": CONNECT_S_MAX},
+            min_size=2,
+            max_size=POOL_CONNECTIONS_MAX,
+            timeout=CHECKOUT_S_MAX,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+        )
+        await self._pool.open()
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def __aenter__(self) -> "Store":
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Committed when the block ends, rolled back when it raises."""
+        if self._pool is None:
+            raise DatabaseUnavailable("the store is not open")
+        try:
+            with _translated():
+                async with self._pool.connection() as connection:
+                    yield Transaction(connection, self._named)
+        except DatabaseUnavailable as error:
+            self._notice(available=False, error=str(error))
+            raise
+        self._notice(available=True)
+
+    async def rows(self, name: str, /, **parameters: Any) -> list[Row]:
+        """One query in a transaction of its own."""
+        async with self.transaction() as tx:
+            return await tx.rows(name, **parameters)
+
+    async def execute(self, name: str, /, **parameters: Any) -> int:
+        """One statement in a transaction of its own."""
+        async with self.transaction() as tx:
+            return await tx.execute(name, **parameters)
+
+    def _notice(self, *, available: bool, error: str = "") -> None:
+        if available == self.available:
+            return
+        self.available = available
+        if available:
+            log.info("database_recovered")
+        else:
+            log.error("database_lost", error=error)
+
+
+def jsonb(value: Any) -> Jsonb:
+    """A parameter for a jsonb column."""
+    return Jsonb(value)
+
+
+class _translated:
+    """psycopg's errors as ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, PoolTimeout | PoolClosed):
+            raise DatabaseUnavailable("no connection to the database") from error
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            raise DatabaseUnavailable(_line(error)) from error
+        if isinstance(error, psycopg.IntegrityError):
+            raise Conflict(_line(error)) from error
+        if isinstance(error, psycopg.Error):
+            raise StatementRefused(_line(error)) from error
+
+
+def _line(error: Exception) -> str:
+    """The first line of the database's own words."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
