@@ -26,3 +26,33 @@ WHERE name = 'timescaledb' AND current_setting('shared_preload_libraries') ~ 'ti
 
 -- timescaledb_create --
 CREATE EXTENSION IF NOT EXISTS timescaledb;
+
+-- incident_views --
+-- Incidents as the API and the live stream show them. Where it is: the subject's newest position, else its own place,
+-- else the place of a device that raised it.
+SELECT i.incident, i.site, i.alarm_group, i.kind, i.priority, i.zone, z.name_zh AS zone_name_zh,
+    z.name_en AS zone_name_en, i.subject, s.name AS subject_name, i.phase, i.opened_at, i.last_alarm_at, i.late,
+    i.alarm_count, i.uncleared, i.previous, i.version,
+    coalesce(p.longitude, s.longitude, a.longitude) AS longitude,
+    coalesce(p.latitude, s.latitude, a.latitude) AS latitude
+FROM incidents i
+LEFT JOIN zones z ON z.zone = i.zone
+LEFT JOIN devices s ON s.device = i.subject
+LEFT JOIN latest_positions p ON p.device = i.subject
+LEFT JOIN LATERAL (
+    SELECT d.longitude, d.latitude
+    FROM incident_alarms ia JOIN devices d ON d.device = ia.device
+    WHERE ia.incident = i.incident AND d.longitude IS NOT NULL
+    LIMIT 1
+) a ON true
+WHERE i.incident = ANY(%(incidents)s);
+
+-- incident_lock --
+SELECT incident, alarm_group, phase, uncleared, version FROM incidents WHERE incident = %(incident)s FOR UPDATE;
+
+-- incident_step --
+INSERT INTO incident_steps (incident, number, action, actor, at, cause, phase, detail)
+VALUES (%(incident)s, %(number)s, %(action)s, %(actor)s, %(at)s, %(cause)s, %(phase)s, %(detail)s);
+
+-- incident_phase --
+UPDATE incidents SET phase = %(phase)s, version = %(version)s WHERE incident = %(incident)s;
