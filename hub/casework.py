@@ -28,7 +28,7 @@ class Live(Protocol):
     def publish(self, event: str, body: dict[str, Any], /) -> None: ...
 
 
-async def take_step(
+async def take_step(  # noqa: PLR0917 - the seam with the API
     store: Store,
     live: Live,
     incident_id: int,

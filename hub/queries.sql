@@ -56,3 +56,24 @@ VALUES (%(incident)s, %(number)s, %(action)s, %(actor)s, %(at)s, %(cause)s, %(ph
 
 -- incident_phase --
 UPDATE incidents SET phase = %(phase)s, version = %(version)s WHERE incident = %(incident)s;
+
+-- partition_lock --
+-- One hub at a time makes and drops partitions; released with the transaction.
+SELECT pg_advisory_xact_lock(7349002);
+
+-- timescaledb_installed --
+SELECT true AS installed FROM pg_extension WHERE extname = 'timescaledb';
+
+-- partition_make --
+SELECT series_make_day(%(series)s, %(day)s::date) AS made;
+
+-- partition_drop --
+SELECT series_drop_before(%(series)s, %(oldest)s::date) AS dropped;
+
+-- chunks_drop --
+SELECT count(*)::int AS dropped FROM drop_chunks(%(series)s::regclass, %(oldest)s::date::timestamp AT TIME ZONE 'UTC');
+
+-- incident_alarms_drop --
+-- The marks against duplicates are not needed longer than the events they stand for.
+DELETE FROM incident_alarms a USING incidents i
+WHERE i.incident = a.incident AND i.phase = 'closed' AND a.observed_at < %(oldest)s::date;

@@ -78,6 +78,44 @@ BEGIN
     EXECUTE format('CREATE TABLE %1$s_default PARTITION OF %1$I DEFAULT', series);
 END $$;
 
+-- One day (UTC) of a native series as a partition of its own; false when it is there. Rows that the default partition
+-- took for that day move into it.
+CREATE FUNCTION series_make_day(series text, day date) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    part text := format('%s_%s', series, to_char(day, 'YYYYMMDD'));
+    first timestamptz := day::timestamp AT TIME ZONE 'UTC';
+    beyond timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+BEGIN
+    IF to_regclass(part) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE %I_default IN ACCESS EXCLUSIVE MODE', series);
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', part, series);
+    EXECUTE format(
+        'WITH moved AS (DELETE FROM %I_default WHERE received_at >= %L AND received_at < %L RETURNING *) '
+        'INSERT INTO %I SELECT * FROM moved', series, first, beyond, part
+    );
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', series, part, first, beyond);
+    RETURN true;
+END $$;
+
+-- Drops the days of a native series that lie wholly before `oldest`; how many. Older rows of the default partition go too.
+CREATE FUNCTION series_drop_before(series text, oldest date) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    part text;
+    dropped integer := 0;
+BEGIN
+    FOR part IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = series::regclass AND c.relname ~ '_[0-9]{8}$' AND to_date(right(c.relname, 8), 'YYYYMMDD') < oldest
+    LOOP
+        EXECUTE format('DROP TABLE %I', part);
+        dropped := dropped + 1;
+    END LOOP;
+    EXECUTE format('DELETE FROM %I_default WHERE received_at < %L', series, oldest::timestamp AT TIME ZONE 'UTC');
+    RETURN dropped;
+END $$;
+
 CREATE TABLE telemetry (
     device text NOT NULL,
     metric text NOT NULL,
