@@ -77,3 +77,193 @@ SELECT count(*)::int AS dropped FROM drop_chunks(%(series)s::regclass, %(oldest)
 -- The marks against duplicates are not needed longer than the events they stand for.
 DELETE FROM incident_alarms a USING incidents i
 WHERE i.incident = a.incident AND i.phase = 'closed' AND a.observed_at < %(oldest)s::date;
+
+-- cursors_make --
+-- The first batch of a spool makes its cursor.
+INSERT INTO gateway_cursors (gateway, epoch, lane)
+SELECT w.gateway, w.epoch, %(lane)s FROM unnest(%(gateways)s::text[], %(epochs)s::text[]) AS w (gateway, epoch)
+ORDER BY 1, 2
+ON CONFLICT DO NOTHING;
+
+-- cursors_lock --
+-- Serialise these spools' lane; everything at or below committed_seq has been seen.
+SELECT c.gateway, c.epoch, c.committed_seq
+FROM gateway_cursors c
+JOIN unnest(%(gateways)s::text[], %(epochs)s::text[]) AS w (gateway, epoch)
+    ON w.gateway = c.gateway AND w.epoch = c.epoch
+WHERE c.lane = %(lane)s
+ORDER BY c.gateway, c.epoch
+FOR UPDATE OF c;
+
+-- cursors_advance --
+UPDATE gateway_cursors c SET committed_seq = w.seq, updated_at = %(now)s
+FROM unnest(%(gateways)s::text[], %(epochs)s::text[], %(seqs)s::bigint[]) AS w (gateway, epoch, seq)
+WHERE c.gateway = w.gateway AND c.epoch = w.epoch AND c.lane = %(lane)s;
+
+-- cursors_newest --
+-- What each gateway's lane was last told, for a broker that has forgotten it.
+SELECT DISTINCT ON (gateway) gateway, epoch, committed_seq, updated_at
+FROM gateway_cursors WHERE lane = %(lane)s ORDER BY gateway, updated_at DESC;
+
+-- gaps_declare --
+INSERT INTO gaps (gateway, epoch, lane, first_seq, last_seq, declared_at)
+SELECT w.gateway, w.epoch, %(lane)s, w.first_seq, w.last_seq, %(now)s
+FROM unnest(%(gateways)s::text[], %(epochs)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[])
+    AS w (gateway, epoch, first_seq, last_seq);
+
+-- gateways_register --
+-- A gateway that no site file names belongs to the site, when there is only one.
+INSERT INTO gateways (gateway, site)
+SELECT w.gateway, (SELECT min(site) FROM sites HAVING count(*) = 1)
+FROM unnest(%(gateways)s::text[]) AS w (gateway)
+ORDER BY 1
+ON CONFLICT DO NOTHING;
+
+-- devices_register --
+-- A device that no site file names is known from its first observation; gateways enrol, so this is not a stranger.
+INSERT INTO devices (device, family, site, gateway, name, kind)
+SELECT w.device, split_part(w.device, ':', 1), g.site, w.gateway, w.device,
+    CASE split_part(w.device, ':', 1)
+        WHEN 'gbt26875' THEN 'panel' WHEN 'watch' THEN 'band' WHEN 'jt808' THEN 'vehicle' WHEN 'gateway' THEN 'gateway'
+        ELSE 'device'
+    END
+FROM unnest(%(devices)s::text[], %(gateways)s::text[]) AS w (device, gateway)
+JOIN gateways g ON g.gateway = w.gateway AND g.site IS NOT NULL
+ORDER BY 1
+ON CONFLICT DO NOTHING;
+
+-- devices_seen --
+-- SKIP LOCKED: the other lane is saying nearly the same at this moment, and neither shall wait for the other.
+UPDATE devices d SET last_seen = greatest(d.last_seen, s.at)
+FROM (
+    SELECT w.device, w.at
+    FROM unnest(%(devices)s::text[], %(times)s::timestamptz[]) AS w (device, at)
+    JOIN devices k ON k.device = w.device
+    FOR NO KEY UPDATE OF k SKIP LOCKED
+) s
+WHERE d.device = s.device;
+
+-- telemetry_copy --
+COPY telemetry (device, metric, observed_at, received_at, value) FROM STDIN (FORMAT BINARY);
+
+-- positions_copy --
+COPY positions (device, observed_at, received_at, longitude, latitude, altitude_m, accuracy_m, speed_kmh, course_deg,
+    fix, zone) FROM STDIN (FORMAT BINARY);
+
+-- events_copy --
+COPY events (gateway, epoch, seq, device, class, kind, raised, priority, component, description, attributes, zone,
+    observed_at, received_at, committed_at, late, flags, incident) FROM STDIN (FORMAT BINARY);
+
+-- latest_values_upsert --
+INSERT INTO latest_values AS held (device, metric, observed_at, value)
+SELECT * FROM unnest(%(devices)s::text[], %(metrics)s::text[], %(times)s::timestamptz[], %(values)s::float8[])
+ON CONFLICT (device, metric) DO UPDATE SET observed_at = excluded.observed_at, value = excluded.value
+WHERE held.observed_at <= excluded.observed_at;
+
+-- latest_positions_upsert --
+INSERT INTO latest_positions AS held
+    (device, observed_at, received_at, longitude, latitude, accuracy_m, speed_kmh, course_deg, fix, zone)
+SELECT * FROM unnest(%(devices)s::text[], %(observed)s::timestamptz[], %(received)s::timestamptz[],
+    %(longitudes)s::float8[], %(latitudes)s::float8[], %(accuracies)s::real[], %(speeds)s::real[], %(courses)s::real[],
+    %(fixes)s::text[], %(zones)s::text[])
+ON CONFLICT (device) DO UPDATE SET
+    (observed_at, received_at, longitude, latitude, accuracy_m, speed_kmh, course_deg, fix, zone) =
+    (excluded.observed_at, excluded.received_at, excluded.longitude, excluded.latitude, excluded.accuracy_m,
+    excluded.speed_kmh, excluded.course_deg, excluded.fix, excluded.zone)
+WHERE held.observed_at <= excluded.observed_at;
+
+-- conditions_upsert --
+-- The newest raise and the newest clear of each condition; the order in which they came does not matter.
+INSERT INTO alarm_conditions AS held (device, kind, component, raised_at, cleared_at)
+SELECT * FROM unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(raised)s::timestamptz[],
+    %(cleared)s::timestamptz[])
+ON CONFLICT (device, kind, component) DO UPDATE SET
+    raised_at = greatest(held.raised_at, excluded.raised_at),
+    cleared_at = greatest(held.cleared_at, excluded.cleared_at);
+
+-- correlation_lock --
+-- Alarms are placed by one transaction at a time, whichever hub it belongs to.
+SELECT pg_advisory_xact_lock(7349003);
+
+-- device_sites --
+SELECT device, site FROM devices WHERE device = ANY(%(devices)s);
+
+-- device_alarms --
+SELECT d.device, d.last_seen, coalesce(array_agg(DISTINCT c.kind) FILTER (WHERE c.kind IS NOT NULL), '{}') AS alarms
+FROM devices d
+LEFT JOIN alarm_conditions c ON c.device = d.device AND c.raised_at >= coalesce(c.cleared_at, '-infinity')
+WHERE d.device = ANY(%(devices)s)
+GROUP BY d.device;
+
+-- alarms_placed --
+-- Which of these raised alarms belong to an incident already (they were delivered before).
+SELECT a.device, a.kind, a.component, a.observed_at, a.incident
+FROM incident_alarms a
+JOIN unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[])
+    AS w (device, kind, component, observed_at)
+    ON (a.device, a.kind, a.component, a.observed_at) = (w.device, w.kind, w.component, w.observed_at);
+
+-- cases_lock --
+-- Incidents that these alarms may join, and those with a condition that is being cleared.
+SELECT i.*, EXISTS (
+        SELECT FROM incident_steps s WHERE s.incident = i.incident AND s.action = ANY(%(people)s)
+    ) AS touched
+FROM incidents i
+WHERE i.phase <> 'closed' AND (
+    (i.alarm_group, coalesce(i.site, ''), i.place, i.subject) IN (
+        SELECT * FROM unnest(%(groups)s::text[], %(sites)s::text[], %(places)s::text[], %(subjects)s::text[])
+    )
+    OR i.uncleared && %(conditions)s::text[]
+)
+ORDER BY i.incident
+FOR UPDATE OF i;
+
+-- incident_previous --
+-- The closed incident that an alarm raises again: the latest of the same key, at most a day before.
+SELECT incident FROM incidents
+WHERE phase = 'closed' AND merged_into IS NULL AND alarm_group = %(group)s AND coalesce(site, '') = %(site)s
+    AND place = %(place)s AND subject = %(subject)s AND last_alarm_at >= %(opened_at)s - interval '1 day'
+ORDER BY last_alarm_at DESC, incident DESC LIMIT 1;
+
+-- incident_open --
+INSERT INTO incidents (site, alarm_group, kind, priority, zone, place, subject, phase, opened_at, last_alarm_at, late,
+    alarm_count, uncleared, previous)
+VALUES (nullif(%(site)s, ''), %(group)s, %(kind)s, %(priority)s, nullif(%(zone)s, ''), %(place)s, %(subject)s, 'open',
+    %(opened_at)s, %(last_alarm_at)s, %(late)s, %(alarm_count)s, '{}', %(previous)s)
+RETURNING incident;
+
+-- incident_update --
+UPDATE incidents SET kind = %(kind)s, priority = %(priority)s, zone = nullif(%(zone)s, ''), phase = %(phase)s,
+    opened_at = %(opened_at)s, last_alarm_at = %(last_alarm_at)s, late = %(late)s, alarm_count = %(alarm_count)s,
+    uncleared = %(uncleared)s, version = %(version)s
+WHERE incident = %(incident)s;
+
+-- incident_merge --
+UPDATE incidents SET phase = 'closed', uncleared = '{}', merged_into = %(winner)s, version = %(version)s
+WHERE incident = %(loser)s;
+
+-- incident_alarms_move --
+UPDATE incident_alarms SET incident = %(winner)s WHERE incident = %(loser)s;
+
+-- incident_events_move --
+UPDATE events SET incident = %(winner)s WHERE incident = %(loser)s;
+
+-- incident_alarms_add --
+INSERT INTO incident_alarms (device, kind, component, observed_at, incident)
+SELECT * FROM unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[],
+    %(incidents)s::bigint[]);
+
+-- incidents_uncleared --
+-- The conditions still raised: the newest raise in the incident is not older than the newest clear anywhere.
+SELECT a.incident, a.device, a.kind, a.component
+FROM (
+    SELECT incident, device, kind, component, max(observed_at) AS raised_at
+    FROM incident_alarms WHERE incident = ANY(%(incidents)s)
+    GROUP BY incident, device, kind, component
+) a
+LEFT JOIN alarm_conditions c ON (c.device, c.kind, c.component) = (a.device, a.kind, a.component)
+WHERE c.cleared_at IS NULL OR a.raised_at >= c.cleared_at
+ORDER BY a.incident, a.raised_at, a.device, a.kind, a.component;
+
+-- outbox_add --
+INSERT INTO outbox (channel, body, created_at, due_at) VALUES (%(channel)s, %(body)s, %(now)s, %(now)s);

@@ -49,6 +49,7 @@ CREATE TABLE gateway_cursors (
     epoch text NOT NULL,
     lane text NOT NULL,
     committed_seq bigint NOT NULL DEFAULT 0,
+    updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (gateway, epoch, lane)
 );
 
@@ -193,8 +194,9 @@ CREATE TABLE incidents (
     alarm_group text NOT NULL, -- devices.dictionary AlarmKind.group
     kind text NOT NULL, -- the kind that opened it
     priority smallint NOT NULL,
-    zone text,
-    subject text NOT NULL, -- the device when it is about one person or vehicle, else ''
+    zone text, -- where its first alarm was
+    place text NOT NULL DEFAULT '', -- the zone when alarms join by zone, else ''
+    subject text NOT NULL, -- the device when alarms join by device (a person, a vehicle, a fault), else ''
     phase text NOT NULL, -- derived from incident_steps by the fold; kept beside them so that lists are one index scan
     opened_at timestamptz NOT NULL, -- observed_at of its first alarm
     last_alarm_at timestamptz NOT NULL, -- observed_at of its latest alarm
@@ -205,7 +207,8 @@ CREATE TABLE incidents (
     merged_into bigint REFERENCES incidents, -- a late alarm showed that both were one case; the phase is closed then
     version integer NOT NULL DEFAULT 0 -- number of steps: optimistic lock of the API (ETag)
 );
-CREATE INDEX incidents_open ON incidents (alarm_group, zone) WHERE phase <> 'closed';
+CREATE INDEX incidents_open ON incidents (alarm_group, place, subject) WHERE phase <> 'closed';
+CREATE INDEX incidents_key ON incidents (alarm_group, place, subject, last_alarm_at);
 CREATE INDEX incidents_list ON incidents (opened_at DESC);
 
 CREATE TABLE incident_alarms ( -- each raised alarm that counts for an incident, once, however often it was delivered
@@ -248,12 +251,15 @@ CREATE TRIGGER incident_steps_append_only BEFORE UPDATE OR DELETE ON incident_st
 
 CREATE TABLE outbox ( -- effects of a transaction, carried out after it: notifications, live changes
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    channel text NOT NULL, -- "live", "notify", "down"
+    channel text NOT NULL, -- "notify"
     body jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    done_at timestamptz
+    due_at timestamptz NOT NULL DEFAULT now(), -- not tried before this
+    attempts integer NOT NULL DEFAULT 0,
+    done_at timestamptz, -- delivered, or given up
+    error text -- of the last attempt; null when delivered
 );
-CREATE INDEX outbox_open ON outbox (id) WHERE done_at IS NULL;
+CREATE INDEX outbox_open ON outbox (due_at, id) WHERE done_at IS NULL;
 
 CREATE TABLE users (
     name text PRIMARY KEY,

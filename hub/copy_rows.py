@@ -1,0 +1,207 @@
+"""Observations as PostgreSQL's binary COPY stream, packed by `struct`. Pure.
+
+    stream = header(19) row… trailer(2)      header = "PGCOPY\\n\\xff\\r\\n\\0" flags(4) extension length(4)
+    row    = field count(int16) field…       field  = byte length(int32, -1 = NULL) value
+    timestamptz = microseconds since 2000-01-01 UTC (int64)    jsonb = 0x01 text
+    text[]      = dimensions flags element-oid [size lower-bound] field…
+
+The order of the fields is the order of the columns in the COPY queries of queries.sql.
+Why by hand: psycopg's own row writer reaches 0.6× of psql, this more than 1×. Most of a routine row is two strings that
+repeat, so their fields are packed once per batch and name.
+
+Text from the wire is made fit here: names lose blanks and controls and are cut at NAME_CHARS_MAX (they stand in
+indexes), free text loses NUL, which PostgreSQL cannot hold.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from struct import Struct as Packer
+from struct import pack
+
+import msgspec
+
+from devices.observation import Observation, Position, Telemetry
+
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+NAME_CHARS_MAX = 200
+POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+TEXT_OID = 25
+REAL_MAX = 3.4e38
+
+_NULL = pack("!i", -1)
+_TELEMETRY = Packer("!iqiqid")  # observed_at, received_at, value
+_TIMES = Packer("!iqiq")
+_PLACE = Packer("!idid")  # longitude, latitude
+_REAL = Packer("!if")
+_INT64 = Packer("!iq")
+
+
+class Latest(msgspec.Struct):
+    """The newest of what a batch says, by series: what the latest_ tables and devices.last_seen need."""
+
+    values: dict[tuple[str, str], tuple[datetime, float]] = {}
+    positions: dict[str, Observation] = {}
+    seen: dict[str, datetime] = {}
+
+
+class Series(msgspec.Struct):
+    """Packed rows of both time series of the routine lane."""
+
+    telemetry: list[bytes] = []
+    positions: list[bytes] = []
+    latest: Latest = msgspec.field(default_factory=Latest)
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `events`, ready to pack."""
+
+    gateway: str
+    epoch: str
+    seq: int
+    device: str
+    kind: str
+    raised: bool | None  # None: an event, not an alarm
+    priority: int
+    component: str
+    description: str
+    attributes: dict[str, str]
+    zone: str
+    observed_at: datetime
+    received_at: datetime
+    committed_at: datetime
+    late: bool
+    flags: tuple[str, ...]
+    incident: int | None = None
+
+
+def micros(at: datetime) -> int:
+    """Raises TypeError for a time without a zone."""
+    delta = at - POSTGRES_EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def name_of(text: str) -> str:
+    """A device, kind, metric or zone as it may stand in an index and between blanks."""
+    if len(text) <= NAME_CHARS_MAX and text.isprintable() and " " not in text:
+        return text
+    return "".join(char if char.isprintable() and not char.isspace() else "_" for char in text[:NAME_CHARS_MAX])
+
+
+def text_of(text: str) -> str:
+    return text.replace("\0", "") if "\0" in text else text
+
+
+def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
+    """Telemetry and positions of a batch; other bodies are left to `pack_events`."""
+    packed = Series()
+    telemetry, latest, seen = packed.telemetry, packed.latest.values, packed.latest.seen
+    heads: dict[tuple[str, str], tuple[bytes, tuple[str, str]]] = {}
+    times = _TELEMETRY.pack
+    for _, observation in rows:
+        body, observed_at, received_at = observation.body, observation.observed_at, observation.received_at
+        device = observation.device
+        if device not in seen or seen[device] < received_at:
+            seen[device] = received_at
+        if isinstance(body, Position):
+            _pack_position(packed, observation, body)
+        if not isinstance(body, Telemetry):
+            continue
+        observed, received = micros(observed_at), micros(received_at)
+        for metric, value in body.values.items():
+            head = heads.get((device, metric)) or _head(heads, device, metric)
+            telemetry.append(head[0] + times(8, observed, 8, received, 8, value))
+            held = latest.get(head[1])
+            if held is None or held[0] <= observed_at:
+                latest[head[1]] = (observed_at, value)
+    packed.latest.seen = {name_of(device): at for device, at in seen.items()}
+    return packed
+
+
+def pack_events(rows: Sequence[EventRow]) -> list[bytes]:
+    return [_event(row) for row in rows]
+
+
+def stream(rows: Iterable[bytes]) -> bytes:
+    """Everything that one COPY needs."""
+    return b"".join((HEADER, *rows, TRAILER))
+
+
+def _head(
+    heads: dict[tuple[str, str], tuple[bytes, tuple[str, str]]], device: str, metric: str
+) -> tuple[bytes, tuple[str, str]]:
+    """Field count and the two names of a telemetry row, and the names as stored; remembered for the batch."""
+    names = (name_of(device), name_of(metric))
+    found = (pack("!h", 5) + _text(names[0]) + _text(names[1]), names)
+    heads[device, metric] = found
+    return found
+
+
+def _pack_position(packed: Series, observation: Observation, body: Position) -> None:
+    device = name_of(observation.device)
+    packed.positions.append(
+        b"".join(
+            (
+                b"\x00\x0b",  # 11 fields
+                _text(device),
+                _TIMES.pack(8, micros(observation.observed_at), 8, micros(observation.received_at)),
+                _PLACE.pack(8, body.longitude, 8, body.latitude),
+                _real(body.altitude_m),
+                _real(body.accuracy_m),
+                _real(body.speed_kmh),
+                _real(body.course_deg),
+                _text(name_of(body.fix)),
+                _text(name_of(observation.zone)) if observation.zone else _NULL,
+            )
+        )
+    )
+    held = packed.latest.positions.get(device)
+    if held is None or held.observed_at <= observation.observed_at:
+        packed.latest.positions[device] = observation
+
+
+def _event(row: EventRow) -> bytes:
+    return b"".join(
+        (
+            b"\x00\x12",  # 18 fields
+            _text(row.gateway),
+            _text(row.epoch),
+            _INT64.pack(8, row.seq),
+            _text(row.device),
+            _text("event" if row.raised is None else "alarm"),
+            _text(row.kind),
+            _NULL if row.raised is None else pack("!i?", 1, row.raised),
+            pack("!ih", 2, row.priority),
+            _text(row.component),
+            _text(row.description),
+            _jsonb(row.attributes),
+            _text(row.zone) if row.zone else _NULL,
+            _TIMES.pack(8, micros(row.observed_at), 8, micros(row.received_at)),
+            _INT64.pack(8, micros(row.committed_at)),
+            pack("!i?", 1, row.late),
+            _texts(row.flags),
+            _NULL if row.incident is None else _INT64.pack(8, row.incident),
+        )
+    )
+
+
+def _text(text: str) -> bytes:
+    raw = text_of(text).encode()
+    return pack("!i", len(raw)) + raw
+
+
+def _real(value: float | None) -> bytes:
+    return _NULL if value is None or abs(value) > REAL_MAX else _REAL.pack(4, value)
+
+
+def _jsonb(attributes: dict[str, str]) -> bytes:
+    raw = msgspec.json.encode({text_of(key): text_of(value) for key, value in attributes.items()})
+    return pack("!iB", len(raw) + 1, 1) + raw
+
+
+def _texts(words: Sequence[str]) -> bytes:
+    if not words:
+        return pack("!iiii", 12, 0, 0, TEXT_OID)
+    fields = b"".join(map(_text, words))
+    return pack("!iiiiii", 20 + len(fields), 1, 0, TEXT_OID, len(words), 1) + fields

@@ -1,0 +1,314 @@
+"""The urgent lane inside its transaction: alarms become conditions, incidents and steps. What joins what is decided by
+`correlation`, what a step does by `incidents`; here their values are read from the database and written back.
+
+Alarms are placed by one transaction at a time (an advisory lock), because two that run at once could each open an
+incident for one fire.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct, field
+
+from devices.dictionary import EVENTS, P3, alarm_priority
+from devices.observation import Alarm, Event, Observation
+from hub.copy_rows import EventRow, name_of, text_of
+from hub.correlation import Case, Key, Outcome, Raised, correlate, counts, key_of
+from hub.incident_view import condition_text, incident_of
+from hub.incidents import ACTIONS_OF_PEOPLE, Incident, Step, advance
+from hub.store import Row, Transaction, jsonb
+
+LATE_AFTER = timedelta(seconds=30)  # committed this long after the edge received it: not news any more
+HUB = "hub"
+
+Mark = tuple[str, str, str, datetime]  # device, kind, component, observed_at
+
+
+class Changes(Struct):
+    """What the transaction did that others want to hear of once it is committed."""
+
+    incidents: list[int] = field(default_factory=list)
+    notices: list[tuple[int, str]] = field(default_factory=list)  # incident, "opened" or "raised"
+
+
+class Work(Struct):
+    """The incidents of one transaction: as held, as they become, and their steps."""
+
+    now: datetime
+    machines: dict[int, Incident]
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    notices: dict[int, str] = field(default_factory=dict)
+
+    def step(self, incident: int, action: str, actor: str, cause: str, detail: dict[str, Any]) -> None:
+        after = advance(self.machines[incident], Step(action=action, actor=actor, at=self.now, cause=cause))
+        self.machines[incident] = after
+        self.steps.append(
+            {
+                "incident": incident,
+                "number": after.version,
+                "action": action,
+                "actor": actor,
+                "at": self.now,
+                "cause": cause,
+                "phase": after.phase,
+                "detail": jsonb(detail),
+            }
+        )
+
+
+def event_row(gateway: str, epoch: str, seq: int, observation: Observation, now: datetime) -> EventRow | None:
+    """An Alarm or Event as its row; None for a body that is neither."""
+    body = observation.body
+    if not isinstance(body, Alarm | Event):
+        return None
+    alarm = isinstance(body, Alarm)
+    known = EVENTS.get(body.kind)
+    return EventRow(
+        gateway=gateway,
+        epoch=epoch,
+        seq=seq,
+        device=name_of(observation.device),
+        kind=name_of(body.kind),
+        raised=body.raised if isinstance(body, Alarm) else None,
+        priority=alarm_priority(body.kind) if alarm else (known.priority if known else P3),
+        component=text_of(body.component),
+        description=text_of(body.description) if isinstance(body, Alarm) else "",
+        attributes=body.attributes if isinstance(body, Event) else {},
+        zone=name_of(observation.zone) if observation.zone else "",
+        observed_at=observation.observed_at,
+        received_at=observation.received_at,
+        committed_at=now,
+        late=now - observation.received_at > LATE_AFTER,
+        flags=observation.flags,
+    )
+
+
+async def place_alarms(tx: Transaction, rows: Sequence[EventRow], now: datetime) -> tuple[dict[int, int], Changes]:
+    """Store what the alarms among `rows` do. Returns index of row -> incident, and what changed."""
+    alarms = [(index, row) for index, row in enumerate(rows) if row.raised is not None]
+    if not alarms:
+        return {}, Changes()
+    await tx.execute("correlation_lock")
+    await _upsert_conditions(tx, [row for _, row in alarms])
+    sites = {row["device"]: row["site"] for row in await tx.rows("device_sites", devices=_distinct(alarms))}
+    raised = {_mark(row): row for _, row in alarms if row.raised and counts(row.kind)}
+    known = {_mark(row): row["incident"] for row in await _placed(tx, raised)}
+    fresh = {
+        mark: _raised(row, sites.get(row.device, ""))
+        for mark, row in sorted(raised.items(), key=lambda item: item[1].observed_at)
+        if mark not in known
+    }
+    cleared = sorted({_condition(row) for _, row in alarms if not row.raised})
+    held = await _lock_cases(tx, {alarm.key for alarm in fresh.values()}, cleared)
+    outcome = correlate(fresh.values(), map(_case, held))
+    numbers, work = await _carry_out(tx, fresh, held, outcome, {_mark(row): row for row in raised.values()}, now)
+    known |= numbers
+    where = {index: known[_mark(row)] for index, row in alarms if _mark(row) in known and row.raised}
+    for row in held:
+        lost = set(row["uncleared"]).intersection(cleared)
+        number = outcome.merged.get(row["incident"], row["incident"])
+        where |= {index: number for index, alarm in alarms if not alarm.raised and _condition(alarm) in lost}
+    return where, Changes(sorted(work.machines), sorted(work.notices.items()))
+
+
+async def _carry_out(
+    tx: Transaction,
+    fresh: dict[Mark, Raised],
+    held: list[Row],
+    outcome: Outcome,
+    rows: dict[Mark, EventRow],
+    now: datetime,
+) -> tuple[dict[Mark, int], Work]:
+    """Write the outcome of the correlation: new incidents, merges, alarms, steps."""
+    before = {row["incident"]: row for row in held}
+    work = Work(now, {number: incident_of(row) for number, row in before.items()})
+    stored = {number: number for number in outcome.cases}
+    for number, case in outcome.cases.items():
+        if number < 0:
+            stored[number] = await _open(tx, case)
+            work.machines[stored[number]] = Incident(case.key.group)
+            work.notices[stored[number]] = "opened"
+    joined = {mark: stored[number] for mark, number in zip(fresh, outcome.joined, strict=True)}
+    await _add_alarms(tx, joined)
+    for loser, winner in outcome.merged.items():
+        await _merge(tx, work, loser, stored[winner])
+    raised_now = defaultdict(list)
+    for mark, number in joined.items():
+        raised_now[number].append(rows[mark])
+    alive = [number for number in work.machines if number not in outcome.merged]
+    after = await _uncleared(tx, alive)
+    for number in alive:
+        _take_steps(work, number, raised_now[number], after[number])
+    cases = {stored[number]: case for number, case in outcome.cases.items()}
+    for number in alive:
+        await _update(tx, work.machines[number], number, cases.get(number) or _case(before[number]))
+        if number in before and number in cases and before[number]["late"] and not cases[number].late:
+            work.notices[number] = "raised"  # until now there was nothing fresh to tell
+    for step in work.steps:
+        await tx.execute("incident_step", **step)
+    return joined, work
+
+
+def _take_steps(work: Work, number: int, raised: Iterable[EventRow], uncleared: tuple[str, ...]) -> None:
+    """A step for each condition that is new in the incident, for each that is gone, and for what opens it again.
+
+    A repeated alarm of a condition that is raised already moves `last_alarm_at` and the count, and makes no step: a
+    detector that repeats itself every second would bury what people wrote.
+    """
+    before = set(work.machines[number].uncleared)
+    seen = set(before)
+    for row in raised:
+        condition = _condition(row)
+        reopens = work.machines[number].phase == "resolved"
+        if condition in seen and not reopens:
+            continue
+        seen.add(condition)
+        detail = {"observed_at": row.observed_at.isoformat(), "description": row.description, "late": row.late}
+        work.step(number, "raise", f"device:{row.device}", condition, detail)
+        if reopens:
+            work.notices.setdefault(number, "raised")
+    for condition in sorted(seen.difference(uncleared)):
+        work.step(number, "clear", f"device:{condition.split(' ', 1)[0]}", condition, {})
+    held = work.machines[number]
+    work.machines[number] = Incident(held.group, held.phase, uncleared, held.version)
+
+
+async def _merge(tx: Transaction, work: Work, loser: int, winner: int) -> None:
+    work.step(loser, "merge", HUB, f"one case with incident {winner}", {"into": winner})
+    work.step(winner, "absorb", HUB, f"one case with incident {loser}", {"from": loser})
+    gone = work.machines[loser]
+    kept = work.machines[winner]
+    work.machines[winner] = Incident(
+        kept.group, kept.phase, tuple({**dict.fromkeys(kept.uncleared), **dict.fromkeys(gone.uncleared)}), kept.version
+    )
+    await tx.execute("incident_alarms_move", loser=loser, winner=winner)
+    await tx.execute("incident_events_move", loser=loser, winner=winner)
+    await tx.execute("incident_merge", loser=loser, winner=winner, version=gone.version)
+
+
+async def _open(tx: Transaction, case: Case) -> int:
+    key = case.key
+    same = {"group": key.group, "site": key.site, "place": key.zone, "subject": key.subject}
+    previous = await tx.row("incident_previous", opened_at=case.opened_at, **same)
+    row = await tx.row(
+        "incident_open",
+        kind=case.kind,
+        priority=case.priority,
+        zone=case.zone,
+        opened_at=case.opened_at,
+        last_alarm_at=case.last_alarm_at,
+        late=case.late,
+        alarm_count=case.alarm_count,
+        previous=previous["incident"] if previous else None,
+        **same,
+    )
+    assert row is not None
+    return int(row["incident"])
+
+
+async def _update(tx: Transaction, machine: Incident, number: int, case: Case) -> None:
+    await tx.execute(
+        "incident_update",
+        incident=number,
+        kind=case.kind,
+        priority=case.priority,
+        zone=case.zone,
+        phase=machine.phase,
+        opened_at=case.opened_at,
+        last_alarm_at=case.last_alarm_at,
+        late=case.late,
+        alarm_count=case.alarm_count,
+        uncleared=list(machine.uncleared),
+        version=machine.version,
+    )
+
+
+async def _upsert_conditions(tx: Transaction, alarms: Sequence[EventRow]) -> None:
+    newest: dict[tuple[str, str, str], list[datetime | None]] = {}
+    for row in alarms:
+        times = newest.setdefault((row.device, row.kind, row.component), [None, None])
+        which = 0 if row.raised else 1
+        held = times[which]
+        times[which] = row.observed_at if held is None else max(held, row.observed_at)
+    conditions = sorted(newest)
+    await tx.execute(
+        "conditions_upsert",
+        devices=[device for device, _, _ in conditions],
+        kinds=[kind for _, kind, _ in conditions],
+        components=[component for _, _, component in conditions],
+        raised=[newest[condition][0] for condition in conditions],
+        cleared=[newest[condition][1] for condition in conditions],
+    )
+
+
+async def _placed(tx: Transaction, marks: Iterable[Mark]) -> list[Row]:
+    columns = _columns(marks)
+    return await tx.rows("alarms_placed", **columns) if columns["devices"] else []
+
+
+async def _add_alarms(tx: Transaction, joined: dict[Mark, int]) -> None:
+    if joined:
+        await tx.execute("incident_alarms_add", incidents=list(joined.values()), **_columns(joined))
+
+
+async def _lock_cases(tx: Transaction, keys: Iterable[Key], cleared: list[str]) -> list[Row]:
+    wanted = list(keys)
+    if not wanted and not cleared:
+        return []
+    return await tx.rows(
+        "cases_lock",
+        people=list(ACTIONS_OF_PEOPLE),
+        groups=[key.group for key in wanted],
+        sites=[key.site for key in wanted],
+        places=[key.zone for key in wanted],
+        subjects=[key.subject for key in wanted],
+        conditions=cleared,
+    )
+
+
+async def _uncleared(tx: Transaction, incidents: list[int]) -> dict[int, tuple[str, ...]]:
+    found: dict[int, list[str]] = {number: [] for number in incidents}
+    for row in await tx.rows("incidents_uncleared", incidents=incidents) if incidents else []:
+        found[row["incident"]].append(condition_text(row["device"], row["kind"], row["component"]))
+    return {number: tuple(conditions) for number, conditions in found.items()}
+
+
+def _columns(marks: Iterable[Mark]) -> dict[str, list[Any]]:
+    columns = list(zip(*marks, strict=True)) or [(), (), (), ()]
+    return dict(zip(("devices", "kinds", "components", "times"), map(list, columns), strict=True))
+
+
+def _raised(row: EventRow, site: str) -> Raised:
+    key = key_of(row.kind, row.device, row.zone, site)
+    return Raised(key, row.device, row.kind, row.component, row.observed_at, row.zone, row.late)
+
+
+def _case(row: Row) -> Case:
+    return Case(
+        number=row["incident"],
+        key=Key(row["site"] or "", row["alarm_group"], row["place"], row["subject"]),
+        kind=row["kind"],
+        zone=row["zone"] or "",
+        opened_at=row["opened_at"],
+        last_alarm_at=row["last_alarm_at"],
+        priority=row["priority"],
+        late=row["late"],
+        alarm_count=row["alarm_count"],
+        touched=row["touched"],
+    )
+
+
+def _mark(row: EventRow | Row) -> Mark:
+    if isinstance(row, EventRow):
+        return (row.device, row.kind, row.component, row.observed_at)
+    return (row["device"], row["kind"], row["component"], row["observed_at"])
+
+
+def _condition(row: EventRow) -> str:
+    return condition_text(row.device, row.kind, row.component)
+
+
+def _distinct(alarms: Iterable[tuple[int, EventRow]]) -> list[str]:
+    return sorted({row.device for _, row in alarms})
