@@ -98,9 +98,18 @@ def encode_batch(
     gateway: GatewayId, epoch: str, lane: Lane, rows: Sequence[tuple[int, bytes]], dropped_through: int = 0
 ) -> bytes:
     """A Batch from observations that are encoded already (spool rows), byte-identical to `encode(Batch(...))`."""
-    body = b",".join(b"[%d,%b]" % row for row in rows)
+    return join_batch(gateway, epoch, lane, [encode_rows(rows)] if rows else [], dropped_through)
+
+
+def encode_rows(rows: Sequence[tuple[int, bytes]]) -> bytes:
+    """A piece of a Batch: rows that follow one another, made once and joined as often as they are sent."""
+    return b",".join([b"[%d,%b]" % row for row in rows])
+
+
+def join_batch(gateway: GatewayId, epoch: str, lane: Lane, pieces: Sequence[bytes], dropped_through: int = 0) -> bytes:
+    """A Batch from pieces made by `encode_rows`, in rising order."""
     head = _encoder.encode({"gateway": gateway, "epoch": epoch, "lane": lane})
-    return b'%b,"rows":[%b],"dropped_through":%d}' % (head[:-1], body, dropped_through)
+    return b'%b,"rows":[%b],"dropped_through":%d}' % (head[:-1], b",".join(pieces), dropped_through)
 
 
 def decode_batch(payload: bytes) -> Batch:
