@@ -89,6 +89,13 @@ def name_of(text: str) -> str:
     return "".join(char if char.isprintable() and not char.isspace() else "_" for char in text[:NAME_CHARS_MAX])
 
 
+def label_of(text: str) -> str:
+    """A component as it may stand in an index: blanks are fine, controls are not."""
+    if len(text) <= NAME_CHARS_MAX and text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "_" for char in text[:NAME_CHARS_MAX])
+
+
 def text_of(text: str) -> str:
     return text.replace("\0", "") if "\0" in text else text
 

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from devices.dictionary import EVENTS, P3, alarm_priority
 from devices.observation import Alarm, Event, Observation
-from hub.copy_rows import EventRow, name_of, text_of
+from hub.copy_rows import EventRow, label_of, name_of, text_of
 from hub.correlation import Case, Key, Outcome, Raised, correlate, counts, key_of
 from hub.incident_view import condition_text, incident_of
 from hub.incidents import ACTIONS_OF_PEOPLE, Incident, Step, advance
@@ -73,7 +73,7 @@ def event_row(gateway: str, epoch: str, seq: int, observation: Observation, now:
         kind=name_of(body.kind),
         raised=body.raised if isinstance(body, Alarm) else None,
         priority=alarm_priority(body.kind) if alarm else (known.priority if known else P3),
-        component=text_of(body.component),
+        component=label_of(body.component),
         description=text_of(body.description) if isinstance(body, Alarm) else "",
         attributes=body.attributes if isinstance(body, Event) else {},
         zone=name_of(observation.zone) if observation.zone else "",
@@ -113,7 +113,7 @@ async def place_alarms(tx: Transaction, rows: Sequence[EventRow], now: datetime)
     return where, Changes(sorted(work.machines), sorted(work.notices.items()))
 
 
-async def _carry_out(
+async def _carry_out(  # noqa: PLR0917
     tx: Transaction,
     fresh: dict[Mark, Raised],
     held: list[Row],
@@ -192,7 +192,7 @@ async def _open(tx: Transaction, case: Case) -> int:
     key = case.key
     same = {"group": key.group, "site": key.site, "place": key.zone, "subject": key.subject}
     previous = await tx.row("incident_previous", opened_at=case.opened_at, **same)
-    row = await tx.row(
+    row = await tx.one(
         "incident_open",
         kind=case.kind,
         priority=case.priority,
@@ -204,7 +204,6 @@ async def _open(tx: Transaction, case: Case) -> int:
         previous=previous["incident"] if previous else None,
         **same,
     )
-    assert row is not None
     return int(row["incident"])
 
 

@@ -24,6 +24,7 @@ from hub import queries
 POOL_CONNECTIONS_MAX = 16
 CONNECT_S_MAX = 5
 CHECKOUT_S_MAX = 5.0
+RECONNECT_S_MAX = 5.0  # then the pool waits for the next one who asks, rather than ever longer
 
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
@@ -63,6 +64,13 @@ class Transaction:
         cursor = await self._run(name, parameters)
         return await cursor.fetchone()
 
+    async def one(self, name: str, /, **parameters: Any) -> Row:
+        """The row of a statement that always has one."""
+        row = await self.row(name, **parameters)
+        if row is None:
+            raise StatementRefused(f"{name} gave no row")
+        return row
+
     async def execute(self, name: str, /, **parameters: Any) -> int:
         """How many rows it touched."""
         return (await self._run(name, parameters)).rowcount
@@ -87,12 +95,19 @@ class Transaction:
 class Store:
     """`async with Store(dsn) as store:`, or open() and close()."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, connections_max: int = POOL_CONNECTIONS_MAX, beside: "Store | None" = None) -> None:
+        """`beside`: another store of the same database; an outage of both is said once."""
         self._dsn = dsn
-        self._named = queries.load()
+        self._connections_max = connections_max
+        self._named: dict[str, str] = queries.load() if beside is None else beside._named
         self._pool: AsyncConnectionPool[Connection] | None = None
-        self.available = True
+        self._outage: _Outage = _Outage() if beside is None else beside._outage
         logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # we say it once, it says it each time
+
+    @property
+    def available(self) -> bool:
+        """Whether the last that was asked of the database was answered."""
+        return self._outage.since is None
 
     async def open(self) -> None:
         """Connect; raises DatabaseUnavailable with the one line to show."""
@@ -103,9 +118,10 @@ class Store:
             self._dsn,
             connection_class=psycopg.AsyncConnection[Row],
             kwargs={"row_factory": dict_row, "options": "-c timezone=UTC", "connect_timeout": CONNECT_S_MAX},
-            min_size=2,
-            max_size=POOL_CONNECTIONS_MAX,
+            min_size=min(2, self._connections_max),
+            max_size=self._connections_max,
             timeout=CHECKOUT_S_MAX,
+            reconnect_timeout=RECONNECT_S_MAX,
             check=AsyncConnectionPool.check_connection,
             open=False,
         )
@@ -133,9 +149,12 @@ class Store:
                 async with self._pool.connection() as connection:
                     yield Transaction(connection, self._named)
         except DatabaseUnavailable as error:
-            self._notice(available=False, error=str(error))
+            self._outage.lost(str(error))
             raise
-        self._notice(available=True)
+        except StoreError:
+            self._outage.recovered()  # it is there, it only said no
+            raise
+        self._outage.recovered()
 
     async def rows(self, name: str, /, **parameters: Any) -> list[Row]:
         """One query in a transaction of its own."""
@@ -147,14 +166,22 @@ class Store:
         async with self.transaction() as tx:
             return await tx.execute(name, **parameters)
 
-    def _notice(self, *, available: bool, error: str = "") -> None:
-        if available == self.available:
-            return
-        self.available = available
-        if available:
-            log.info("database_recovered")
-        else:
+
+class _Outage:
+    """Loss and recovery of one database, each said once by whoever notices first."""
+
+    def __init__(self) -> None:
+        self.since: str | None = None
+
+    def lost(self, error: str) -> None:
+        if self.since is None:
+            self.since = error
             log.error("database_lost", error=error)
+
+    def recovered(self) -> None:
+        if self.since is not None:
+            self.since = None
+            log.info("database_recovered")
 
 
 def jsonb(value: Any) -> Jsonb:

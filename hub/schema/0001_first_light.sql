@@ -63,6 +63,17 @@ CREATE TABLE gaps (
     PRIMARY KEY (gateway, epoch, lane, first_seq)
 );
 
+CREATE TABLE refused_rows ( -- rows that could be read or stored nowhere else: kept as they came, so that nothing is lost
+    gateway text NOT NULL,
+    epoch text NOT NULL,
+    lane text NOT NULL,
+    seq bigint NOT NULL,
+    observation bytea NOT NULL, -- JSON
+    error text NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (gateway, epoch, lane, seq)
+);
+
 -- The default partition takes what no day of hub.partitions holds (an edge with a wrong clock, a very old spool), so
 -- that nothing is ever refused; hub.partitions moves its rows out when it makes their day.
 CREATE FUNCTION pg_temp.make_series(series text) RETURNS void LANGUAGE plpgsql AS $$
