@@ -38,19 +38,35 @@ _REAL = Packer("!if")
 _INT64 = Packer("!iq")
 
 
+class Placed(msgspec.Struct, frozen=True):
+    """A position as latest_positions holds it."""
+
+    device: str
+    observed_at: datetime
+    received_at: datetime
+    longitude: float
+    latitude: float
+    accuracy_m: float | None
+    speed_kmh: float | None
+    course_deg: float | None
+    fix: str
+    zone: str | None
+
+
 class Latest(msgspec.Struct):
     """The newest of what a batch says, by series: what the latest_ tables and devices.last_seen need."""
 
     values: dict[tuple[str, str], tuple[datetime, float]] = {}
-    positions: dict[str, Observation] = {}
+    positions: dict[str, Placed] = {}
     seen: dict[str, datetime] = {}
 
 
 class Series(msgspec.Struct):
-    """Packed rows of both time series of the routine lane."""
+    """Packed rows of both time series, and what is neither."""
 
     telemetry: list[bytes] = []
     positions: list[bytes] = []
+    events: list[tuple[int, Observation]] = []
     latest: Latest = msgspec.field(default_factory=Latest)
 
 
@@ -101,19 +117,21 @@ def text_of(text: str) -> str:
 
 
 def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
-    """Telemetry and positions of a batch; other bodies are left to `pack_events`."""
+    """Telemetry and positions of a batch; other bodies wait in `events` for what only the transaction knows."""
     packed = Series()
     telemetry, latest, seen = packed.telemetry, packed.latest.values, packed.latest.seen
     heads: dict[tuple[str, str], tuple[bytes, tuple[str, str]]] = {}
     times = _TELEMETRY.pack
-    for _, observation in rows:
+    for seq, observation in rows:
         body, observed_at, received_at = observation.body, observation.observed_at, observation.received_at
         device = observation.device
         if device not in seen or seen[device] < received_at:
             seen[device] = received_at
-        if isinstance(body, Position):
-            _pack_position(packed, observation, body)
         if not isinstance(body, Telemetry):
+            if isinstance(body, Position):
+                _pack_position(packed, observation, body)
+            else:
+                packed.events.append((seq, observation))
             continue
         observed, received = micros(observed_at), micros(received_at)
         for metric, value in body.values.items():
@@ -146,26 +164,37 @@ def _head(
 
 
 def _pack_position(packed: Series, observation: Observation, body: Position) -> None:
-    device = name_of(observation.device)
+    place = Placed(
+        device=name_of(observation.device),
+        observed_at=observation.observed_at,
+        received_at=observation.received_at,
+        longitude=body.longitude,
+        latitude=body.latitude,
+        accuracy_m=_real_of(body.accuracy_m),
+        speed_kmh=_real_of(body.speed_kmh),
+        course_deg=_real_of(body.course_deg),
+        fix=name_of(body.fix),
+        zone=name_of(observation.zone) if observation.zone else None,
+    )
     packed.positions.append(
         b"".join(
             (
                 b"\x00\x0b",  # 11 fields
-                _text(device),
-                _TIMES.pack(8, micros(observation.observed_at), 8, micros(observation.received_at)),
-                _PLACE.pack(8, body.longitude, 8, body.latitude),
-                _real(body.altitude_m),
-                _real(body.accuracy_m),
-                _real(body.speed_kmh),
-                _real(body.course_deg),
-                _text(name_of(body.fix)),
-                _text(name_of(observation.zone)) if observation.zone else _NULL,
+                _text(place.device),
+                _TIMES.pack(8, micros(place.observed_at), 8, micros(place.received_at)),
+                _PLACE.pack(8, place.longitude, 8, place.latitude),
+                _real(_real_of(body.altitude_m)),
+                _real(place.accuracy_m),
+                _real(place.speed_kmh),
+                _real(place.course_deg),
+                _text(place.fix),
+                _text(place.zone) if place.zone else _NULL,
             )
         )
     )
-    held = packed.latest.positions.get(device)
-    if held is None or held.observed_at <= observation.observed_at:
-        packed.latest.positions[device] = observation
+    held = packed.latest.positions.get(place.device)
+    if held is None or held.observed_at <= place.observed_at:
+        packed.latest.positions[place.device] = place
 
 
 def _event(row: EventRow) -> bytes:
@@ -198,8 +227,13 @@ def _text(text: str) -> bytes:
     return pack("!i", len(raw)) + raw
 
 
+def _real_of(value: float | None) -> float | None:
+    """What a column of four bytes can hold."""
+    return None if value is None or abs(value) > REAL_MAX else value
+
+
 def _real(value: float | None) -> bytes:
-    return _NULL if value is None or abs(value) > REAL_MAX else _REAL.pack(4, value)
+    return _NULL if value is None else _REAL.pack(4, value)
 
 
 def _jsonb(attributes: dict[str, str]) -> bytes:

@@ -1,14 +1,17 @@
 """A batch as it came from the broker, checked and made ready for the database while the last commit is still running.
 
-Anything that cannot be taken raises Unfit: bytes that are no Batch, a batch under another's topic, more than the contract
-allows, times without a zone. The edge that sent it will send it again; it is counted and never acknowledged.
+- What is no batch at all raises Unfit: bytes that cannot be read, a batch under another's topic, more than the contract
+  allows. It is counted and never committed.
+- One row that cannot be read must not hold up the alarms behind it: it is set aside in `unreadable`, as it came, and is
+  stored in refused_rows with its place in the sequence.
 """
 
 import re
 from collections.abc import Callable
 from operator import ge
 
-from msgspec import DecodeError, Struct
+import msgspec
+from msgspec import DecodeError, Raw, Struct
 
 from devices.envelope import (
     BATCH_BYTES_MAX,
@@ -18,37 +21,88 @@ from devices.envelope import (
     Batch,
     Lane,
     decode_batch,
+    decode_observation,
+    encode,
     parse_topic,
 )
-from hub.copy_rows import NAME_CHARS_MAX, Series, pack_series
+from devices.observation import GatewayId, Observation
+from hub.copy_rows import NAME_CHARS_MAX, Series, micros, pack_series
 
 SEQ_MAX = 2**62
 ENVELOPE_BYTES_MAX = 1_000  # of a Batch beside its rows
 _NAME = re.compile(NAME_PATTERN)
 
+Rows = tuple[tuple[int, Observation], ...]
+
 
 class Unfit(Exception):
-    """A batch that will never be stored; the text is a constant phrase, with the decoder's own words behind a colon."""
+    """A batch that will never be stored; the text says why."""
+
+
+class Unreadable(Struct, frozen=True):
+    """A row that no table of ours takes. `observation`: its JSON as it came."""
+
+    seq: int
+    observation: bytes
+    error: str
 
 
 class Parcel(Struct, kw_only=True):
-    """`series` is packed for all rows; a parcel with rows that were seen before is packed anew."""
+    """`seqs` are those of all rows, the unreadable ones included; `series` is packed for all `rows`."""
 
-    batch: Batch
+    gateway: str
+    epoch: str
+    lane: Lane
+    dropped_through: int
+    rows: Rows
     seqs: list[int]
     series: Series
-    size: int
-    acknowledge: Callable[[], None]
+    unreadable: tuple[Unreadable, ...] = ()
+    size: int = 0
+    acknowledge: Callable[[], None] = lambda: None
 
     @property
     def spool(self) -> tuple[str, str]:
-        return (self.batch.gateway, self.batch.epoch)
+        return (self.gateway, self.epoch)
+
+    def part(self, first: int, beyond: int) -> "Parcel":
+        """Rows [first:beyond] by index in `seqs`, as a parcel of its own. `size` and `acknowledge` stay behind."""
+        if first == 0 and beyond == len(self.seqs):
+            return self
+        seqs = self.seqs[first:beyond]
+        wanted = range(seqs[0], seqs[-1] + 1) if seqs else range(0)
+        rows = tuple(row for row in self.rows if row[0] in wanted)
+        return Parcel(
+            gateway=self.gateway,
+            epoch=self.epoch,
+            lane=self.lane,
+            dropped_through=self.dropped_through,
+            rows=rows,
+            seqs=seqs,
+            series=pack_series(rows),
+            unreadable=tuple(row for row in self.unreadable if row.seq in wanted),
+        )
+
+    def set_aside(self, error: str) -> "Parcel":
+        """The same rows, none of which is tried again: the database refuses one of them."""
+        refused = tuple(Unreadable(seq, encode(observation), error) for seq, observation in self.rows)
+        return msgspec.structs.replace(self, rows=(), series=Series(), unreadable=(*self.unreadable, *refused))
+
+
+class _LooseBatch(Struct, frozen=True, kw_only=True):
+    """devices.envelope.Batch with rows that are not looked into."""
+
+    gateway: GatewayId
+    epoch: str
+    lane: Lane
+    rows: tuple[tuple[int, Raw], ...]
+    dropped_through: int = 0
 
 
 def sender_of(topic: str) -> tuple[str, Lane] | None:
     """(gateway, lane) of an `up` topic, else None."""
     found = parse_topic(topic)
-    if found is None or not _NAME.match(found[0]):
+    if found is None or not _NAME.fullmatch(found[0]):
         return None
     return next(((found[0], lane) for lane in LANES if found[1] == ("up", lane)), None)
 
@@ -60,30 +114,74 @@ def open_parcel(topic: str, payload: bytes, acknowledge: Callable[[], None] = la
         raise Unfit("topic is not one of ours")
     if len(payload) > BATCH_BYTES_MAX + ENVELOPE_BYTES_MAX:
         raise Unfit("more bytes than a batch may have")
+    unreadable: list[Unreadable] = []
     try:
         batch = decode_batch(payload)
-        _check(batch, sender)
+        series = _packed(batch.rows)
+    except (DecodeError, TypeError, OverflowError):
+        batch, unreadable = _read_row_by_row(payload)
         series = pack_series(batch.rows)
-    except DecodeError as error:
-        raise Unfit(f"not a batch: {error}") from error
-    except (TypeError, OverflowError) as error:
-        raise Unfit(f"a value cannot be stored: {error}") from error
+    seqs = [seq for seq, _ in batch.rows]
+    if unreadable:
+        seqs = sorted([*seqs, *(row.seq for row in unreadable)])
+    _check(batch, seqs, sender)
     return Parcel(
-        batch=batch, seqs=[seq for seq, _ in batch.rows], series=series, size=len(payload), acknowledge=acknowledge
+        gateway=batch.gateway,
+        epoch=batch.epoch,
+        lane=batch.lane,
+        dropped_through=batch.dropped_through,
+        rows=batch.rows,
+        seqs=seqs,
+        series=series,
+        unreadable=tuple(unreadable),
+        size=len(payload),
+        acknowledge=acknowledge,
     )
 
 
-def _check(batch: Batch, sender: tuple[str, Lane]) -> None:
+def _packed(rows: Rows) -> Series:
+    """Raises TypeError for a time without a zone, OverflowError for a number that has no place in its column."""
+    series = pack_series(rows)
+    for _, observation in series.events:
+        micros(observation.observed_at)
+        micros(observation.received_at)
+    return series
+
+
+def _read_row_by_row(payload: bytes) -> tuple[Batch, list[Unreadable]]:
+    """The rows that can be read, and those that cannot; raises Unfit when it is no batch at all."""
+    try:
+        loose = msgspec.json.decode(payload, type=_LooseBatch)
+    except DecodeError as error:
+        raise Unfit(f"not a batch: {error}") from error
+    rows: list[tuple[int, Observation]] = []
+    unreadable: list[Unreadable] = []
+    for seq, raw in loose.rows:
+        try:
+            observation = decode_observation(bytes(raw))
+            _packed(((seq, observation),))
+        except (DecodeError, TypeError, OverflowError) as error:
+            unreadable.append(Unreadable(seq, bytes(raw), str(error)))
+        else:
+            rows.append((seq, observation))
+    whole = Batch(
+        gateway=loose.gateway,
+        epoch=loose.epoch,
+        lane=loose.lane,
+        rows=tuple(rows),
+        dropped_through=loose.dropped_through,
+    )
+    return whole, unreadable
+
+
+def _check(batch: Batch, seqs: list[int], sender: tuple[str, Lane]) -> None:
     if (batch.gateway, batch.lane) != sender:
         raise Unfit("gateway or lane differs from the topic's")
-    if len(batch.rows) > BATCH_ROWS_MAX:
+    if len(seqs) > BATCH_ROWS_MAX:
         raise Unfit("more rows than a batch may have")
     if not 0 < len(batch.epoch) <= NAME_CHARS_MAX or not batch.epoch.isprintable():
         raise Unfit("epoch is not a name")
     if not 0 <= batch.dropped_through <= SEQ_MAX:
         raise Unfit("dropped_through is out of range")
-    seqs = [seq for seq, _ in batch.rows]
     if seqs and (seqs[0] < 1 or seqs[-1] > SEQ_MAX or any(map(ge, seqs, seqs[1:]))):
         raise Unfit("sequence numbers do not rise from 1")
-    if any(row.observed_at.tzinfo is None or row.received_at.tzinfo is None for _, row in batch.rows):
-        raise Unfit("a time without a zone")

@@ -267,3 +267,90 @@ ORDER BY a.incident, a.raised_at, a.device, a.kind, a.component;
 
 -- outbox_add --
 INSERT INTO outbox (channel, body, created_at, due_at) VALUES (%(channel)s, %(body)s, %(now)s, %(now)s);
+
+-- outbox_due --
+-- SKIP LOCKED: two hubs share the work.
+SELECT id, body, attempts, created_at FROM outbox
+WHERE done_at IS NULL AND due_at <= %(now)s AND channel = %(channel)s
+ORDER BY due_at, id LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED;
+
+-- outbox_claim --
+-- Nobody else tries it before `due_at`; should we die meanwhile, it is tried again then.
+UPDATE outbox SET attempts = attempts + 1, due_at = %(due_at)s WHERE id = ANY(%(ids)s);
+
+-- outbox_done --
+UPDATE outbox SET done_at = %(now)s, error = %(error)s WHERE id = %(id)s;
+
+-- outbox_again --
+UPDATE outbox SET due_at = %(due_at)s, error = %(error)s WHERE id = %(id)s;
+
+-- outbox_next --
+SELECT min(due_at) AS due_at FROM outbox WHERE done_at IS NULL AND channel = %(channel)s;
+
+-- outbox_forget --
+DELETE FROM outbox WHERE done_at < %(oldest)s;
+
+-- row_refused --
+INSERT INTO refused_rows (gateway, epoch, lane, seq, observation, error)
+VALUES (%(gateway)s, %(epoch)s, %(lane)s, %(seq)s, %(observation)s, %(error)s)
+ON CONFLICT DO NOTHING;
+
+-- gateway_state --
+-- A state written before the one we hold (another hub was quicker) changes nothing.
+UPDATE gateways SET online = %(online)s, state = %(state)s, state_at = %(at)s
+WHERE gateway = %(gateway)s AND (state_at IS NULL OR state_at <= %(at)s);
+
+-- gateway_views --
+SELECT gateway, site, online, state, state_at FROM gateways WHERE gateway = ANY(%(gateways)s);
+
+-- gateways_with_site --
+SELECT gateway, site FROM gateways WHERE site IS NOT NULL ORDER BY gateway;
+
+-- zones_of_site --
+SELECT zone AS id, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER BY zone;
+
+-- document_lock --
+-- One hub at a time gives out versions; released with the transaction.
+SELECT pg_advisory_xact_lock(7349004);
+
+-- document_newest --
+SELECT version, content, created_at FROM documents
+WHERE audience = %(audience)s AND name = %(name)s ORDER BY version DESC LIMIT 1;
+
+-- document_add --
+INSERT INTO documents (audience, name, version, content, created_at)
+VALUES (%(audience)s, %(name)s, %(version)s, %(content)s, %(now)s);
+
+-- documents_newest --
+SELECT DISTINCT ON (audience, name) audience, name, version, content
+FROM documents ORDER BY audience, name, version DESC;
+
+-- site_upsert --
+INSERT INTO sites (site, name_zh, name_en, time_zone, longitude, latitude)
+VALUES (%(site)s, %(name_zh)s, %(name_en)s, %(time_zone)s, %(longitude)s, %(latitude)s)
+ON CONFLICT (site) DO UPDATE SET (name_zh, name_en, time_zone, longitude, latitude) =
+    (excluded.name_zh, excluded.name_en, excluded.time_zone, excluded.longitude, excluded.latitude);
+
+-- zone_upsert --
+INSERT INTO zones (zone, site, name_zh, name_en, purpose, ring, shape)
+VALUES (%(zone)s, %(site)s, %(name_zh)s, %(name_en)s, %(purpose)s, %(ring)s, %(shape)s)
+ON CONFLICT (zone) DO UPDATE SET (site, name_zh, name_en, purpose, ring, shape) =
+    (excluded.site, excluded.name_zh, excluded.name_en, excluded.purpose, excluded.ring, excluded.shape);
+
+-- zones_forget --
+-- Zones that the file no longer has and nothing points to.
+DELETE FROM zones z WHERE z.site = %(site)s AND NOT z.zone = ANY(%(zones)s)
+    AND NOT EXISTS (SELECT FROM devices d WHERE d.zone = z.zone);
+
+-- gateway_upsert --
+INSERT INTO gateways (gateway, site) VALUES (%(gateway)s, %(site)s)
+ON CONFLICT (gateway) DO UPDATE SET site = excluded.site;
+
+-- device_upsert --
+INSERT INTO devices (device, family, site, zone, gateway, name, kind, longitude, latitude, floor)
+VALUES (%(device)s, split_part(%(device)s, ':', 1), %(site)s, %(zone)s, %(gateway)s, %(name)s, %(kind)s,
+    %(longitude)s, %(latitude)s, %(floor)s)
+ON CONFLICT (device) DO UPDATE SET (site, zone, gateway, name, kind, longitude, latitude, floor) =
+    (excluded.site, excluded.zone, excluded.gateway, excluded.name, excluded.kind, excluded.longitude,
+    excluded.latitude, excluded.floor);

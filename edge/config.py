@@ -1,0 +1,270 @@
+"""Configuration of one edge: a TOML file parsed once, strictly, into frozen values that are passed by argument.
+
+Rules
+- An unknown key, a wrong type, a value out of range or a name that points nowhere stops the start. The error is one
+  line: file, key, what is wrong or allowed.
+- Secrets stand in files of their own, named here by path. Relative paths are relative to the working directory.
+- A family's settings are checked by the family's own struct. A family that has a `time_zone` setting gets the edge's,
+  unless its link names one.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+
+from devices.dictionary import ALARMS, P4
+from devices.envelope import NAME_PATTERN
+from devices.family import Family
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+OptionalPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one for a link, off for metrics
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+DeviceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}:[!-~]{1,64}$")]
+Text = Annotated[str, Meta(max_length=200)]
+Zone = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$")]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+
+ACTUATORS_MAX = 64
+RULES_MAX = 1_000
+DEVICES_MAX = 20_000
+
+_PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the text is the one line to show."""
+
+
+class Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str = ""
+    password_file: str = ""
+    tls: bool = False
+
+
+class SpoolLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`rows_max`: when more wait, the oldest routine rows are dropped and declared. `file_mb_max` (0 = none): a file of
+    that size is treated like a full disk, devices are not answered."""
+
+    rows_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
+    file_mb_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+
+class Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: Name
+    kind: Literal["tcp_server"] = "tcp_server"
+    family: str
+    host: str = "127.0.0.1"
+    port: OptionalPort
+    settings: dict[str, Any] = {}
+    connections_max: Annotated[int, Meta(ge=1, le=20_000)] = 1_000
+
+
+class Component(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a device, by its native address, with a zone of its own."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=200)]
+    zone: Name
+
+
+class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Enrolment of a device and where it is."""
+
+    id: DeviceName
+    name: Text = ""
+    zone: Zone = ""
+    longitude: Longitude | None = None
+    latitude: Latitude | None = None
+    components: tuple[Component, ...] = ()
+
+
+class GpioFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="gpio_file"):
+    """Writes "1" or "0" to `path`: a GPIO value file of the kernel, or any file."""
+
+    name: Name
+    path: Annotated[str, Meta(min_length=1)]
+
+
+class ModbusCoil(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="modbus_coil"):
+    """Writes one coil of a Modbus TCP unit."""
+
+    name: Name
+    host: str
+    port: Port = 502
+    unit: Annotated[int, Meta(ge=0, le=255)] = 1
+    coil: Annotated[int, Meta(ge=0, le=65535)]
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+
+
+Actuator = GpioFile | ModbusCoil
+
+
+class When(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Raised alarms of a group, at least as urgent as `priority_max`, in one of the zones (none named: anywhere)."""
+
+    group: str
+    priority_max: Annotated[int, Meta(ge=0, le=P4)]
+    zones: tuple[Name, ...] = ()
+
+
+class Actuate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    actuator: Name
+    state: Literal["on", "off"]
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: Name
+    when: When
+    actuate: Actuate
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    site: Name
+    gateway: Name
+    time_zone: str = "Asia/Shanghai"
+    state_dir: Annotated[str, Meta(min_length=1)]
+    hub_public_key_file: str = ""
+    metrics_port: OptionalPort = 0
+    broker: Broker = Broker()
+    spool: SpoolLimits = SpoolLimits()
+    links: Annotated[tuple[Link, ...], Meta(max_length=64)] = ()
+    devices: Annotated[tuple[Device, ...], Meta(max_length=DEVICES_MAX)] = ()
+    actuators: Annotated[tuple[Actuator, ...], Meta(max_length=ACTUATORS_MAX)] = ()
+    rules: Annotated[tuple[Rule, ...], Meta(max_length=RULES_MAX)] = ()
+
+    @property
+    def state(self) -> Path:
+        return Path(self.state_dir)
+
+
+def load(path: Path, families: Mapping[str, Family]) -> Config:
+    """The configuration in `path`; raises ConfigError."""
+    try:
+        config = msgspec.toml.decode(path.read_bytes(), type=Config)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_placed(str(error))}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    for wrong in _cross_checks(config, families):
+        raise ConfigError(f"{path}: {wrong}")
+    return config
+
+
+def family_settings(link: Link, family: Family, time_zone: str) -> Struct:
+    """The link's settings as its family's struct; raises msgspec.ValidationError."""
+    given = dict(link.settings)
+    if "time_zone" in family.settings.__struct_fields__:
+        given.setdefault("time_zone", time_zone)
+    return msgspec.convert(given, family.settings)
+
+
+def read_secret(path: Path) -> str:
+    """The text of a one-line secret file; raises ConfigError."""
+    try:
+        text = path.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    if not text:
+        raise ConfigError(f"{path}: is empty")
+    return text
+
+
+def _cross_checks(config: Config, families: Mapping[str, Family]) -> Iterator[str]:
+    """What single values cannot show, the most telling first."""
+    yield from _time_zone(config)
+    yield from _files(config)
+    yield from _links(config, families)
+    yield from _twice("links", "name", [link.name for link in config.links])
+    yield from _twice("links", "port", [(link.host, link.port) for link in config.links if link.port])
+    yield from _twice("devices", "id", [device.id for device in config.devices])
+    yield from _twice("actuators", "name", [actuator.name for actuator in config.actuators])
+    yield from _twice("rules", "name", [rule.name for rule in config.rules])
+    for index, device in enumerate(config.devices):
+        yield from _device(f"devices[{index}]", device, families)
+    for index, rule in enumerate(config.rules):
+        yield from _rule(f"rules[{index}]", rule, config)
+
+
+def _time_zone(config: Config) -> Iterator[str]:
+    try:
+        ZoneInfo(config.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield f"time_zone: no time zone {config.time_zone!r}; expected a name such as Asia/Shanghai"
+
+
+def _files(config: Config) -> Iterator[str]:
+    for key, file in (
+        ("hub_public_key_file", config.hub_public_key_file),
+        ("broker.password_file", config.broker.password_file),
+    ):
+        if file and not Path(file).is_file():
+            yield f"{key}: no file {file}"
+
+
+def _links(config: Config, families: Mapping[str, Family]) -> Iterator[str]:
+    for index, link in enumerate(config.links):
+        family = families.get(link.family)
+        if family is None:
+            yield f"links[{index}].family: unknown family {link.family!r}; expected {_listed(families)}"
+            continue
+        if link.kind not in family.links:
+            yield f"links[{index}].kind: {link.family} does not run on {link.kind}; expected {_listed(family.links)}"
+        try:
+            family_settings(link, family, config.time_zone)
+        except (msgspec.ValidationError, ValueError) as error:
+            yield _placed(str(error), f"links[{index}].settings")
+
+
+def _device(where: str, device: Device, families: Mapping[str, Family]) -> Iterator[str]:
+    family = device.id.partition(":")[0]
+    if family not in families:
+        yield f"{where}.id: unknown family {family!r}; expected {_listed(families)}"
+    if (device.longitude is None) != (device.latitude is None):
+        yield f"{where}: longitude and latitude belong together"
+    yield from _twice(f"{where}.components", "address", [component.address for component in device.components])
+
+
+def _rule(where: str, rule: Rule, config: Config) -> Iterator[str]:
+    groups = sorted({kind.group for kind in ALARMS.values()})
+    if rule.when.group not in groups:
+        yield f"{where}.when.group: unknown group {rule.when.group!r}; expected {_listed(groups)}"
+    names = [actuator.name for actuator in config.actuators]
+    if rule.actuate.actuator not in names:
+        yield f"{where}.actuate.actuator: unknown actuator {rule.actuate.actuator!r}; expected {_listed(names)}"
+
+
+def rule_zones_unknown(config: Config) -> list[str]:
+    """Zones that rules name and no device is in: legal (the hub may draw them), but often a slip of the pen."""
+    known = {device.zone for device in config.devices}
+    known |= {component.zone for device in config.devices for component in device.components}
+    return sorted({zone for rule in config.rules for zone in rule.when.zones} - known)
+
+
+def _twice(section: str, key: str, values: Iterable[object]) -> Iterator[str]:
+    for value, times in Counter(values).items():
+        if times > 1:
+            shown = ":".join(map(str, value)) if isinstance(value, tuple) else value
+            yield f"{section}: {key} {shown} is given {times} times"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " or ".join(names) or "one to be configured"
+
+
+def _placed(text: str, prefix: str = "") -> str:
+    """ "Expected `int` <= 65535 - at `$.links[0].port`" becomes "links[0].port: Expected int ≤ 65535"."""
+    found = _PLACE.match(text)
+    what = (found["what"] if found else text).replace("`", "").replace("<=", "≤").replace(">=", "≥")
+    where = found["where"].removeprefix("key in ").removeprefix("$").removeprefix(".") if found else ""
+    place = ".".join(filter(None, (prefix, where)))
+    return f"{place}: {what}" if place else what

@@ -1,0 +1,167 @@
+"""One connection to the broker that comes back by itself. The only home of aiomqtt in the edge.
+
+Rules
+- `run` connects, subscribes, then runs `work` until the connection ends; then again, with full jitter, for ever.
+- Channels of one edge share an Outage: losing the broker is logged once, having all connections back once.
+- `publish` is QoS 1 and returns when the broker has it. That proves nothing (only Committed does); it keeps one lane
+  from filling the socket.
+"""
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Awaitable, Callable
+
+import aiomqtt
+import structlog
+from msgspec import Struct
+
+from edge import clock
+from edge.config import Broker
+
+KEEPALIVE_S = 20
+CONNECT_S_MAX = 10.0
+PUBLISH_S_MAX = 60.0
+BACKOFF_S_FIRST = 0.1
+BACKOFF_S_MAX = 30.0
+HEALTHY_S = 60.0  # connected for so long: the next trouble starts with the short wait again
+
+log = structlog.get_logger()
+_jitter = random.SystemRandom()
+_quiet = logging.getLogger("edge.mqtt.client")  # what aiomqtt would say of each attempt
+_quiet.setLevel(logging.CRITICAL)
+
+Arrived = Callable[[str, bytes, bool], None]  # topic, payload, whether it was retained
+ChannelError = aiomqtt.MqttError
+
+
+class Will(Struct, frozen=True):
+    """What the broker says for us, retained, when we are gone without a word."""
+
+    topic: str
+    payload: bytes
+
+
+class Outage:
+    """Which channels are down. `uplink_connected` once all are up for the first time, then lost and recovered."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._down = set(names)
+        self._said_lost = False
+        self._was_up = False
+
+    @property
+    def over(self) -> bool:
+        return not self._down
+
+    def lost(self, channel: str, error: str) -> None:
+        self._down.add(channel)
+        if not self._said_lost:
+            self._said_lost = True
+            log.error("uplink_lost", error=error)
+
+    def up(self, channel: str) -> None:
+        self._down.discard(channel)
+        if self._down:
+            return
+        if not self._was_up:
+            log.info("uplink_connected")
+        elif self._said_lost:
+            log.info("uplink_recovered")
+        self._was_up, self._said_lost = True, False
+
+
+class Channel:
+    def __init__(
+        self,
+        broker: Broker,
+        password: str,
+        identifier: str,
+        topics: tuple[str, ...],
+        outage: Outage,
+        *,
+        arrived: Arrived,
+        work: Callable[[], Awaitable[None]],
+        will: Will | None = None,
+    ) -> None:
+        """`work` runs while connected; when it raises ChannelError or the connection ends, the channel reconnects."""
+        self._broker = broker
+        self._password = password
+        self._identifier = identifier
+        self._topics = topics
+        self._outage = outage
+        self._arrived = arrived
+        self._work = work
+        self._will = will
+        self._client: aiomqtt.Client | None = None
+
+    async def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Raises ChannelError when the broker is away or does not answer."""
+        if self._client is None:
+            raise ChannelError("not connected")
+        await self._client.publish(topic, payload, qos=1, retain=retain, timeout=PUBLISH_S_MAX)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        attempt = 0
+        while True:
+            began = clock.monotonic()
+            try:
+                await self._connect_once()
+            except (aiomqtt.MqttError, OSError, TimeoutError) as error:
+                self._outage.lost(self._identifier, str(error) or type(error).__name__)
+            finally:
+                self._client = None
+            attempt = 1 if clock.monotonic() - began > HEALTHY_S else attempt + 1
+            await clock.sleep(backoff_s(attempt, _jitter.random()))
+
+    async def _connect_once(self) -> None:
+        """Connect, subscribe, work until the connection ends; raises then."""
+        async with self._new_client() as client:
+            if self._topics:
+                await client.subscribe([(topic, 1) for topic in self._topics])
+            self._client = client
+            self._outage.up(self._identifier)
+            working = asyncio.ensure_future(self._work())
+            listening = asyncio.ensure_future(self._listen(client))
+            try:
+                done, _ = await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                await _end(working, listening)
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            payload = message.payload
+            if isinstance(payload, bytes | bytearray):
+                self._arrived(message.topic.value, bytes(payload), message.retain)
+
+    def _new_client(self) -> aiomqtt.Client:
+        will = self._will and aiomqtt.Will(self._will.topic, self._will.payload, qos=1, retain=True)
+        return aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            username=self._broker.username or None,
+            password=self._password or None,
+            identifier=self._identifier,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            keepalive=KEEPALIVE_S,
+            clean_start=True,
+            timeout=CONNECT_S_MAX,
+            will=will,
+            tls_context=ssl.create_default_context() if self._broker.tls else None,
+            logger=_quiet,
+        )
+
+
+def backoff_s(attempt: int, chance: float) -> float:
+    """Full jitter: anywhere between nothing and the doubled wait. `chance` in [0, 1)."""
+    return chance * min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 20))
+
+
+async def _end(*tasks: "asyncio.Future[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

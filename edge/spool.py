@@ -1,0 +1,260 @@
+"""The spool as the event loop sees it: append and be told when it is durable. A thread of its own does the disk.
+
+Rules
+- Group commit: urgent rows go to the disk at once; routine rows wait at most ROUTINE_WAIT_S for company. What arrives
+  while the disk is busy joins the next transaction.
+- `done(None)` is called in the loop after the commit, `done(error)` when the disk did not take the rows: they were not
+  accepted, and the device must not be answered.
+- The loop never waits for the disk. When `behind`, whoever brings rows must stop reading.
+- A failing disk is logged once and its recovery once; so is a file set aside because it could not be read.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+import apsw
+import structlog
+from msgspec import Struct
+
+from devices.envelope import Lane, encode, lane_of
+from devices.observation import Observation
+from edge import clock
+from edge.reports import Reports
+from edge.spool_file import Fetched, LaneState, Rows, SpoolError, SpoolFile
+
+ROUTINE_WAIT_S = 0.02
+GROUP_ROWS_MAX = 1_000
+WAITING_ROWS_MAX = 20_000
+
+Done = Callable[[SpoolError | None], None]
+Entry = tuple[Lane, str, str, bytes]  # lane, device, frame id, encoded observation
+
+log = structlog.get_logger()
+
+
+class _Group(Struct):
+    entries: list[Entry]
+    dones: list[Done]
+
+
+class _Forget(Struct):
+    lane: Lane
+    seq: int
+
+
+class _Keep(Struct):
+    name: str
+    value: str
+
+
+class _Fetch(Struct):
+    lane: Lane
+    after: int
+    rows_max: int
+    bytes_max: int
+    answer: "asyncio.Future[Fetched | None]"
+
+
+_Job = _Group | _Forget | _Keep | _Fetch
+
+
+class Spool:
+    def __init__(self, file: SpoolFile, reports: Reports, stored: Callable[[], None]) -> None:
+        """`file` is open; `stored` is called in the loop after each commit, and when the epoch has changed."""
+        self._file = file
+        self._reports = reports
+        self._stored = stored
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._group = _Group([], [])
+        self._timer: asyncio.TimerHandle | None = None
+        self._forgets: dict[Lane, int] = {}
+        self._keeps: dict[str, str] = {}
+        self.stopped: asyncio.Future[None] = self._loop.create_future()  # done when the thread has ended
+        self.waiting_rows = 0
+        self.failing = ""
+        self.refused_rows = 0
+        if file.set_aside is not None:
+            self._say_set_aside()
+        self._thread = Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
+
+    @property
+    def epoch(self) -> str:
+        return self._file.epoch
+
+    @property
+    def behind(self) -> bool:
+        return self.waiting_rows > WAITING_ROWS_MAX
+
+    @property
+    def rows(self) -> int:
+        """How many rows wait for the hub."""
+        return self._file.rows
+
+    @property
+    def duplicates(self) -> int:
+        return self._reports.duplicates
+
+    def lane(self, lane: Lane) -> LaneState:
+        return self._file.lanes[lane]
+
+    def kept(self, name: str) -> str:
+        """A small value of an earlier run; to be asked before the first append."""
+        return self._file.kept(name)
+
+    def holds(self, observation: Observation) -> bool:
+        """Whether this report was accepted before."""
+        return self._reports.holds(observation.device, observation.frame_id)
+
+    def append(self, observations: Sequence[Observation], done: Done) -> None:
+        entries = self._group.entries
+        urgent = False
+        for observation in observations:
+            lane = lane_of(observation)
+            urgent = urgent or lane == "urgent"
+            entries.append((lane, observation.device, observation.frame_id, encode(observation)))
+        self.waiting_rows += len(observations)
+        self._group.dones.append(done)
+        if urgent or len(entries) >= GROUP_ROWS_MAX:
+            self._flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(ROUTINE_WAIT_S, self._flush)
+
+    def forget(self, lane: Lane, seq: int) -> None:
+        """The hub has everything up to `seq`."""
+        self._queue.put(_Forget(lane, seq))
+
+    def keep(self, name: str, value: str) -> None:
+        """Store a small value that `kept` gives back after a restart."""
+        self._queue.put(_Keep(name, value))
+
+    async def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched | None:
+        """The oldest rows that end beyond `after`; raises SpoolError."""
+        answer: asyncio.Future[Fetched | None] = self._loop.create_future()
+        self._queue.put(_Fetch(lane, after, rows_max, bytes_max, answer))
+        return await answer
+
+    async def close(self) -> None:
+        """Write what waits, then close the file."""
+        self._flush()
+        self._queue.put(None)
+        await asyncio.shield(self.stopped)
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._group.dones:
+            self._queue.put(self._group)
+            self._group = _Group([], [])
+
+    # --- in the thread ---
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._file.close()
+            self._loop.call_soon_threadsafe(self.stopped.set_result, None)
+
+    def _turn(self) -> bool:
+        """Take all that waits, at least one job; False after the last."""
+        jobs = [self._queue.get()]
+        while True:
+            try:
+                jobs.append(self._queue.get_nowait())
+            except Empty:
+                break
+        self._work([job for job in jobs if job is not None])
+        return None not in jobs
+
+    def _work(self, jobs: list[_Job]) -> None:
+        groups = [job for job in jobs if isinstance(job, _Group)]
+        for job in jobs:
+            if isinstance(job, _Forget):
+                self._forgets[job.lane] = max(job.seq, self._forgets.get(job.lane, 0))
+            elif isinstance(job, _Keep):
+                self._keeps[job.name] = job.value
+        error: SpoolError | None = None
+        if groups or self._forgets or self._keeps:
+            error = self._store(groups)
+            self._loop.call_soon_threadsafe(self._finish, groups, error)
+        for job in jobs:
+            if isinstance(job, _Fetch):
+                self._fetch(job)
+
+    def _store(self, groups: list[_Group]) -> SpoolError | None:
+        for _ in range(2):
+            try:
+                self._file.write(self._fresh(groups), self._forgets, self._keeps)
+            except (apsw.CorruptError, apsw.NotADBError):
+                try:
+                    self._file.replace(clock.now())
+                except SpoolError as error:
+                    return error
+                self._forgets = {}
+                continue
+            except SpoolError as error:
+                return error
+            self._forgets, self._keeps = {}, {}
+            return None
+        return SpoolError("unreadable twice")
+
+    def _fresh(self, groups: list[_Group]) -> Rows:
+        rows: Rows = {}
+        offer = self._reports.offer
+        for group in groups:
+            for lane, device, frame_id, body in group.entries:
+                if offer(device, frame_id):
+                    rows.setdefault(lane, []).append(body)
+        return rows
+
+    def _fetch(self, job: _Fetch) -> None:
+        found: Fetched | SpoolError | None
+        try:
+            found = self._file.fetch(job.lane, job.after, job.rows_max, job.bytes_max)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            try:
+                self._file.replace(clock.now())
+                found = SpoolError(str(error))
+            except SpoolError as worse:
+                found = worse
+        except SpoolError as error:
+            found = error
+        self._loop.call_soon_threadsafe(_answer, job.answer, found)
+
+    # --- in the loop again ---
+
+    def _finish(self, groups: list[_Group], error: SpoolError | None) -> None:
+        if error is not None and not self.failing:
+            log.error("spool_failing", error=str(error))
+            self.failing = str(error)
+        elif error is None and self.failing and groups:  # only new rows prove that the disk takes new rows
+            log.info("spool_recovered")
+            self.failing = ""
+        if self._file.set_aside is not None:
+            self._say_set_aside()
+        for group in groups:
+            self.waiting_rows -= len(group.entries)
+            if error is not None:
+                self.refused_rows += len(group.entries)
+            for done in group.dones:
+                done(error)
+        self._stored()
+
+    def _say_set_aside(self) -> None:
+        log.error("spool_set_aside", file=str(self._file.set_aside), epoch=self._file.epoch)
+        self._file.set_aside = None
+
+
+def _answer(future: "asyncio.Future[Fetched | None]", found: Fetched | SpoolError | None) -> None:
+    if future.done():
+        return
+    if isinstance(found, SpoolError):
+        future.set_exception(found)
+    else:
+        future.set_result(found)

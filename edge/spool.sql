@@ -1,0 +1,66 @@
+-- Every statement of the spool. Rows of one lane are kept in chunks: what one group commit brought, as the text that
+-- will stand in a Batch. A chunk goes when the hub has committed its last row, or when it is evicted.
+
+-- create_meta --
+-- One row per name: epoch, and small values that outlive a restart (`kept:*`).
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- create_lanes --
+CREATE TABLE IF NOT EXISTS lanes (
+    lane TEXT PRIMARY KEY,
+    appended INTEGER NOT NULL,        -- the last seq given out
+    committed INTEGER NOT NULL,       -- the last seq the hub has
+    dropped_through INTEGER NOT NULL, -- the last seq that was evicted
+    dropped INTEGER NOT NULL          -- rows evicted before the hub had them
+) WITHOUT ROWID;
+
+-- create_chunks --
+CREATE TABLE IF NOT EXISTS chunks (
+    lane TEXT NOT NULL,
+    last INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (lane, last)
+);
+
+-- create_reports --
+-- What was accepted lately, packed by edge/reports.py; the only use is to know a second delivery.
+CREATE TABLE IF NOT EXISTS reports (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- put_meta --
+INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- get_meta --
+SELECT value FROM meta WHERE name = ?;
+
+-- get_lane --
+SELECT appended, committed, dropped_through, dropped FROM lanes WHERE lane = ?;
+
+-- put_lane --
+INSERT INTO lanes (lane, appended, committed, dropped_through, dropped) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (lane) DO UPDATE SET appended = excluded.appended, committed = excluded.committed,
+    dropped_through = excluded.dropped_through, dropped = excluded.dropped;
+
+-- count_rows --
+SELECT coalesce(sum(last - first + 1), 0) FROM chunks WHERE lane = ? AND last <= ?;
+
+-- add_chunk --
+INSERT INTO chunks (lane, first, last, body) VALUES (?, ?, ?, ?);
+
+-- next_chunks --
+SELECT first, last, body FROM chunks WHERE lane = ? AND last > ? ORDER BY last;
+
+-- oldest_chunk --
+SELECT first, last FROM chunks WHERE lane = ? ORDER BY last LIMIT 1;
+
+-- forget_chunks --
+DELETE FROM chunks WHERE lane = ? AND last <= ?;
+
+-- add_reports --
+INSERT INTO reports (body) VALUES (?);
+
+-- all_reports --
+SELECT body FROM reports ORDER BY number;
+
+-- clear_reports --
+DELETE FROM reports;

@@ -1,0 +1,186 @@
+"""What one transaction does with parcels of one lane: cursors locked, what was seen skipped, the rest stored, the cursors
+moved. Everything or nothing; the caller commits, and tells others only then.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from devices.envelope import Lane
+from hub.copy_rows import EventRow, Latest, Series, pack_events, stream
+from hub.cursor import take
+from hub.incident_view import incident_views
+from hub.ingest_alarms import Changes, event_row, place_alarms
+from hub.outbox import notices
+from hub.parcel import Parcel, Unreadable
+from hub.store import Row, Transaction, jsonb
+
+Spool = tuple[str, str]  # gateway, epoch
+
+
+class Stored(Struct):
+    """What was done. `committed`: seq of every spool that sent something, also when nothing of it was new."""
+
+    committed: dict[Spool, int] = field(default_factory=dict)
+    refused: list[Parcel] = field(default_factory=list)  # stood beyond a hole that they did not declare
+    rows: int = 0
+    values: int = 0  # rows of telemetry: one per metric
+    skipped: int = 0  # seen before
+    unreadable: int = 0
+    notices: int = 0
+    latest: Latest = field(default_factory=Latest)
+    incidents: list[dict[str, Any]] = field(default_factory=list)
+    devices: list[Row] = field(default_factory=list)
+
+
+async def store_parcels(
+    tx: Transaction, lane: Lane, parcels: Sequence[Parcel], urls: Sequence[str], now: datetime
+) -> Stored:
+    """Store what is new of `parcels`, in their order. `urls`: who is told of incidents."""
+    stored = Stored(committed=await _lock_cursors(tx, lane, parcels))
+    held = dict(stored.committed)
+    fresh, gaps = _cut(stored, parcels)
+    if gaps:
+        await tx.execute("gaps_declare", lane=lane, now=now, **_columns(gaps, "gateways", "epochs", "firsts", "lasts"))
+    await _store_unreadable(tx, lane, fresh)
+    await _store_series(tx, [parcel.series for parcel in fresh], stored)
+    events = [
+        row
+        for parcel in fresh
+        for seq, observation in parcel.series.events
+        if (row := event_row(parcel.gateway, parcel.epoch, seq, observation, now)) is not None
+    ]
+    if events:
+        await _store_events(tx, events, stored, urls, now)
+    moved = [(*spool, seq) for spool, seq in stored.committed.items() if seq != held[spool]]
+    if moved:
+        await tx.execute("cursors_advance", lane=lane, now=now, **_columns(moved, "gateways", "epochs", "seqs"))
+    return stored
+
+
+async def _lock_cursors(tx: Transaction, lane: Lane, parcels: Iterable[Parcel]) -> dict[Spool, int]:
+    """In one order, so that two hubs cannot wait for each other."""
+    spools = sorted({parcel.spool for parcel in parcels})
+    wanted = {"lane": lane, **_columns(spools, "gateways", "epochs")}
+    rows = await tx.rows("cursors_lock", **wanted)
+    if len(rows) < len(spools):
+        await tx.execute("cursors_make", **wanted)
+        rows = await tx.rows("cursors_lock", **wanted)
+    return {(row["gateway"], row["epoch"]): row["committed_seq"] for row in rows}
+
+
+def _cut(stored: Stored, parcels: Iterable[Parcel]) -> tuple[list[Parcel], list[tuple[str, str, int, int]]]:
+    """What is new of each parcel, and the gaps declared; moves `stored.committed`."""
+    fresh: list[Parcel] = []
+    gaps: list[tuple[str, str, int, int]] = []
+    for parcel in parcels:
+        taken = take(stored.committed[parcel.spool], parcel.seqs, parcel.dropped_through)
+        stored.committed[parcel.spool] = taken.committed
+        gaps += [(*parcel.spool, first, last) for first, last in taken.gaps]
+        stored.skipped += taken.first
+        stored.rows += taken.beyond - taken.first
+        if taken.refused:
+            stored.refused.append(parcel)
+        if taken.beyond > taken.first:
+            fresh.append(parcel.part(taken.first, taken.beyond))
+    return fresh, gaps
+
+
+async def _store_unreadable(tx: Transaction, lane: Lane, parcels: Iterable[Parcel]) -> None:
+    for parcel in parcels:
+        for row in parcel.unreadable:
+            await _set_aside(tx, lane, parcel, row)
+
+
+async def _set_aside(tx: Transaction, lane: Lane, parcel: Parcel, row: Unreadable) -> None:
+    await tx.execute(
+        "row_refused",
+        gateway=parcel.gateway,
+        epoch=parcel.epoch,
+        lane=lane,
+        seq=row.seq,
+        observation=row.observation,
+        error=row.error.replace("\0", ""),
+    )
+
+
+async def _store_series(tx: Transaction, packed: Sequence[Series], stored: Stored) -> None:
+    stored.latest = newest = _newest([series.latest for series in packed])
+    telemetry = [row for series in packed for row in series.telemetry]
+    positions = [row for series in packed for row in series.positions]
+    stored.values = len(telemetry)
+    if telemetry:
+        await tx.copy("telemetry_copy", stream(telemetry))
+        values = sorted((*series, *value) for series, value in newest.values.items())
+        await tx.execute("latest_values_upsert", **_columns(values, "devices", "metrics", "times", "values"))
+    if positions:
+        await tx.copy("positions_copy", stream(positions))
+        await _upsert_positions(tx, newest)
+
+
+def _newest(found: Sequence[Latest]) -> Latest:
+    """One parcel's, or the newest of all."""
+    if len(found) == 1:
+        return found[0]
+    newest = Latest()
+    for latest in found:
+        for series, value in latest.values.items():
+            held = newest.values.get(series)
+            if held is None or held[0] <= value[0]:
+                newest.values[series] = value
+        for device, position in latest.positions.items():
+            before = newest.positions.get(device)
+            if before is None or before.observed_at <= position.observed_at:
+                newest.positions[device] = position
+        for device, at in latest.seen.items():
+            newest.seen[device] = max(at, newest.seen.get(device, at))
+    return newest
+
+
+async def _upsert_positions(tx: Transaction, newest: Latest) -> None:
+    found = [place for _, place in sorted(newest.positions.items())]
+    await tx.execute(
+        "latest_positions_upsert",
+        devices=[place.device for place in found],
+        observed=[place.observed_at for place in found],
+        received=[place.received_at for place in found],
+        longitudes=[place.longitude for place in found],
+        latitudes=[place.latitude for place in found],
+        accuracies=[place.accuracy_m for place in found],
+        speeds=[place.speed_kmh for place in found],
+        courses=[place.course_deg for place in found],
+        fixes=[place.fix for place in found],
+        zones=[place.zone for place in found],
+    )
+
+
+async def _store_events(
+    tx: Transaction, events: list[EventRow], stored: Stored, urls: Sequence[str], now: datetime
+) -> None:
+    """Alarms and events: what they do first, so that each row is stored with its incident."""
+    where, changes = await place_alarms(tx, events, now)
+    rows = [replace(event, incident=where.get(index)) for index, event in enumerate(events)]
+    await tx.copy("events_copy", stream(pack_events(rows)))
+    await _tell(tx, events, changes, stored, urls, now)
+
+
+async def _tell(
+    tx: Transaction, events: list[EventRow], changes: Changes, stored: Stored, urls: Sequence[str], now: datetime
+) -> None:
+    """What people hear of it, as it stands at the end of this transaction."""
+    if changes.incidents:
+        stored.incidents = await incident_views(tx, changes.incidents)
+    alarming = sorted({event.device for event in events if event.raised is not None})
+    if alarming:
+        stored.devices = await tx.rows("device_alarms", devices=alarming)
+    for body in notices(changes.notices, stored.incidents, urls):
+        await tx.execute("outbox_add", channel="notify", body=jsonb(body), now=now)
+        stored.notices += 1
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:
+    """Rows as one array per column, for `unnest`."""
+    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
