@@ -8,9 +8,10 @@ A family gives `Framer` one pure function, its cutter:
 - skip:    Cut(n)                          n bytes of silence between frames (CR LF, padding): not even noise
 - noise:   Cut(n, reason="...")            n bytes that are no frame; reported as Rejected
 - frame:   Cut(n, frame=...)               a complete frame whose integrity was checked
+- broken:  Cut(n, frame=..., reason="...") a complete frame that is wrong: reported by itself, whole, as Rejected
 
-A cutter that finds a bad checksum gives up the start mark only (`Cut(len(MARK), reason=...)`), so that a good frame
-inside the bad one is still found. Neighbouring pieces of noise with the same reason are reported once, when the next
+A cutter that finds a bad checksum gives up the start mark, or its first byte, so that a good frame inside the bad one
+is still found. Neighbouring pieces of noise with the same reason are reported once, when the next
 frame or the silence after them ends them, so that the way the stream was chopped up never shows in the results.
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from devices.observation import REJECTED_BYTES_MAX, Rejected
+from devices.observation import REJECTED_BYTES_MAX, Rejected, rejected
 
 
 class Cut(Struct, frozen=True):
@@ -66,7 +67,7 @@ class Framer:
             at += cut.taken
             if cut.frame is not None:
                 self._flush_noise(found)
-                found.append(cut.frame)
+                found.append(rejected(cut.reason, cut.frame) if cut.reason else cut.frame)
             elif cut.reason:
                 self._hold_noise(piece, cut.reason, found)
         self._waiting = buffer[at:]

@@ -24,10 +24,14 @@ TEXT_CHARS_MAX = 500
 NO_ZONE = ZoneId("")
 
 
-class Telemetry(Struct, frozen=True, tag="telemetry"):
-    """Measured values of one instant: metric name -> value in the unit that the dictionary gives it."""
+class Telemetry(Struct, frozen=True, tag="telemetry", omit_defaults=True):
+    """Measured values of one instant: metric name -> value in the unit that the dictionary gives it.
+
+    No values at all is a sign of life: the device was heard and had nothing to say. `component` as in Alarm.
+    """
 
     values: dict[str, float]
+    component: str = ""
 
 
 class Event(Struct, frozen=True, tag="event", kw_only=True):

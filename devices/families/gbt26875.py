@@ -1,0 +1,323 @@
+"""GB/T 26875.3-2011: the user information transmission device of a fire control room, over TCP. We are the monitoring
+centre's side. Frames and objects: gbt26875_wire.py.
+
+What is answered (clause 7.2): every report (command 2, the empty heartbeat too) is confirmed with the same serial
+number, addresses swapped and our clock, which is also the answer to time sync and link check; a report with a wrong
+checksum or unreadable objects is denied. Once a link, a device whose clock is off is sent the time (type 90).
+
+What it means
+- Component state: an Alarm of the component, its kind from the component's type (smoke detector: `smoke`), and `fault`,
+  `shielded`, `supervisory`, `power_fault` as the bits say. Bit 0 ("normal") is not looked at: panels send 2 and 3.
+- A state report says everything about its component: what was raised on this link and is not set any more is cleared.
+  Of a component not heard before on this link, a report without any alarm clears every kind it could have had.
+- Analog values are Telemetry of the component; operation records, versions and texts are Events; a heartbeat is
+  Telemetry without values.
+- A component is named system-address-0xaddress, "1-3-0x00000012".
+- Times are the device's wall clock. A missing or impossible one, one of tomorrow, or one far behind the clock of its
+  own frame is replaced by the time of receiving and flagged `time_invalid`.
+"""
+
+from collections.abc import Container, Iterator
+from datetime import datetime
+
+from msgspec import Struct
+
+from devices.dictionary import in_range
+from devices.families import gbt26875_wire as wire
+from devices.families.gbt26875_wire import Fields, Frame, Unit
+from devices.family import Family
+from devices.framing import Framer
+from devices.local_time import LocalClock, believable
+from devices.observation import (
+    Alarm,
+    Body,
+    DeviceId,
+    Event,
+    Observation,
+    Rejected,
+    Result,
+    Telemetry,
+    digest,
+    rejected,
+)
+
+CLOCK_SKEW_S_MAX = 30
+COMPONENTS_MAX = 20_000  # of one link, remembered for clearing; beyond it the oldest is forgotten
+HEX_CHARS_MAX = 400
+
+SMOKE, HEAT, GAS, CALL_POINT = "smoke", "heat", "gas", "manual_call_point"
+# Component type (table 6 of the standard) -> what its fire alarm bit means. Any other: "fire".
+KIND_OF_COMPONENT: dict[int, str] = {
+    **dict.fromkeys((10, 11, 12, 13, 74), GAS),
+    **dict.fromkeys((18, 30, 31, 32, 33, 34, 35, 36, 37), HEAT),
+    **dict.fromkeys((23, 24), CALL_POINT),
+    **dict.fromkeys((40, 41, 42, 43, 44, 51, 53), SMOKE),
+}
+# Flag -> alarm kind, for everything but the fire bit.
+KIND_OF_FLAG = {
+    "fault": "fault",
+    "shielded": "shielded",
+    "supervised": "supervisory",
+    "power_fault": "power_fault",
+    "main_power_fault": "power_fault",
+    "backup_power_fault": "power_fault",
+    "bus_fault": "bus_fault",
+    "detection_line_fault": "bus_fault",
+    "communication_fault": "communication_fault",
+}
+EVENT_FLAGS = ("started", "feedback")
+EVENT_OF_TYPE = {5: "software_version", 6: "configuration", 7: "configuration", 8: "device_time"}
+EVENT_OF_TYPE |= {25: "software_version", 26: "configuration", 28: "device_time"}
+STATES, ANALOG, OPERATIONS = frozenset({1, 2, 21}), 3, frozenset({4, 24})
+SET_CLOCK = 90
+HANDSHAKE, HANDSHAKE_ANSWER = b"\x16", b"\x17"
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`device`: the native id of a device that sends source address 0. The rest are quirks of single devices:
+    `bcd_time` (time bytes in BCD), `one_byte_handshake` (unit 16 is answered by unit 17), `sync_clock` off."""
+
+    time_zone: str = "Asia/Shanghai"
+    device: str = ""
+    bcd_time: bool = False
+    one_byte_handshake: bool = False
+    sync_clock: bool = True
+
+    def __post_init__(self) -> None:
+        LocalClock(self.time_zone)
+
+
+class Memory:
+    """What each component had raised on this link, so that a later report without it clears it."""
+
+    def __init__(self) -> None:
+        self._raised: dict[tuple[str, str], set[str]] = {}
+        self._doubtful: set[tuple[str, str]] = set()
+
+    def update(self, device: str, component: str, raised: set[str], possible: tuple[str, ...]) -> list[str]:
+        """The kinds that this report clears, sorted."""
+        key = (device, component)
+        known = self._raised.get(key)
+        if known is None:
+            self._remember(key, raised)
+            known = set()
+        gone = known - raised
+        if not raised and key in self._doubtful:
+            self._doubtful.discard(key)
+            gone.update(possible)
+        self._raised[key] = raised
+        return sorted(gone)
+
+    def _remember(self, key: tuple[str, str], raised: set[str]) -> None:
+        if len(self._raised) >= COMPONENTS_MAX:
+            oldest = next(iter(self._raised))
+            del self._raised[oldest]
+            self._doubtful.discard(oldest)
+        self._raised[key] = raised
+        self._doubtful.add(key)
+
+
+class Report(Struct, frozen=True):
+    """One frame's common part while its objects are read."""
+
+    device: DeviceId
+    frame: Frame
+    frame_id: str
+    sent_at: datetime | None  # the device's own clock when it sent the frame
+    now: datetime
+
+
+class Session:
+    """See devices.family.Session."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        self._settings = settings
+        self._enrolled = enrolled
+        self._clock = LocalClock(settings.time_zone)
+        self._framer = Framer(wire.cut, wire.FRAME_BYTES_MAX)
+        self._memory = Memory()
+        self._replies: list[bytes] = []
+        self._serial = 0
+        self._synced: set[int] = set()
+
+    def receive(self, data: bytes, now: datetime) -> list[Result]:
+        return self._read(self._framer.feed(data), now)
+
+    def idle(self, now: datetime) -> list[Result]:
+        return self._read(self._framer.idle(), now)
+
+    def to_send(self) -> bytes:
+        replies, self._replies = b"".join(self._replies), []
+        return replies
+
+    def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
+        found: list[Result] = []
+        for piece in pieces:
+            if isinstance(piece, Rejected):
+                self._deny_broken(piece, now)
+                found.append(piece)
+            else:
+                found.extend(self._frame(piece, now))
+        return found
+
+    def _frame(self, raw: bytes, now: datetime) -> list[Result]:
+        frame = wire.read_frame(raw, self._settings.bcd_time)
+        native_id = str(frame.source) if frame.source else self._settings.device
+        if not native_id:
+            return [rejected("source address 0 and no device configured for it", raw)]
+        device = DeviceId(f"gbt26875:{native_id}")
+        if native_id not in self._enrolled:
+            return [rejected("not enrolled", raw, device)]
+        if frame.command in (wire.CONTROL, wire.REQUEST) or frame.command not in wire.COMMANDS:
+            self._answer(frame, wire.DENY, now)
+            return [rejected("command not meant for a monitoring centre", raw, device)]
+        # The frame's own time is left out: a device that sends again may set it anew.
+        frame_id = digest(raw[2:4], raw[12:18], frame.unit) if frame.unit else ""
+        sent_at = self._clock.utc(frame.time)
+        report = Report(device, frame, frame_id, sent_at, now)
+        if frame.command in (wire.CONFIRM, wire.DENY):
+            return [_heard(report)]
+        return self._report(report, raw)
+
+    def _report(self, report: Report, raw: bytes) -> list[Result]:
+        """A report, or the response to a query: answered and read."""
+        frame = report.frame
+        unit = wire.read_unit(frame.unit, self._settings.bcd_time) if frame.unit else None
+        handshake = frame.unit == HANDSHAKE
+        short = unit is not None and unit.error == "short" and not handshake
+        if frame.command == wire.SEND_DATA:
+            greeting = HANDSHAKE_ANSWER if handshake and self._settings.one_byte_handshake else b""
+            self._answer(frame, wire.DENY if short else wire.CONFIRM, report.now, greeting)
+            self._sync(report)
+        if unit is None or handshake:
+            return [_heard(report)]
+        if unit.error == "unknown type":
+            return [self._unknown(report, unit)]
+        found: list[Result] = list(self._meaning(report, unit))
+        if short:
+            found.append(rejected("application data cut short", raw, report.device))
+        return found or [_heard(report)]
+
+    # --- answers ---
+
+    def _answer(self, frame: Frame, command: int, now: datetime, unit: bytes = b"") -> None:
+        self._write(frame, frame.serial, command, unit, now)
+
+    def _write(self, to: Frame, serial: int, command: int, unit: bytes, now: datetime) -> None:
+        answer = Frame(serial, to.main_version, to.user_version, None, to.destination, to.source, command, unit)
+        self._replies.append(wire.write_frame(answer, self._clock.local(now)))
+
+    def _deny_broken(self, broken: Rejected, now: datetime) -> None:
+        """A frame with a wrong checksum is denied when an enrolled device seems to have sent it."""
+        if broken.reason != "checksum wrong":
+            return
+        frame = wire.read_frame(broken.frame, self._settings.bcd_time)
+        if frame.command == wire.SEND_DATA and str(frame.source) in self._enrolled:
+            self._answer(frame, wire.DENY, now)
+
+    def _sync(self, report: Report) -> None:
+        """Send the time to a device whose clock is off, once a link."""
+        frame = report.frame
+        if not self._settings.sync_clock or frame.source in self._synced:
+            return
+        if report.sent_at is not None and abs((report.sent_at - report.now).total_seconds()) <= CLOCK_SKEW_S_MAX:
+            return
+        self._synced.add(frame.source)
+        self._serial = (self._serial + 1) & 0xFFFF
+        unit = bytes((SET_CLOCK, 1)) + wire.write_time(self._clock.local(report.now))
+        self._write(frame, self._serial, wire.CONTROL, unit, report.now)
+
+    # --- meaning ---
+
+    def _meaning(self, report: Report, unit: Unit) -> Iterator[Observation]:
+        number = 0
+        for fields in unit.objects:
+            at, flags = self._time(report, fields)
+            for body in self._bodies(report.device, unit.type, fields):
+                frame_id = f"{report.frame_id}.{number}"
+                number += 1
+                yield _observation(report, at, body, frame_id, flags)
+
+    def _bodies(self, device: DeviceId, kind: int, fields: Fields) -> list[Body]:
+        if kind in STATES:
+            return self._state(device, kind, fields)
+        component = _component(fields)
+        if kind == ANALOG:
+            name, value = fields["quantity"], fields["value"]
+            good = in_range(name, value)
+            return [Telemetry({name: value} if good else {}, component)]
+        if kind in OPERATIONS:
+            attributes = {"operator": str(fields["operator"])}
+            return [Event(kind=name, component=component, attributes=attributes) for name in fields["flags"]]
+        text = fields.get("version") or fields.get("config") or ""
+        return [Event(kind=EVENT_OF_TYPE.get(kind, "answer"), component=component, attributes={"text": text})]
+
+    def _state(self, device: DeviceId, kind: int, fields: Fields) -> list[Body]:
+        component = _component(fields)
+        fire = KIND_OF_COMPONENT.get(fields.get("component_type", 0), "fire")
+        set_flags: list[str] = fields["flags"]
+        kinds = [fire if flag == "fire_alarm" else KIND_OF_FLAG.get(flag, "") for flag in set_flags]
+        raised = {name: None for name in kinds if name}  # in the order of the bits, each once
+        possible = (fire, *POSSIBLE[kind])
+        description = fields.get("description", "")
+        found: list[Body] = [Alarm(kind=name, component=component, description=description) for name in raised]
+        found += [
+            Alarm(kind=name, raised=False, component=component, description=description)
+            for name in self._memory.update(device, component, set(raised), possible)
+        ]
+        found += [Event(kind=flag, component=component) for flag in EVENT_FLAGS if flag in set_flags]
+        return found or [Event(kind="state", component=component, attributes={"flags": " ".join(set_flags)})]
+
+    def _unknown(self, report: Report, unit: Unit) -> Observation:
+        attributes = {"type": str(unit.type), "hex": report.frame.unit.hex()[:HEX_CHARS_MAX]}
+        at, flags = self._time(report, {})
+        return _observation(
+            report, at, Event(kind="unknown_report", attributes=attributes), f"{report.frame_id}.0", flags
+        )
+
+    def _time(self, report: Report, fields: Fields) -> tuple[datetime, tuple[str, ...]]:
+        """When the object says it was; objects without a time have that of their frame."""
+        claimed = self._clock.utc(fields["time"]) if "time" in fields else report.sent_at
+        if claimed is not None and believable(claimed, report.now, report.sent_at):
+            return claimed, ()
+        return report.now, ("time_invalid",)
+
+
+def _possible(names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(KIND_OF_FLAG[name] for name in names if name in KIND_OF_FLAG))
+
+
+POSSIBLE = {1: _possible(wire.SYSTEM_STATE), 2: _possible(wire.COMPONENT_STATE), 21: _possible(wire.DEVICE_STATE)}
+
+
+def _observation(
+    report: Report, at: datetime, body: Body, frame_id: str = "", flags: tuple[str, ...] = ()
+) -> Observation:
+    return Observation(
+        device=report.device, observed_at=at, received_at=report.now, body=body, frame_id=frame_id, flags=flags
+    )
+
+
+def _heard(report: Report) -> Observation:
+    """A sign of life."""
+    return _observation(report, report.now, Telemetry({}))
+
+
+def _component(fields: Fields) -> str:
+    """ "1-3-0x00000012"; a system without a component is "1-3", the transmission device itself ""."""
+    if "system_type" not in fields:
+        return ""
+    system = f"{fields['system_type']}-{fields['system_address']}"
+    return f"{system}-0x{fields['component_address']:08x}" if "component_address" in fields else system
+
+
+FAMILY = Family(
+    name="gbt26875",
+    title="Fire transmission device, GB/T 26875.3-2011",
+    links=("tcp_server",),
+    integrity="sum of bytes modulo 256, start and end mark",
+    frame_bytes_max=wire.FRAME_BYTES_MAX,
+    silence_s_max=90,
+    settings=Settings,
+    open_session=Session,
+)

@@ -1,0 +1,1 @@
+"""One module per set of shared vectors: how our decoder's result is put in the vectors' words."""

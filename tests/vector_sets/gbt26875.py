@@ -1,0 +1,72 @@
+"""GB/T 26875.3: whole frames through a Session, application data through the wire reader."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from devices.families import gbt26875, gbt26875_wire
+from devices.family import Everyone
+from devices.observation import Observation, Rejected
+from tests.vectors import SHARED
+
+SAMPLES = SHARED / "gbt26875.jsonl"
+UNSUPPORTED: dict[str, str] = {}
+NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+ERRORS = {"end mark missing": "end_flag", "start mark missing": "no_start_flag", "checksum wrong": "checksum"}
+
+
+def decode(line: dict[str, Any]) -> dict[str, Any]:
+    data = bytes.fromhex(line["frame_hex"])
+    return _unit(data) if line.get("layer") == "app_data_unit" else _frame(data)
+
+
+def _frame(data: bytes) -> dict[str, Any]:
+    session = gbt26875.Session(gbt26875.Settings(device="vector", sync_clock=False), Everyone())
+    results = [*session.receive(data, NOW), *session.idle(NOW)]
+    rejections = [result for result in results if isinstance(result, Rejected)]
+    if rejections and rejections[0].reason in ERRORS:
+        assert not any(isinstance(result, Observation) for result in results)
+        return {"error": ERRORS[rejections[0].reason]}
+    frame = gbt26875_wire.read_frame(data)
+    found: dict[str, Any] = {
+        "serial": frame.serial,
+        "main_version": frame.main_version,
+        "user_version": frame.user_version,
+        "time": _iso(frame.time),
+        "source": frame.source,
+        "source_hex": f"{frame.source:012X}",
+        "destination": frame.destination,
+        "destination_hex": f"{frame.destination:012X}",
+        "app_length": len(frame.unit),
+        "command": frame.command,
+        "command_name": gbt26875_wire.COMMANDS[frame.command],
+        "checksum": f"{data[-3]:02X}",
+        "checksum_ok": True,
+        "end_ok": True,
+        "app_hex": frame.unit.hex().upper(),
+        "app": _unit(frame.unit) if frame.unit else {},
+    }
+    if reply := session.to_send():
+        answer = gbt26875_wire.read_frame(reply)
+        found["reply"] = {
+            "command": answer.command,
+            "serial": answer.serial,
+            "source": answer.source,
+            "destination": answer.destination,
+            "app_length": len(answer.unit),
+        }
+    return found
+
+
+def _unit(data: bytes) -> dict[str, Any]:
+    unit = gbt26875_wire.read_unit(data)
+    objects = [{**fields, "time": _iso(fields["time"])} if "time" in fields else fields for fields in unit.objects]
+    found: dict[str, Any] = {"type": unit.type, "count": unit.count, "objects": objects}
+    if unit.error:
+        found["error"] = unit.error
+    if unit.error == "unknown type":
+        found["payload_hex"] = data[2:].hex().upper()
+    return found
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
