@@ -1,0 +1,248 @@
+"""Elder and child bands of the "3G" family (SeTracker, Beesure, 4P-touch), over TCP. Frames: watch_wire.py.
+
+What is answered: LK, AL…, INIT, TKQ, TKQ2, CONFIG and voice parts, with vendor, id and index as they came; a band
+without answers reboots (LK) or repeats itself (AL).
+
+What it means
+- UD…, WT: a Position and the band's counters. V is no satellite fix: 0/0 is no position, anything else is approximate
+  (`fix` "network").
+- The status word's alarm bits are Alarms, in AL… and in UD… alike. AL… without any bit is `unspecified_alarm`: someone
+  pressed something.
+- SOS and fall are never cleared by the band. `low_battery` and `off_wrist` are, by a later position without them; after
+  a reconnect the first such position clears both.
+- Zeros and unreadable numbers of health measurements are no measurement.
+- Times of positions are UTC. What has no time is observed when it is received.
+
+There is no authentication in this protocol: bands are bound to enrolled ids, nothing more.
+"""
+
+from collections.abc import Container, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from devices.dictionary import in_range
+from devices.families import watch_wire as wire
+from devices.families.watch_wire import Fields, Frame
+from devices.family import Family
+from devices.framing import Framer
+from devices.local_time import believable
+from devices.observation import (
+    Alarm,
+    Body,
+    DeviceId,
+    Observation,
+    Position,
+    Rejected,
+    Result,
+    Telemetry,
+    digest,
+    rejected,
+)
+
+DEVICES_MAX = 10_000  # of one link, remembered for clearing
+MEDIA = frozenset({"TK", "TK2", "img", "IMG"})
+BATTERY_GOOD_PERCENT = 20
+STUCK_CLOCK = timedelta(hours=1)  # an alarm that claims to be older may be a new press under a stopped clock
+
+KIND_OF_ALARM = {
+    "sos": "sos",
+    "fall": "fall",
+    "removed": "off_wrist",
+    "low_battery": "low_battery",
+    "power_cut": "power_fault",
+    "left_fence": "left_fence",
+    "entered_fence": "entered_fence",
+}
+CLEARED_BY_BAND = ("low_battery", "off_wrist")
+
+# Health reports by type in lower case: metrics of the fields behind the type.
+HEALTH: dict[str, tuple[str, ...]] = {
+    "bphrt": ("systolic_mmhg", "diastolic_mmhg", "heart_rate_bpm"),
+    "blood": ("systolic_mmhg", "diastolic_mmhg"),
+    "heart": ("heart_rate_bpm",),
+    "pulse": ("heart_rate_bpm",),
+    "temp": ("body_temperature_c",),
+    "btemp2": ("", "body_temperature_c"),
+}
+LINK_METRICS = ("steps", "tumbles", "battery_percent")
+POSITION_METRICS = {
+    "battery_pct": "battery_percent",
+    "steps": "steps",
+    "tumbles": "tumbles",
+    "gsm_signal": "cell_signal_percent",
+}
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`strict_length`: frames whose length field is wrong are dropped (quirk of bands that send broken frames)."""
+
+    strict_length: bool = False
+
+
+class Session:
+    """See devices.family.Session."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        self._enrolled = enrolled
+        self._framer = Framer(wire.cutter(settings.strict_length), wire.FRAME_BYTES_MAX)
+        self._replies: list[bytes] = []
+        self._raised: dict[str, set[str]] = {}  # device -> kinds that it may still have raised
+
+    def receive(self, data: bytes, now: datetime) -> list[Result]:
+        return self._read(self._framer.feed(data), now)
+
+    def idle(self, now: datetime) -> list[Result]:
+        return self._read(self._framer.idle(), now)
+
+    def to_send(self) -> bytes:
+        replies, self._replies = b"".join(self._replies), []
+        return replies
+
+    def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
+        found: list[Result] = []
+        for piece in pieces:
+            found.extend([piece] if isinstance(piece, Rejected) else self._frame(piece, now))
+        return found
+
+    def _frame(self, raw: bytes, now: datetime) -> list[Result]:
+        frame = wire.read_frame(raw)
+        device = DeviceId(f"watch:{frame.device}")
+        if frame.device not in self._enrolled:
+            return [rejected("not enrolled", raw, device)]
+        if answer := answer_to(frame):
+            self._replies.append(wire.write_frame(frame.vendor, frame.device, frame.index, answer))
+        if is_position(frame.type):
+            return self._position(frame, raw, device, now)
+        values = _measured(frame)
+        return [Observation(device=device, observed_at=now, received_at=now, body=Telemetry(values))]
+
+    def _position(self, frame: Frame, raw: bytes, device: DeviceId, now: datetime) -> list[Result]:
+        fields = wire.read_position(frame.fields)
+        alarm = frame.type.upper().startswith("AL")
+        if fields is None:
+            found: list[Result] = [rejected("position unreadable", raw, device)]
+            if alarm:  # someone pressed something, wherever it was
+                body = Alarm(kind="unspecified_alarm")
+                found.append(Observation(device=device, observed_at=now, received_at=now, body=body))
+            return found
+        claimed: datetime = fields["time"]
+        good = believable(claimed, now)
+        stuck = str(now.timestamp() // STUCK_CLOCK.total_seconds()) if alarm and now - claimed > STUCK_CLOCK else ""
+        report = digest(frame.device.encode(), frame.content, stuck.encode())
+        return [
+            Observation(
+                device=device,
+                observed_at=claimed if good else now,
+                received_at=now,
+                body=body,
+                frame_id=f"{report}.{number}",
+                flags=() if good else ("time_invalid",),
+            )
+            for number, body in enumerate(self._bodies(frame.device, fields, alarm))
+        ]
+
+    def _bodies(self, native_id: str, fields: Fields, alarm: bool) -> Iterator[Body]:
+        """Alarms first: they are what the siren waits for."""
+        raised = {KIND_OF_ALARM[name] for name in fields["alarms"]}
+        if alarm and not raised:
+            raised = {"unspecified_alarm"}
+        for kind in sorted(raised):
+            yield Alarm(kind=kind)
+        for kind in self._cleared(native_id, raised, fields, alarm):
+            yield Alarm(kind=kind, raised=False)
+        if fields["gps_valid"] or fields["latitude"] or fields["longitude"]:
+            yield _place(fields)
+        values = {metric: fields[name] for name, metric in POSITION_METRICS.items() if name in fields}
+        yield Telemetry({metric: value for metric, value in values.items() if in_range(metric, value)})
+
+    def _cleared(self, native_id: str, raised: set[str], fields: Fields, alarm: bool) -> list[str]:
+        """What this position shows to be over. A band not heard before on this link may have anything raised."""
+        held = self._raised.get(native_id)
+        if held is None:
+            if len(self._raised) >= DEVICES_MAX:
+                del self._raised[next(iter(self._raised))]
+            held = set(CLEARED_BY_BAND)
+        held |= raised
+        over: set[str] = set()
+        if not alarm:
+            if fields.get("battery_pct", 0) >= BATTERY_GOOD_PERCENT:
+                over.add("low_battery")
+            if not fields["status"] >> wire.WORN_STATE_BIT & 1:
+                over.add("off_wrist")
+        over = (over & held) - raised
+        self._raised[native_id] = held - over
+        return sorted(over)
+
+
+def is_position(kind: str) -> bool:
+    return kind.upper().startswith(("UD", "AL", "WT"))
+
+
+def answer_to(frame: Frame) -> str:
+    """The content of the answer, "" for none."""
+    kind = frame.type.upper()
+    if kind == "LK" or kind in ("TKQ", "TKQ2"):
+        return frame.type
+    if kind.startswith("AL"):
+        return "AL"
+    if kind in ("INIT", "CONFIG"):
+        return f"{frame.type},1"
+    return "JXTKR,1" if voice_chunk(frame) else ""
+
+
+def voice_chunk(frame: Frame) -> dict[str, Any] | None:
+    """Which part of a voice text this is; None when it is none. The sound itself is not kept."""
+    fields = frame.content.split(b",", 5)
+    if frame.type.upper() != "JXTK" or len(fields) < 6 or not (fields[3].isdigit() and fields[4].isdigit()):
+        return None
+    name = fields[2].decode("utf-8", "replace")
+    return {"media_name": name, "chunk": int(fields[3]), "chunks_total": int(fields[4])}
+
+
+def _measured(frame: Frame) -> dict[str, float]:
+    """Metrics of a report without position; nothing measured is a sign of life."""
+    kind, fields = frame.type.lower(), frame.fields
+    if kind == "lk":
+        return _numbers(LINK_METRICS, fields, zero_is_value=True) if len(fields) == len(LINK_METRICS) else {}
+    if kind == "oxygen":
+        return _numbers(("spo2_percent",), fields[-1:])
+    if kind == "btemp2" and fields[:1] != ["1"]:
+        return {}
+    return _numbers(HEALTH.get(kind, ()), fields)
+
+
+def _numbers(metrics: tuple[str, ...], fields: list[str], zero_is_value: bool = False) -> dict[str, float]:
+    found = {metric: wire.number(text) for metric, text in zip(metrics, fields, strict=False) if metric}
+    return {
+        metric: value
+        for metric, value in found.items()
+        if value is not None and (value or zero_is_value) and in_range(metric, value)
+    }
+
+
+def _place(fields: Fields) -> Position:
+    course = fields.get("course")
+    return Position(
+        longitude=fields["longitude"],
+        latitude=fields["latitude"],
+        fix="gnss" if fields["gps_valid"] else "network",
+        altitude_m=fields.get("altitude_m"),
+        accuracy_m=fields.get("accuracy_m"),
+        speed_kmh=fields.get("speed_kmh"),
+        course_deg=course % 360 if course is not None else None,
+        satellites=int(fields["satellites"]) if 0 <= fields.get("satellites", -1) <= 255 else None,
+    )
+
+
+FAMILY = Family(
+    name="watch",
+    title="Health band, 3G/SG/CS/ZJ text protocol",
+    links=("tcp_server",),
+    integrity="",
+    frame_bytes_max=wire.FRAME_BYTES_MAX,
+    silence_s_max=1440,
+    settings=Settings,
+    open_session=Session,
+)

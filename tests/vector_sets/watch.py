@@ -1,0 +1,88 @@
+"""Bands: whole frames through a Session, and the wire reader's fields."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from devices.families import watch, watch_wire
+from devices.family import Everyone
+from devices.framing import Framer
+from devices.observation import Observation
+from tests.vectors import SHARED
+
+SAMPLES = SHARED / "watch.jsonl"
+UNSUPPORTED = {
+    "watch-008": "six whole frames, each with a right length, in one segment; the vector takes them for one frame",
+}
+NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+METRICS = {
+    "heart_rate_bpm": "heart_rate",
+    "systolic_mmhg": "systolic",
+    "diastolic_mmhg": "diastolic",
+    "spo2_percent": "spo2",
+    "body_temperature_c": "temperature_c",
+}
+LINK_METRICS = {"steps": "steps", "tumbles": "tumbles", "battery_percent": "battery_pct"}
+
+
+def decode(line: dict[str, Any]) -> dict[str, Any]:
+    data = bytes.fromhex(line["frame_hex"]) if "frame_hex" in line else line["frame_text"].encode()
+    strict = line.get("note", "").startswith("strict framing")
+    pieces = _frames(data, strict)
+    if line.get("stream"):
+        return {"frames": [frame.decode() for frame in pieces], "rest": "", "replies": _replies(data, strict)}
+    if len(pieces) != 1:
+        return {"error": "bad_frame"}
+    frame = watch_wire.read_frame(pieces[0])
+    if line["direction"] == "down":
+        return {"type": frame.type, **watch_wire.read_command(frame.content)}
+    return {**_header(frame), **_meaning(data, frame)}
+
+
+def _frames(data: bytes, strict: bool) -> list[bytes]:
+    framer = Framer(watch_wire.cutter(strict), watch_wire.FRAME_BYTES_MAX)
+    return [piece for piece in [*framer.feed(data), *framer.idle()] if isinstance(piece, bytes)]
+
+
+def _replies(data: bytes, strict: bool) -> list[str]:
+    session = watch.Session(watch.Settings(strict_length=strict), Everyone())
+    session.receive(data, NOW)
+    session.idle(NOW)
+    return [f"{reply}]" for reply in session.to_send().decode().split("]") if reply]
+
+
+def _header(frame: watch_wire.Frame) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "vendor_tag": frame.vendor,
+        "device_id": frame.device,
+        "declared_length": frame.declared,
+        "content_length": len(frame.content),
+        "length_ok": frame.length_ok,
+        "strict_reject": not frame.length_ok,
+        "length_ok_unescaped": frame.declared == len(watch_wire.unescape(frame.content)),
+        "type": frame.type,
+    }
+    return found | ({"index": frame.index} if frame.index else {})
+
+
+def _meaning(data: bytes, frame: watch_wire.Frame) -> dict[str, Any]:
+    session = watch.Session(watch.Settings(), Everyone())
+    results = [*session.receive(data, NOW), *session.idle(NOW)]
+    bodies = [result.body for result in results if isinstance(result, Observation)]
+    found: dict[str, Any] = {"reply": session.to_send().decode() or None}
+    values: dict[str, float] = {}
+    for body in bodies:
+        values |= getattr(body, "values", {})
+    if watch.is_position(frame.type):
+        position = watch_wire.read_position(frame.fields)
+        if position is None:
+            return {**found, "position_error": True}
+        kinds = [getattr(body, "kind", "") for body in bodies]
+        position["time"] = position["time"].strftime("%Y-%m-%dT%H:%M:%SZ")
+        position["status_hex"] = f"{position['status']:08x}"
+        position["alarm_unspecified"] = "unspecified_alarm" in kinds
+        return {**found, **position}
+    names = LINK_METRICS if frame.type == "LK" else METRICS
+    found |= {name: values[metric] for metric, name in names.items() if metric in values}
+    found |= watch.voice_chunk(frame) or {}
+    found["media"] = frame.type in watch.MEDIA
+    return found | {"no_data": not values and "chunk" not in found}
