@@ -1,0 +1,316 @@
+"""JT/T 808-2011, -2013 and -2019 vehicle and personal terminals over TCP; we are the platform. Frames: jt808_wire.py.
+
+What is answered: register (0x0100) with 0x8100 and an authentication code, or result 4 to a terminal that is not
+enrolled; time (0x0004, 0x0109); every other message but a terminal's own answer with 0x8001, result 0, in the header
+layout and with the phone bytes of the terminal. The code proves nothing: it travels in clear text, so terminals are
+bound to enrolled ids, and one that skips registration is served as well.
+
+What it means
+- 0x0200, 0x0201, 0x0500 and each part of 0x0704: alarms of the alarm flags, a Position when the terminal has one, and
+  Telemetry of the items. The flags are the whole state: a kind that can end by itself and is not set any more is
+  cleared (of a terminal not heard before on this link: all such kinds, as soon as no flag is set).
+- Registration, log-in, log-out, driver card, attributes and answers are Events; an id that is not read is an Event with
+  its hex; a heartbeat is Telemetry without values.
+- Sub-packets are joined by (phone, id, total). When the last came and others are missing they are asked for (0x8003);
+  PARTS_S_MAX after the first the rest is given up.
+- Times are UTC+8 on the wire (setting `clock_zone`).
+- The native id is the phone number without leading zeros; bytes that are no BCD are an IMEI without its check digit.
+"""
+
+from collections.abc import Container
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct, field
+
+from devices.dictionary import ALARMS, in_range
+from devices.families import jt808_wire as wire
+from devices.families.jt808_bodies import read_batch, read_body
+from devices.families.jt808_wire import Location, Message
+from devices.family import Family
+from devices.framing import Framer
+from devices.local_time import LocalClock, believable
+from devices.observation import (
+    Alarm,
+    Body,
+    DeviceId,
+    Event,
+    Observation,
+    Position,
+    Rejected,
+    Result,
+    Telemetry,
+    digest,
+    rejected,
+)
+
+GENERAL_ANSWER, REGISTER_ANSWER, PARTS_ASKED = 0x8001, 0x8100, 0x8003
+REGISTER, HEARTBEAT, LOCATION, BATCH = 0x0100, 0x0002, 0x0200, 0x0704
+ANSWERED_LOCATIONS = frozenset({0x0201, 0x0500})  # answered serial 2 + location
+TIME_ASKED = {0x0004: 0x8004, 0x0109: 0x8109}
+NO_ANSWER = frozenset({0x0001})
+NO_SUCH_TERMINAL = 4
+
+PARTS_S_MAX = 30.0
+PARTS_MAX = 256  # of one message
+JOINING_MAX = 8  # messages of one link being joined at once
+DEVICES_MAX = 1_000  # of one link, remembered for clearing
+HEX_CHARS_MAX = 400
+
+EVENT_OF_ID = {
+    0x0003: "logout",
+    0x0100: "registered",
+    0x0102: "authenticated",
+    0x0702: "driver_card",
+    0x0107: "attributes",
+    0x0001: "answer",
+    0x0104: "answer",
+}
+# What an event tells of its fields. Never the driver's name or licence: those are personal data.
+TOLD = (
+    "plate terminal_model manufacturer_id ic_status read_result hardware_version firmware_version "
+    "reply_id reply_serial result"
+).split()
+METRIC_OF_ITEM = {
+    "mileage_km": "mileage_km",
+    "fuel_l": "fuel_l",
+    "recorder_speed_kmh": "recorder_speed_kmh",
+    "cabin_temperature_c": "cabin_temperature_c",
+    "network_signal": "cell_signal_level",
+    "gnss_satellites": "gnss_satellites",
+}
+CLEARED_BY_TERMINAL = frozenset(kind for kind in wire.ALARM_BITS.values() if not ALARMS[kind].latching)
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`clock_zone`: quirk of terminals that do not send UTC+8."""
+
+    clock_zone: str = "Asia/Shanghai"
+
+    def __post_init__(self) -> None:
+        LocalClock(self.clock_zone)
+
+
+class Joining(Struct):
+    """Sub-packets of one message so far."""
+
+    since: datetime
+    first_serial: int
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+
+class Session:
+    """See devices.family.Session."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        self._enrolled = enrolled
+        self._clock = LocalClock(settings.clock_zone)
+        self._framer = Framer(wire.cut, wire.FRAME_BYTES_MAX)
+        self._replies: list[bytes] = []
+        self._serial = 0
+        self._joining: dict[tuple[bytes, int, int], Joining] = {}
+        self._raised: dict[str, set[str]] = {}  # device -> kinds that it may still have raised
+
+    def receive(self, data: bytes, now: datetime) -> list[Result]:
+        return self._read(self._framer.feed(data), now)
+
+    def idle(self, now: datetime) -> list[Result]:
+        return self._read(self._framer.idle(), now)
+
+    def to_send(self) -> bytes:
+        replies, self._replies = b"".join(self._replies), []
+        return replies
+
+    def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
+        found: list[Result] = []
+        for piece in pieces:
+            if isinstance(piece, Rejected):
+                found.append(piece)
+            elif piece.startswith(b"(") and piece.endswith(b")"):
+                self._replies.append(piece.replace(b"TIME", now.strftime("%Y%m%d%H%M%S").encode()))
+            else:
+                found.extend(self._message(piece, now))
+        return found
+
+    def _message(self, frame: bytes, now: datetime) -> list[Result]:
+        message = wire.read_message(frame)
+        native_id = self._native_id(message.phone)
+        device = DeviceId(f"jt808:{native_id}")
+        if native_id not in self._enrolled:
+            if message.id == REGISTER:
+                self._answer(message, REGISTER_ANSWER, message.serial.to_bytes(2) + bytes((NO_SUCH_TERMINAL,)))
+            return [rejected("not enrolled", frame, device)]
+        if message.encryption and message.id not in wire.SHORT_SERIAL:
+            return [rejected("encrypted", frame, device)]
+        self._reply(message, now)
+        if message.total > 1:
+            joined = self._join(message, now)
+            if joined is None:
+                return [_heard(device, now)]
+            message = joined
+        return self._meaning(message, device, frame, now)
+
+    def _native_id(self, phone: bytes) -> str:
+        """Stripped, or with its zeros when it is enrolled like that."""
+        digits = phone.hex()
+        if not digits.isdigit():
+            imei = f"{int.from_bytes(phone):014d}"
+            return imei + luhn_digit(imei)
+        return digits if digits in self._enrolled and digits.lstrip("0") not in self._enrolled else _stripped(digits)
+
+    # --- answers ---
+
+    def _answer(self, to: Message, id_: int, body: bytes) -> None:
+        self._serial = (self._serial + 1) & 0xFFFF
+        answer = Message(id_, 0, to.is_2019, to.version, to.phone, self._serial, 0, 0, body)
+        self._replies.append(wire.write_message(answer))
+
+    def _reply(self, message: Message, now: datetime) -> None:
+        serial = message.serial.to_bytes(2)
+        if message.id == REGISTER:
+            code = digest(b"jt808", message.phone).encode()
+            self._answer(message, REGISTER_ANSWER, serial + b"\0" + code)
+        elif message.id in TIME_ASKED:
+            local = self._clock.local(now).strftime("%y%m%d%H%M%S")
+            self._answer(message, TIME_ASKED[message.id], bytes.fromhex(local))
+        elif message.id not in NO_ANSWER:
+            self._answer(message, GENERAL_ANSWER, serial + message.id.to_bytes(2) + b"\0")
+
+    # --- sub-packets ---
+
+    def _join(self, message: Message, now: datetime) -> Message | None:
+        """The whole message when this was its last missing part."""
+        for key, held in list(self._joining.items()):
+            if now - held.since > timedelta(seconds=PARTS_S_MAX):
+                del self._joining[key]
+        if message.total > PARTS_MAX or not 1 <= message.index <= message.total:
+            return None
+        key = (message.phone, message.id, message.total)
+        if key not in self._joining and len(self._joining) >= JOINING_MAX:
+            del self._joining[next(iter(self._joining))]
+        first_serial = (message.serial - message.index + 1) & 0xFFFF
+        joining = self._joining.setdefault(key, Joining(now, first_serial))
+        joining.parts[message.index] = message.body
+        missing = [index for index in range(1, message.total + 1) if index not in joining.parts]
+        if missing:
+            if message.index == message.total:
+                asked = b"".join(index.to_bytes(2) for index in missing[:255])
+                self._answer(message, PARTS_ASKED, joining.first_serial.to_bytes(2) + bytes((len(asked) // 2,)) + asked)
+            return None
+        del self._joining[key]
+        body = b"".join(joining.parts[index] for index in sorted(joining.parts))
+        return Message(
+            message.id, message.properties, message.is_2019, message.version, message.phone, first_serial, 0, 0, body
+        )
+
+    # --- meaning ---
+
+    def _meaning(self, message: Message, device: DeviceId, frame: bytes, now: datetime) -> list[Result]:
+        if message.id == HEARTBEAT:
+            return [_heard(device, now)]
+        report = Report(device, digest(message.phone, message.serial.to_bytes(2), message.body), now)
+        if message.id in ANSWERED_LOCATIONS:
+            return self._locations(report, [wire.read_location(message.body[2:])], frame)
+        if message.id == LOCATION:
+            return self._locations(report, [wire.read_location(message.body)], frame)
+        if message.id == BATCH:
+            batch = read_batch(message.body)
+            return self._locations(report, batch[2] if batch else [None], frame)
+        return [_event(message, report)]
+
+    def _locations(self, report: "Report", locations: list[Location | None], frame: bytes) -> list[Result]:
+        found: list[Result] = []
+        number = 0
+        for location in locations:
+            if location is None:
+                found.append(rejected("location unreadable", frame, report.device))
+                continue
+            claimed = self._clock.utc(location.time)
+            good = claimed is not None and believable(claimed, report.now)
+            at = claimed if good and claimed is not None else report.now
+            for body in self._bodies(report.device, location):
+                flags = () if good else ("time_invalid",)
+                found.append(_observation(report, at, body, number, flags))
+                number += 1
+        return found or [_heard(report.device, report.now)]
+
+    def _bodies(self, device: DeviceId, location: Location) -> list[Body]:
+        raised = wire.alarm_kinds(location.alarms)
+        found: list[Body] = [Alarm(kind=kind) for kind in raised]
+        found += [Alarm(kind=kind, raised=False) for kind in self._cleared(device, set(raised))]
+        if location.positioned or location.latitude or location.longitude:
+            found.append(_place(location))
+        values = {METRIC_OF_ITEM[name]: value for name, value in location.values.items() if name in METRIC_OF_ITEM}
+        found.append(Telemetry({metric: value for metric, value in values.items() if in_range(metric, value)}))
+        return found
+
+    def _cleared(self, device: DeviceId, raised: set[str]) -> list[str]:
+        held = self._raised.get(device)
+        if held is None:
+            if len(self._raised) >= DEVICES_MAX:
+                del self._raised[next(iter(self._raised))]
+            held = set() if raised else set(CLEARED_BY_TERMINAL)
+        self._raised[device] = raised & CLEARED_BY_TERMINAL
+        return sorted(held - raised)
+
+
+class Report(Struct, frozen=True):
+    device: DeviceId
+    frame_id: str
+    now: datetime
+
+
+def _observation(report: Report, at: datetime, body: Body, number: int, flags: tuple[str, ...] = ()) -> Observation:
+    frame_id = f"{report.frame_id}.{number}"
+    return Observation(
+        device=report.device, observed_at=at, received_at=report.now, body=body, frame_id=frame_id, flags=flags
+    )
+
+
+def _heard(device: DeviceId, now: datetime) -> Observation:
+    """A sign of life."""
+    return Observation(device=device, observed_at=now, received_at=now, body=Telemetry({}))
+
+
+def _event(message: Message, report: Report) -> Observation:
+    kind = EVENT_OF_ID.get(message.id, "unknown_report")
+    if kind == "unknown_report":
+        attributes = {"id": f"0x{message.id:04X}", "hex": message.body.hex()[:HEX_CHARS_MAX]}
+    else:
+        fields: dict[str, Any] = read_body(message)
+        attributes = {name: str(fields[name]) for name in TOLD if name in fields}
+    return _observation(report, report.now, Event(kind=kind, attributes=attributes), 0)
+
+
+def _place(location: Location) -> Position:
+    return Position(
+        longitude=location.longitude,
+        latitude=location.latitude,
+        fix="gnss" if location.positioned else "network",
+        altitude_m=location.altitude_m,
+        speed_kmh=location.speed_kmh,
+        course_deg=location.course_deg % 360,
+        satellites=int(location.values["gnss_satellites"]) if "gnss_satellites" in location.values else None,
+    )
+
+
+def _stripped(digits: str) -> str:
+    return digits.lstrip("0") or "0"
+
+
+def luhn_digit(digits: str) -> str:
+    """The check digit that follows `digits` in an IMEI (ISO/IEC 7812-1 annex B)."""
+    doubled = (int(digit) * (2 - at % 2) for at, digit in enumerate(reversed(digits)))
+    return str(-sum(value // 10 + value % 10 for value in doubled) % 10)
+
+
+FAMILY = Family(
+    name="jt808",
+    title="Vehicle and personal terminal, JT/T 808-2011, -2013, -2019",
+    links=("tcp_server",),
+    integrity="exclusive or of all bytes, marks",
+    frame_bytes_max=wire.FRAME_BYTES_MAX,
+    silence_s_max=180,
+    settings=Settings,
+    open_session=Session,
+)
