@@ -9,9 +9,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gridward.broker import Broker
 from gridward.postgres import Postgres
+
+# Examples are the same in every run of `make test`; `make fuzz` looks for new ones.
+settings.register_profile("default", derandomize=True, deadline=None, max_examples=100)
+settings.register_profile(
+    "deep", deadline=None, max_examples=5_000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("default")
 
 _numbers = itertools.count(1)
 

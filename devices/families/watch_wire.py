@@ -29,6 +29,7 @@ HEADER = re.compile(
     rb"\[([A-Za-z0-9]{2})\*([0-9A-Za-z]{1,20})\*(?:([0-9A-Fa-f]{4})\*(?=[0-9A-Fa-f]{4}\*))?([0-9A-Fa-f]{4})\*"
 )
 BLANKS = b" \r\n\t\0"
+NOISE = re.compile(rb"[^\[ \r\n\t\0]+")
 ESCAPE = 0x7D
 ESCAPED = {1: 0x7D, 2: 0x5B, 3: 0x5D, 4: 0x2C, 5: 0x2A}
 
@@ -71,8 +72,8 @@ def _cut(strict: bool, buffer: bytes, final: bool) -> Cut:
     if buffer[0] in BLANKS:
         return Cut(len(buffer) - len(buffer.lstrip(BLANKS)))
     if buffer[:1] != b"[":
-        at = buffer.find(b"[")
-        return Cut(len(buffer) if at < 0 else at, reason="start mark missing")
+        noise = NOISE.match(buffer)
+        return Cut(noise.end() if noise else 1, reason="start mark missing")
     header = HEADER.match(buffer)
     if header is None:
         whole = final or len(buffer) >= HEADER_BYTES_MAX or b"]" in buffer

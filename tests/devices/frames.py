@@ -1,0 +1,43 @@
+"""One good report of each family, made by hand from the protocols' byte tables, and where it comes from."""
+
+from datetime import UTC, datetime
+
+NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+
+# GB/T 26875.3 type 2: panel 889, system 1-3, photoelectric smoke detector (42) 0x12 in alarm, 20:29:50 local time.
+SMOKE_UNIT = "0201" + "01032A12000000" + "0200" + "B4F3CCC3".ljust(62, "0") + "321D14180B1A"
+SMOKE_HEAD = "0700" + "0101" + "331D14180B1A" + "790300000000" + "385B01000000" + "3000" + "02"
+
+
+def gbt26875(head: str = SMOKE_HEAD, unit: str = SMOKE_UNIT) -> bytes:
+    body = bytes.fromhex(head + unit)
+    return b"@@" + body + bytes((sum(body) & 0xFF,)) + b"##"
+
+
+def watch(content: str, device: str = "8800000015") -> bytes:
+    return f"[3G*{device}*{len(content):04X}*{content}]".encode()
+
+
+SOS_CONTENT = "AL,241126,122950,A,30.743600,N,120.483800,E,0.0,0,5,9,90,80,100,0,00010000"
+UD_CONTENT = SOS_CONTENT.replace("AL", "UD").replace("00010000", "00000000")
+
+
+def jt808(id_: str, body: str, phone: str = "013912345678", serial: int = 7, parts: str = "") -> bytes:
+    properties = len(body) // 2 | (0x2000 if parts else 0)
+    frame = bytes.fromhex(f"{id_}{properties:04X}{phone}{serial:04X}{parts}{body}")
+    check = 0
+    for byte in frame:
+        check ^= byte
+    inner = (frame + bytes((check,))).replace(b"\x7d", b"\x7d\x01").replace(b"\x7e", b"\x7d\x02")
+    return b"\x7e" + inner + b"\x7e"
+
+
+# 0x0200: no alarm, ACC on and positioned, 30.743600 N 120.483800 E, 5 m, 36.0 km/h, course 90, 2026-11-24 20:29:50.
+LOCATION_BODY = "00000000" + "00000003" + "01D51C30" + "072E6FD8" + "0005" + "0168" + "005A" + "261124202950" + "310109"
+EMERGENCY_BODY = "00000001" + LOCATION_BODY[8:]
+
+GOOD: dict[str, tuple[str, bytes]] = {
+    "gbt26875": ("889", gbt26875()),
+    "watch": ("8800000015", watch(SOS_CONTENT)),
+    "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
+}

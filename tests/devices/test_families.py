@@ -1,0 +1,133 @@
+"""What every family promises, whatever the bytes: see devices/family.py. `make fuzz` runs this fifty times deeper."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.dictionary import ALARMS, EVENTS, METRICS
+from devices.envelope import decode_observation, encode
+from devices.families import BY_NAME, FAMILIES
+from devices.family import Everyone, Family, Session
+from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from tests.devices.frames import GOOD, NOW
+
+families = st.sampled_from(FAMILIES)
+FRAMES = [frame for _, frame in GOOD.values()]
+
+
+@st.composite
+def noise(draw: st.DrawFn) -> bytes:
+    """Bytes with pieces of good frames and marks among them."""
+    pieces = st.one_of(
+        st.binary(max_size=40),
+        st.sampled_from([b"@@", b"##", b"\x7e", b"\x7d", b"[3G*", b"[", b"]", b"(", b")"]),
+        st.sampled_from(FRAMES),
+        st.sampled_from(FRAMES).flatmap(lambda frame: st.integers(1, len(frame)).map(lambda end: frame[:end])),
+        st.sampled_from(FRAMES).flatmap(_flipped),
+    )
+    return b"".join(draw(st.lists(pieces, max_size=8)))
+
+
+def _flipped(frame: bytes) -> st.SearchStrategy[bytes]:
+    return st.tuples(st.integers(0, len(frame) - 1), st.integers(1, 255)).map(
+        lambda change: frame[: change[0]] + bytes((frame[change[0]] ^ change[1],)) + frame[change[0] + 1 :]
+    )
+
+
+def open_session(family: Family) -> Session:
+    return family.open_session(family.settings(), Everyone())
+
+
+def feed(family: Family, data: bytes, chunk: int) -> tuple[list[Result], bytes]:
+    """Results and replies of a new link that is given `data` in chunks, then silence."""
+    session = open_session(family)
+    found: list[Result] = []
+    replies = b""
+    for at in range(0, len(data), chunk):
+        found += session.receive(data[at : at + chunk], NOW)
+        replies += session.to_send()
+    found += session.idle(NOW)
+    return found, replies + session.to_send()
+
+
+@given(family=families, data=noise(), chunk=st.integers(1, 60))
+def test_chunking_does_not_matter_and_nothing_raises(family: Family, data: bytes, chunk: int) -> None:
+    assert feed(family, data, max(len(data), 1)) == feed(family, data, chunk)
+
+
+@given(family=families, data=noise())
+def test_results_keep_to_the_dictionary_and_travel(family: Family, data: bytes) -> None:
+    for result in feed(family, data, 17)[0]:
+        if isinstance(result, Rejected):
+            assert result.reason
+            assert len(result.frame) <= 64
+            continue
+        body = result.body
+        assert result.device.startswith(f"{family.name}:")
+        assert not isinstance(body, Alarm) or body.kind in ALARMS
+        assert not isinstance(body, Event) or body.kind in EVENTS
+        assert not isinstance(body, Telemetry) or set(body.values) <= set(METRICS)
+        assert decode_observation(encode(result)) == result
+
+
+@given(family=families, data=noise())
+def test_a_good_frame_comes_out_after_noise(family: Family, data: bytes) -> None:
+    _, frame = GOOD[family.name]
+    session = open_session(family)
+    session.receive(data, NOW)
+    session.idle(NOW)
+    found = [*session.receive(frame, NOW), *session.idle(NOW)]
+    assert any(isinstance(result, Observation) and isinstance(result.body, Alarm) for result in found)
+
+
+@given(family=families, data=noise())
+def test_a_device_that_is_not_enrolled_makes_no_observation(family: Family, data: bytes) -> None:
+    session = family.open_session(family.settings(), frozenset())
+    found = [*session.receive(data + GOOD[family.name][1], NOW), *session.idle(NOW)]
+    assert not any(isinstance(result, Observation) for result in found)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_stranger_is_named_and_not_answered_as_a_friend(family: Family) -> None:
+    native_id, frame = GOOD[family.name]
+    session = family.open_session(family.settings(), frozenset({"another"}))
+    [stranger] = [*session.receive(frame, NOW), *session.idle(NOW)]
+    assert isinstance(stranger, Rejected)
+    assert (stranger.reason, stranger.device) == ("not enrolled", f"{family.name}:{native_id}")
+    assert session.to_send() == b""
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_the_same_report_twice_has_the_same_ids(family: Family) -> None:
+    frame = GOOD[family.name][1]
+    session = open_session(family)
+    once, again = (
+        {result.frame_id for result in [*session.receive(frame, NOW), *session.idle(NOW)] if _alarm(result)}
+        for _ in range(2)
+    )
+    assert once == again
+    assert "" not in once
+
+
+def _alarm(result: Result) -> bool:
+    return isinstance(result, Observation) and isinstance(result.body, Alarm) and result.body.raised
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_reading_time_grows_with_the_bytes_not_faster(family: Family) -> None:
+    """Steps of the cutter, not seconds: marks without end must not make each byte cost the whole buffer."""
+    session = open_session(family)
+    for mark in (b"@@", b"\x7e\x30", b"[3G*1*0001*", b"("):
+        session.receive(mark * 20_000, NOW)
+        session.idle(NOW)
+
+
+def test_families_are_complete_and_settings_refuse_unknown_keys() -> None:
+    assert set(BY_NAME) == {"gbt26875", "jt808", "watch"} == set(GOOD)
+    for family in FAMILIES:
+        assert family.links
+        assert family.frame_bytes_max > 0
+        assert family.silence_s_max > 0
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"unknown": 1}, family.settings)

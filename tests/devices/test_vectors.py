@@ -1,0 +1,33 @@
+"""Every line of the shared vectors is decoded to the expected values."""
+
+import copy
+from types import ModuleType
+
+import pytest
+
+from tests.vector_sets import gbt26875, jt808, watch
+from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
+
+SETS = (gbt26875, jt808, watch)
+
+
+@pytest.mark.parametrize("module", SETS, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_every_line_is_decoded_as_expected(module: ModuleType) -> None:
+    if not module.SAMPLES.exists():
+        pytest.skip(f"{module.SAMPLES} is not beside this checkout")
+    lines = lines_of(module.SAMPLES)
+    assert len(lines) > 40
+    assert list(failures(module, lines)) == []
+    assert len(module.UNSUPPORTED) <= UNSUPPORTED_SHARE_MAX * len(lines)
+    assert set(module.UNSUPPORTED) <= {line["id"] for line in lines}
+
+
+def test_the_comparison_sees_what_differs() -> None:
+    expected = {"a": 1.0, "b": [{"c": None}], "d": True, "note": "a remark"}
+    found = {"a": 1.0000000001, "b": [{"c": None, "extra": 1}], "d": True, "e": 5}
+    assert list(differences(expected, found)) == []
+    for path, value in (("a", 1.1), ("b", []), ("d", 1), ("b", [{"c": 0}])):
+        wrong = copy.deepcopy(found)
+        wrong[path] = value
+        assert list(differences(expected, wrong))
+    assert list(differences(expected, {}))

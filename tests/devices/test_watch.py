@@ -1,0 +1,114 @@
+"""Bands: what their frames mean, and what they are answered."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from devices.families import watch
+from devices.observation import Alarm, Observation, Position, Rejected, Result, Telemetry
+from tests.devices.frames import NOW, SOS_CONTENT, UD_CONTENT
+from tests.devices.frames import watch as frame
+
+OBSERVED = datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC)
+
+
+def session() -> watch.Session:
+    return watch.Session(watch.Settings(), {"8800000015"})
+
+
+def bodies(found: list[Result]) -> list[object]:
+    return [result.body for result in found if isinstance(result, Observation)]
+
+
+def test_sos_is_answered_and_located() -> None:
+    link = session()
+    found = link.receive(frame(SOS_CONTENT), NOW)
+    alarm, position, telemetry = bodies(found)
+    assert alarm == Alarm(kind="sos")
+    assert isinstance(position, Position)
+    assert (position.longitude, position.latitude, position.fix) == (120.4838, 30.7436, "gnss")
+    assert telemetry == Telemetry({"battery_percent": 80, "steps": 100, "tumbles": 0, "cell_signal_percent": 90})
+    assert {result.observed_at for result in found if isinstance(result, Observation)} == {OBSERVED}
+    assert link.to_send() == b"[3G*8800000015*0002*AL]"
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("LK,50,0,100", "LK"),
+        ("INIT", "INIT,1"),
+        ("TKQ", "TKQ"),
+        ("CONFIG,TY:1", "CONFIG,1"),
+        ("heart,71", ""),
+        (UD_CONTENT, ""),
+    ],
+)
+def test_answers(content: str, answer: str) -> None:
+    link = session()
+    link.receive(frame(content), NOW)
+    assert link.to_send() == (frame(answer) if answer else b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        ("LK,50,0,99", {"steps": 50, "tumbles": 0, "battery_percent": 99}),
+        ("LK", {}),
+        ("heart,71", {"heart_rate_bpm": 71}),
+        ("heart,0", {}),
+        ("heart,abc", {}),
+        ("heart,9999", {}),
+        ("HEART,nan", {}),
+        ("bphrt,120,80,73,,,,", {"systolic_mmhg": 120, "diastolic_mmhg": 80, "heart_rate_bpm": 73}),
+        ("bphrt,0,0,0", {}),
+        ("oxygen,0,97", {"spo2_percent": 97}),
+        ("btemp2,0,36.5", {}),
+        ("btemp2,1,36.5", {"body_temperature_c": 36.5}),
+    ],
+)
+def test_measurements(content: str, values: dict[str, float]) -> None:
+    assert bodies(session().receive(frame(content), NOW)) == [Telemetry(values)]
+
+
+def test_an_alarm_without_bits_or_place_is_still_an_alarm() -> None:
+    assert bodies(session().receive(frame(SOS_CONTENT.replace("00010000", "00000000")), NOW))[0] == Alarm(
+        kind="unspecified_alarm"
+    )
+    found = session().receive(frame("AL,garbage"), NOW)
+    assert isinstance(found[0], Rejected)
+    assert bodies(found) == [Alarm(kind="unspecified_alarm")]
+
+
+def test_no_position_is_none() -> None:
+    nowhere = UD_CONTENT.replace(",A,30.743600,N,120.483800", ",V,0.0,N,0.0")
+    assert not any(isinstance(body, Position) for body in bodies(session().receive(frame(nowhere), NOW)))
+    about = bodies(session().receive(frame(UD_CONTENT.replace(",A,", ",V,")), NOW))
+    assert [body.fix for body in about if isinstance(body, Position)] == ["network"]
+
+
+def test_taken_off_is_over_when_a_position_says_so_and_sos_never() -> None:
+    link = session()
+    link.receive(frame(UD_CONTENT), NOW)
+    link.receive(frame(SOS_CONTENT.replace("00010000", "00110000")), NOW)
+    later = UD_CONTENT.replace("122950", "123000")
+    cleared = [body for body in bodies(link.receive(frame(later), NOW)) if isinstance(body, Alarm)]
+    assert cleared == [Alarm(kind="off_wrist", raised=False)]
+
+
+def test_a_wrong_length_ends_at_the_bracket() -> None:
+    wrong = b"[3G*8800000015*000D*LK]"
+    link = session()
+    assert bodies(link.receive(wrong, NOW)) == []  # thirteen bytes may still come
+    assert bodies(link.receive(frame("heart,70"), NOW)) == [Telemetry({}), Telemetry({"heart_rate_bpm": 70})]
+    alone = session()
+    alone.receive(wrong, NOW)
+    assert bodies(alone.idle(NOW)) == [Telemetry({})]
+
+
+def test_a_press_under_a_stopped_clock_is_new_an_hour_later() -> None:
+    link = session()
+    first = link.receive(frame(SOS_CONTENT), NOW)[0]
+    stuck = link.receive(frame(SOS_CONTENT), NOW + timedelta(hours=2))[0]
+    stuck_again = link.receive(frame(SOS_CONTENT), NOW + timedelta(hours=4))[0]
+    ids = {result.frame_id for result in (first, stuck, stuck_again) if isinstance(result, Observation)}
+    assert len(ids) == 3
