@@ -85,7 +85,7 @@ def facts_of(report: Accepted) -> Iterator[Fact]:
     else:
         for metric, value in report.values.items():
             if metric in METRICS:
-                yield _value(report.device, metric, at, value)
+                yield _value(report.device, metric, report.component, at, value)
 
 
 def stored(dsn: str) -> Counter[Fact]:
@@ -98,8 +98,9 @@ def stored(dsn: str) -> Counter[Fact]:
         ] += 1
     for row in rows(dsn, "SELECT device, observed_at, longitude, latitude FROM positions"):
         held[_position(row["device"], row["observed_at"].astimezone(UTC), row["longitude"], row["latitude"])] += 1
-    for row in rows(dsn, "SELECT device, metric, observed_at, value FROM telemetry"):
-        held[_value(row["device"], row["metric"], row["observed_at"].astimezone(UTC), row["value"])] += 1
+    for row in rows(dsn, "SELECT device, metric, component, observed_at, value FROM telemetry"):
+        at = row["observed_at"].astimezone(UTC)
+        held[_value(row["device"], row["metric"], row["component"], at, row["value"])] += 1
     return held
 
 
@@ -107,8 +108,8 @@ def _position(device: str, at: datetime, longitude: float, latitude: float) -> F
     return "position", device, "", "", at, f"{longitude:.{PLACES}f} {latitude:.{PLACES}f}"
 
 
-def _value(device: str, metric: str, at: datetime, value: float) -> Fact:
-    return "value", device, metric, "", at, f"{value:.{VALUE_PLACES}f}"
+def _value(device: str, metric: str, component: str, at: datetime, value: float) -> Fact:
+    return "value", device, metric, component, at, f"{value:.{VALUE_PLACES}f}"
 
 
 def _text(fact: Fact) -> str:

@@ -56,7 +56,7 @@ class Placed(msgspec.Struct, frozen=True):
 class Latest(msgspec.Struct):
     """The newest of what a batch says, by series: what the latest_ tables and devices.last_seen need."""
 
-    values: dict[tuple[str, str], tuple[datetime, float]] = {}
+    values: dict[tuple[str, str, str], tuple[datetime, float]] = {}  # by device, metric, component
     positions: dict[str, Placed] = {}
     seen: dict[str, datetime] = {}
 
@@ -120,7 +120,7 @@ def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
     """Telemetry and positions of a batch; other bodies wait in `events` for what only the transaction knows."""
     packed = Series()
     telemetry, latest, seen = packed.telemetry, packed.latest.values, packed.latest.seen
-    heads: dict[tuple[str, str], tuple[bytes, tuple[str, str]]] = {}
+    heads: dict[tuple[str, str, str], tuple[bytes, tuple[str, str, str]]] = {}
     times = _TELEMETRY.pack
     for seq, observation in rows:
         body, observed_at, received_at = observation.body, observation.observed_at, observation.received_at
@@ -133,9 +133,10 @@ def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
             else:
                 packed.events.append((seq, observation))
             continue
-        observed, received = micros(observed_at), micros(received_at)
+        observed, received, component = micros(observed_at), micros(received_at), body.component
         for metric, value in body.values.items():
-            head = heads.get((device, metric)) or _head(heads, device, metric)
+            series = (device, metric, component)
+            head = heads.get(series) or _head(heads, series)
             telemetry.append(head[0] + times(8, observed, 8, received, 8, value))
             held = latest.get(head[1])
             if held is None or held[0] <= observed_at:
@@ -154,12 +155,13 @@ def stream(rows: Iterable[bytes]) -> bytes:
 
 
 def _head(
-    heads: dict[tuple[str, str], tuple[bytes, tuple[str, str]]], device: str, metric: str
-) -> tuple[bytes, tuple[str, str]]:
-    """Field count and the two names of a telemetry row, and the names as stored; remembered for the batch."""
-    names = (name_of(device), name_of(metric))
-    found = (pack("!h", 5) + _text(names[0]) + _text(names[1]), names)
-    heads[device, metric] = found
+    heads: dict[tuple[str, str, str], tuple[bytes, tuple[str, str, str]]], series: tuple[str, str, str]
+) -> tuple[bytes, tuple[str, str, str]]:
+    """Field count and the three names of a telemetry row, and the names as stored; remembered for the batch."""
+    device, metric, component = series
+    names = (name_of(device), name_of(metric), label_of(component))
+    found = (pack("!h", 6) + b"".join(map(_text, names)), names)
+    heads[series] = found
     return found
 
 

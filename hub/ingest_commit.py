@@ -115,7 +115,8 @@ async def _store_series(tx: Transaction, packed: Sequence[Series], stored: Store
     if telemetry:
         await tx.copy("telemetry_copy", stream(telemetry))
         values = sorted((*series, *value) for series, value in newest.values.items())
-        await tx.execute("latest_values_upsert", **_columns(values, "devices", "metrics", "times", "values"))
+        names = ("devices", "metrics", "components", "times", "values")
+        await tx.execute("latest_values_upsert", **_columns(values, *names))
     if positions:
         await tx.copy("positions_copy", stream(positions))
         await _upsert_positions(tx, newest)

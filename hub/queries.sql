@@ -144,7 +144,7 @@ FROM (
 WHERE d.device = s.device;
 
 -- telemetry_copy --
-COPY telemetry (device, metric, observed_at, received_at, value) FROM STDIN (FORMAT BINARY);
+COPY telemetry (device, metric, component, observed_at, received_at, value) FROM STDIN (FORMAT BINARY);
 
 -- positions_copy --
 COPY positions (device, observed_at, received_at, longitude, latitude, altitude_m, accuracy_m, speed_kmh, course_deg,
@@ -155,9 +155,10 @@ COPY events (gateway, epoch, seq, device, class, kind, raised, priority, compone
     observed_at, received_at, committed_at, late, flags, incident) FROM STDIN (FORMAT BINARY);
 
 -- latest_values_upsert --
-INSERT INTO latest_values AS held (device, metric, observed_at, value)
-SELECT * FROM unnest(%(devices)s::text[], %(metrics)s::text[], %(times)s::timestamptz[], %(values)s::float8[])
-ON CONFLICT (device, metric) DO UPDATE SET observed_at = excluded.observed_at, value = excluded.value
+INSERT INTO latest_values AS held (device, metric, component, observed_at, value)
+SELECT * FROM unnest(%(devices)s::text[], %(metrics)s::text[], %(components)s::text[], %(times)s::timestamptz[],
+    %(values)s::float8[])
+ON CONFLICT (device, metric, component) DO UPDATE SET observed_at = excluded.observed_at, value = excluded.value
 WHERE held.observed_at <= excluded.observed_at;
 
 -- latest_positions_upsert --

@@ -8,8 +8,8 @@ checksum or unreadable objects is denied. Once a link, a device whose clock is o
 What it means
 - Component state: an Alarm of the component, its kind from the component's type (smoke detector: `smoke`), and `fault`,
   `shielded`, `supervisory`, `power_fault` as the bits say. Bit 0 ("normal") is not looked at: panels send 2 and 3.
-- A state report says everything about its component: what was raised on this link and is not set any more is cleared.
-  Of a component not heard before on this link, a report without any alarm clears every kind it could have had.
+- A state report says everything about its component: what was raised and is not set any more is cleared. A component
+  not heard before on this link may have anything raised, so its first report clears whatever it does not raise.
 - Analog values are Telemetry of the component; operation records, versions and texts are Events; a heartbeat is
   Telemetry without values.
 - A component is named system-address-0xaddress, "1-3-0x00000012".
@@ -42,7 +42,7 @@ from devices.observation import (
 )
 
 CLOCK_SKEW_S_MAX = 30
-COMPONENTS_MAX = 20_000  # of one link, remembered for clearing; beyond it the oldest is forgotten
+COMPONENTS_MAX = 20_000  # of one link, remembered for clearing; beyond it the oldest counts as not heard
 HEX_CHARS_MAX = 400
 
 SMOKE, HEAT, GAS, CALL_POINT = "smoke", "heat", "gas", "manual_call_point"
@@ -88,33 +88,19 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Memory:
-    """What each component had raised on this link, so that a later report without it clears it."""
+    """What each component may still have raised, so that a later report without it clears it."""
 
     def __init__(self) -> None:
         self._raised: dict[tuple[str, str], set[str]] = {}
-        self._doubtful: set[tuple[str, str]] = set()
 
     def update(self, device: str, component: str, raised: set[str], possible: tuple[str, ...]) -> list[str]:
         """The kinds that this report clears, sorted."""
         key = (device, component)
-        known = self._raised.get(key)
-        if known is None:
-            self._remember(key, raised)
-            known = set()
-        gone = known - raised
-        if not raised and key in self._doubtful:
-            self._doubtful.discard(key)
-            gone.update(possible)
+        if key not in self._raised and len(self._raised) >= COMPONENTS_MAX:
+            del self._raised[next(iter(self._raised))]
+        held = self._raised.get(key, set(possible))
         self._raised[key] = raised
-        return sorted(gone)
-
-    def _remember(self, key: tuple[str, str], raised: set[str]) -> None:
-        if len(self._raised) >= COMPONENTS_MAX:
-            oldest = next(iter(self._raised))
-            del self._raised[oldest]
-            self._doubtful.discard(oldest)
-        self._raised[key] = raised
-        self._doubtful.add(key)
+        return sorted(held - raised)
 
 
 class Report(Struct, frozen=True):

@@ -8,7 +8,7 @@ bound to enrolled ids, and one that skips registration is served as well.
 What it means
 - 0x0200, 0x0201, 0x0500 and each part of 0x0704: alarms of the alarm flags, a Position when the terminal has one, and
   Telemetry of the items. The flags are the whole state: a kind that can end by itself and is not set any more is
-  cleared (of a terminal not heard before on this link: all such kinds, as soon as no flag is set).
+  cleared (the first report of a terminal on a link clears whatever it does not raise).
 - Registration, log-in, log-out, driver card, attributes and answers are Events; an id that is not read is an Event with
   its hex; a heartbeat is Telemetry without values.
 - Sub-packets are joined by (phone, id, total). When the last came and others are missing they are asked for (0x8003);
@@ -249,7 +249,7 @@ class Session:
         if held is None:
             if len(self._raised) >= DEVICES_MAX:
                 del self._raised[next(iter(self._raised))]
-            held = set() if raised else set(CLEARED_BY_TERMINAL)
+            held = set(CLEARED_BY_TERMINAL)
         self._raised[device] = raised & CLEARED_BY_TERMINAL
         return sorted(held - raised)
 

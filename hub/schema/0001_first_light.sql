@@ -131,12 +131,13 @@ END $$;
 CREATE TABLE telemetry (
     device text NOT NULL,
     metric text NOT NULL,
+    component text NOT NULL, -- part of the device that it was measured at, '' = the device
     observed_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,
     value double precision NOT NULL
 );
 SELECT pg_temp.make_series('telemetry');
-CREATE INDEX telemetry_series ON telemetry (device, metric, observed_at DESC);
+CREATE INDEX telemetry_series ON telemetry (device, metric, component, observed_at DESC);
 
 CREATE TABLE positions (
     device text NOT NULL,
@@ -181,9 +182,10 @@ CREATE INDEX events_incident ON events (incident) WHERE incident IS NOT NULL;
 CREATE TABLE latest_values (
     device text NOT NULL,
     metric text NOT NULL,
+    component text NOT NULL,
     observed_at timestamptz NOT NULL,
     value double precision NOT NULL,
-    PRIMARY KEY (device, metric)
+    PRIMARY KEY (device, metric, component)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE latest_positions (

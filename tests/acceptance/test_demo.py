@@ -81,8 +81,8 @@ def test_the_crash_of_one_part_is_said_and_stops_all(home: Path, part: str) -> N
     read_until(running, "press Ctrl-C")
     pids = list(descendants(running.pid))
     handles = [os.pidfd_open(pid) for pid in pids]
-    words = {"broker": ("mosquitto", "IotCoreBroker"), "simulators": ("-m\0simulators",)}.get(part, (f"-m\0{part}\0",))
-    [victim] = [pid for pid in pids if any(word in Path(f"/proc/{pid}/cmdline").read_text() for word in words)]
+    words = {"broker": ("mosquitto", "IotCoreBroker")}.get(part, (f"-m\0{part}\0",))
+    victim = next(pid for pid in pids if any(word in Path(f"/proc/{pid}/cmdline").read_text() for word in words))
     os.kill(victim, signal.SIGKILL)
     rest, _ = running.communicate(timeout=60)
     assert running.returncode == 1

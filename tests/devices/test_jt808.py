@@ -29,8 +29,9 @@ def answers(data: bytes) -> list[tuple[int, dict[str, object]]]:
 def test_a_location_with_the_emergency_bit() -> None:
     link = session()
     found = link.receive(frame("0200", EMERGENCY_BODY), NOW)
-    alarm, position, telemetry = bodies(found)
+    alarm, *cleared, position, telemetry = bodies(found)
     assert alarm == Alarm(kind="sos")
+    assert {body.kind for body in cleared if isinstance(body, Alarm)} == jt808.CLEARED_BY_TERMINAL
     assert isinstance(position, Position)
     assert (position.longitude, position.latitude, position.speed_kmh) == (120.4838, 30.7436, 36.0)
     assert telemetry == Telemetry({"gnss_satellites": 9})
@@ -60,7 +61,7 @@ def test_a_stranger_who_registers_is_told_so() -> None:
 
 def test_what_the_terminal_ends_itself_is_cleared_and_sos_is_not() -> None:
     link = session()
-    link.receive(frame("0200", "00000003" + LOCATION_BODY[8:]), NOW)
+    link.receive(frame("0200", "00000003" + LOCATION_BODY[8:]), NOW)  # SOS and overspeed
     cleared = [body for body in bodies(link.receive(frame("0200", LOCATION_BODY, serial=8), NOW)) if _cleared(body)]
     assert cleared == [Alarm(kind="overspeed", raised=False)]
 

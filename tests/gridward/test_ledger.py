@@ -17,7 +17,7 @@ PLACE = Accepted("watch:97", AT, "position", "", {"longitude": 120.4838001, "lat
 TABLES = """
 CREATE TABLE events (device text, class text, kind text, raised boolean, component text, observed_at timestamptz);
 CREATE TABLE positions (device text, observed_at timestamptz, longitude float8, latitude float8);
-CREATE TABLE telemetry (device text, metric text, observed_at timestamptz, value float8);
+CREATE TABLE telemetry (device text, metric text, component text DEFAULT '', observed_at timestamptz, value float8);
 """
 STORE_SMOKE = "INSERT INTO events VALUES ('gbt26875:889', 'alarm', 'smoke', true, '1-3-0x00000012', %s)"
 

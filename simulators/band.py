@@ -1,0 +1,168 @@
+"""An elder health band, "ZJ" firmware with index numbers, device side.
+
+Settings: `report_every_s` (position and counters), `link_every_s` (LK), `longitude`, `latitude` (where it starts),
+`wander_m` (how far it strays).
+Actions: sos, fall, off_wrist, on_wrist, low_battery, charged, heart with `bpm`, move with `longitude`, `latitude`.
+
+A band is not answered for a position. It therefore sends LK behind each one: links are read in order, so the answer to
+that LK says that the position before it was taken, too.
+"""
+
+import math
+import random
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct, convert
+
+from simulators.device import Accepted, ActionError, Every, Mailbag, Report
+
+SOS, REMOVED, FALL, LOW_BATTERY_STATE, LOW_BATTERY, WORN_STATE = 1 << 16, 1 << 20, 1 << 21, 1, 1 << 17, 1 << 3
+BATTERY_FULL, BATTERY_LOW = 88, 12
+METRES_PER_DEGREE = 111_320.0
+STRIDE_M = 5.0
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    report_every_s: float = 30.0
+    link_every_s: float = 60.0
+    longitude: float = 120.4838
+    latitude: float = 30.7436
+    wander_m: float = 60.0
+
+
+class Band:
+    """See simulators.device.SimulatedDevice."""
+
+    def __init__(self, native_id: str, settings: Settings, seed: int) -> None:
+        self.native_id = native_id
+        self._settings = settings
+        self._random = random.Random(f"{seed}/{native_id}")
+        self._mail = Mailbag()
+        self._index = self._random.randrange(60_000)
+        self._battery = BATTERY_FULL
+        self._worn = True
+        self._steps = self._random.randrange(200, 4_000)
+        self._east_m = self._north_m = 0.0
+        self._home = (settings.longitude, settings.latitude)
+        self._report = Every(settings.report_every_s)
+        self._link = Every(settings.link_every_s)
+        self._received = b""
+
+    @property
+    def unanswered(self) -> int:
+        return len(self._mail)
+
+    def connected(self, now: datetime) -> None:
+        self._received = b""
+        self._mail.start_over()
+        self._say(f"LK,{self._steps},0,{self._battery}")
+
+    def act(self, action: str, args: dict[str, Any], now: datetime) -> None:
+        if action in ALARMS:
+            if action == "off_wrist":
+                self._worn = False
+            if action == "low_battery":
+                self._battery = BATTERY_LOW
+            self._alarm(ALARMS[action], action, now)
+        elif action == "heart":
+            self._say(f"heart,{int(args.get('bpm', 72))}")
+        elif action == "move":
+            self._home = (float(args["longitude"]), float(args["latitude"]))
+            self._east_m = self._north_m = 0.0
+        elif action == "on_wrist":
+            self._worn = True
+            self._position(now, [self._row("off_wrist", now, raised=False)])
+        elif action == "charged":
+            self._battery = BATTERY_FULL
+            self._position(now, [self._row("low_battery", now, raised=False)])
+        else:
+            raise ActionError(f"a band cannot {action}; it can {', '.join(ALARMS)}, on_wrist, charged, heart, move")
+
+    def tick(self, now: datetime) -> None:
+        if self._settings.report_every_s and self._report.due(now):
+            self._wander()
+            self._position(now, [])
+        if self._link.due(now):
+            self._say(f"LK,{self._steps},0,{self._battery}")
+        self._mail.send_due(now)
+
+    def receive(self, data: bytes, now: datetime) -> None:
+        self._received += data
+        *frames, self._received = self._received.split(b"]")
+        for frame in frames:
+            fields = frame.rpartition(b"[")[2].split(b"*")
+            if len(fields) == 5:
+                self._mail.confirm(int(fields[2], 16))
+
+    def to_send(self) -> list[bytes]:
+        return self._mail.take_out()
+
+    def accepted(self) -> list[Accepted]:
+        return self._mail.take_accepted()
+
+    # --- reports ---
+
+    def _alarm(self, bit: int, kind: str, now: datetime) -> None:
+        rows = [self._row(kind, now, raised=True), *self._place_rows(now)]
+        self._send(f"AL,{self._fields(now, bit)}", rows)
+
+    def _position(self, now: datetime, rows: list[Accepted]) -> None:
+        bits = (0 if self._worn else REMOVED) | (LOW_BATTERY_STATE if self._battery == BATTERY_LOW else 0)
+        if not self._worn:
+            rows = [*rows, self._row("off_wrist", now, raised=True)]
+        if self._battery == BATTERY_LOW:
+            rows = [*rows, self._row("low_battery", now, raised=True)]
+        position = self._frame(f"UD,{self._fields(now, bits)}")
+        link = self._frame(f"LK,{self._steps},0,{self._battery}")
+        self._mail.report(Report(self._index, position + link, [*rows, *self._place_rows(now)]))
+
+    def _fields(self, now: datetime, bits: int) -> str:
+        longitude, latitude = self._place()
+        state = bits | (0 if self._worn else WORN_STATE)
+        return (
+            f"{now:%d%m%y,%H%M%S},A,{latitude:.6f},N,{longitude:.6f},E,1.2,90,5,9,90,{self._battery},"
+            f"{self._steps},0,{state:08X}"
+        )
+
+    def _place_rows(self, now: datetime) -> list[Accepted]:
+        longitude, latitude = self._place()
+        counters = {"battery_percent": self._battery, "steps": self._steps, "tumbles": 0, "cell_signal_percent": 90}
+        return [
+            self._row("position", now, longitude=round(longitude, 6), latitude=round(latitude, 6)),
+            self._row("telemetry", now, **counters),
+        ]
+
+    def _row(self, kind: str, now: datetime, **values: Any) -> Accepted:
+        at = now.replace(microsecond=0)
+        return Accepted(device=f"watch:{self.native_id}", kind=kind, observed_at=at, values=values)
+
+    def _wander(self) -> None:
+        self._steps += self._random.randrange(5, 20)
+        heading = self._random.uniform(0, 2 * math.pi)
+        reach = self._settings.wander_m
+        self._east_m = max(-reach, min(reach, self._east_m + STRIDE_M * math.sin(heading)))
+        self._north_m = max(-reach, min(reach, self._north_m + STRIDE_M * math.cos(heading)))
+
+    def _place(self) -> tuple[float, float]:
+        longitude, latitude = self._home
+        metres_east = METRES_PER_DEGREE * math.cos(math.radians(latitude))
+        return longitude + self._east_m / metres_east, latitude + self._north_m / METRES_PER_DEGREE
+
+    def _send(self, content: str, rows: list[Accepted]) -> None:
+        frame = self._frame(content)
+        self._mail.report(Report(self._index, frame, rows))
+
+    def _say(self, content: str) -> None:
+        self._mail.say(self._frame(content))
+
+    def _frame(self, content: str) -> bytes:
+        self._index = (self._index + 1) & 0xFFFF
+        return f"[ZJ*{self.native_id}*{self._index:04X}*{len(content):04X}*{content}]".encode()
+
+
+ALARMS = {"sos": SOS, "fall": FALL, "off_wrist": REMOVED, "low_battery": LOW_BATTERY}
+
+
+def build(native_id: str, settings: dict[str, Any], seed: int) -> Band:
+    return Band(native_id, convert(settings, Settings), seed)

@@ -1,0 +1,131 @@
+"""The device side of a link, as a machine without a socket, and what it was told was accepted.
+
+Every simulator module has `build(native_id, settings, seed) -> SimulatedDevice`. Devices keep what was not answered and
+send the same bytes again, after RESEND_S and on every new connection, until the other side confirms: the rows of
+`accepted` are the ground truth that nothing may be lost from, whatever was killed in between.
+
+Encoders here are written from the byte tables, apart from devices.families, so that the two check each other.
+"""
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+RESEND_S = 5.0
+UNANSWERED_MAX = 5_000  # reports that a device keeps; beyond it the oldest is gone, as in real ones
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """One report that was confirmed on the wire. `kind`: an alarm, an event, "position" or "telemetry"."""
+
+    device: str
+    kind: str
+    observed_at: datetime
+    component: str = ""
+    values: dict[str, Any] = {}
+
+
+class SimulatedDevice(Protocol):
+    native_id: str
+
+    def connected(self, now: datetime) -> None:
+        """A new connection is there: log in, and send again what was not answered."""
+
+    def act(self, action: str, args: dict[str, Any], now: datetime) -> None:
+        """Something happens in the device's world; raises ActionError for what it cannot do."""
+
+    def tick(self, now: datetime) -> None:
+        """Time passes: heartbeats, periodic reports, sending again."""
+
+    def receive(self, data: bytes, now: datetime) -> None:
+        """Bytes from the other side."""
+
+    def to_send(self) -> list[bytes]:
+        """Take the frames that wait, in order."""
+
+    def accepted(self) -> list[Accepted]:
+        """Take the rows that were confirmed since last asked."""
+
+    @property
+    def unanswered(self) -> int:
+        """How many reports wait for their confirmation."""
+
+
+class ActionError(ValueError):
+    """The scenario asks a device for something that it cannot do."""
+
+
+class Report(Struct):
+    """One frame that must be confirmed, and the rows that are true once it is. `sent_at` None: not on this link."""
+
+    key: int  # what the confirmation names: serial number or index
+    frame: bytes
+    rows: list[Accepted] = field(default_factory=list)
+    sent_at: datetime | None = None
+
+
+class Mailbag:
+    """The reports of one device that are not confirmed yet, sent in order and again when nothing comes back."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Report] = deque()
+        self._out: list[bytes] = []
+        self._accepted: list[Accepted] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def say(self, frame: bytes) -> None:
+        """Send something that needs no confirmation."""
+        self._out.append(frame)
+
+    def report(self, report: Report) -> None:
+        self._waiting.append(report)
+        if len(self._waiting) > UNANSWERED_MAX:
+            self._waiting.popleft()
+
+    def start_over(self) -> None:
+        """A new connection: what was said on the old one counts for nothing."""
+        self._out.clear()
+        for report in self._waiting:
+            report.sent_at = None
+
+    def send_due(self, now: datetime) -> None:
+        patience = timedelta(seconds=RESEND_S)
+        for report in self._waiting:
+            if report.sent_at is None or now - report.sent_at > patience:
+                report.sent_at = now
+                self._out.append(report.frame)
+
+    def confirm(self, key: int) -> bool:
+        """The other side has this report; whether we were waiting for that."""
+        for report in self._waiting:
+            if report.key == key and report.sent_at is not None:
+                self._waiting.remove(report)
+                self._accepted += report.rows
+                return True
+        return False
+
+    def take_out(self) -> list[bytes]:
+        out, self._out = self._out, []
+        return out
+
+    def take_accepted(self) -> list[Accepted]:
+        accepted, self._accepted = self._accepted, []
+        return accepted
+
+
+class Every:
+    """Due at most once in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._pause = timedelta(seconds=seconds)
+        self._last: datetime | None = None
+
+    def due(self, now: datetime) -> bool:
+        if self._last is not None and now - self._last < self._pause:
+            return False
+        self._last = now
+        return True

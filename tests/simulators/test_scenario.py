@@ -1,0 +1,78 @@
+"""Scenario files, faults and the relay."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from simulators.faults import disturbed
+from simulators.relay import Relay
+from simulators.scenario import Faults, ScenarioError, load
+
+EVENING = Path(__file__).parents[2] / "simulators" / "scenarios" / "wuzhen-evening.toml"
+DEVICE = '[[devices]]\nfamily = "gbt26875"\nid = "889"\nhost = "h"\nport = 1\n'
+
+
+def test_the_default_scenario_can_be_played() -> None:
+    scenario = load(EVENING)
+    assert {spec.family for spec in scenario.devices} == {"gbt26875", "watch", "jt808"}
+    assert {"smoke", "fall", "sos", "emergency"} <= {event.action for event in scenario.events}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("duration_s = 1\n", "devices"),
+        (f"duration_s = 1\nsped = 2\n{DEVICE}", "sped"),
+        (f"duration_s = 1\n{DEVICE}{DEVICE}", "given twice"),
+        (f"duration_s = 1\n{DEVICE.replace('gbt26875', 'morse')}", "unknown family 'morse'"),
+        (f"duration_s = 1\n{DEVICE}settings = {{ colour = 1 }}\n", "colour"),
+        (f"duration_s = 1\n{DEVICE}[[events]]\nat_s = 1\ndevice = 'x:1'\naction = 'smoke'\n", "no device 'x:1'"),
+        (f"duration_s = 1\n{DEVICE}[faults]\ndrop = 2\n", "faults.drop"),
+        ("not toml", "line 1"),
+    ],
+)
+def test_a_bad_scenario_is_refused_with_the_reason(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "scenario.toml"
+    file.write_text(text)
+    with pytest.raises(ScenarioError, match=said):
+        load(file)
+
+
+def test_faults_do_what_their_shares_say() -> None:
+    frames = [b"frame"] * 1000
+    assert [piece.data for piece in disturbed(frames, Faults(), random.Random(1))] == frames
+    twice = disturbed(frames, Faults(duplicate=0.5), random.Random(1))
+    assert 1400 < len(twice) < 1600
+    dirty = disturbed(frames, Faults(garbage=0.5), random.Random(1))
+    assert 1400 < len(dirty) < 1600
+    dropped = disturbed(frames, Faults(drop=0.01), random.Random(1))
+    assert dropped[-1].data is None
+    assert len(dropped) < 1000
+    assert any(piece.wait_s for piece in disturbed(frames, Faults(delay_s=1), random.Random(1)))
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(100):
+        writer.write(data)
+    writer.close()
+
+
+async def test_the_relay_passes_cuts_and_restores() -> None:
+    server = await asyncio.start_server(_echo, "127.0.0.1", 0)
+    async with server, Relay("127.0.0.1", server.sockets[0].getsockname()[1]) as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        relay.cut()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            cut_reader, _ = await asyncio.open_connection("127.0.0.1", relay.port)
+            await cut_reader.readexactly(1)
+        relay.restore()
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+        writer.write(b"again")
+        assert await reader.readexactly(5) == b"again"
+        writer.close()
