@@ -1,7 +1,8 @@
 """One connection to the broker that comes back by itself. The only home of aiomqtt in the edge.
 
 Rules
-- `run` connects, subscribes, then runs `work` until the connection ends; then again, with full jitter, for ever.
+- `run` connects, subscribes, then runs all of `works` until one ends or the connection does; then again, with full
+  jitter, for ever.
 - Channels of one edge share an Outage: losing the broker is logged once, having all connections back once.
 - `publish` is QoS 1 and returns when the broker has it. That proves nothing (only Committed does); it keeps one lane
   from filling the socket.
@@ -77,22 +78,24 @@ class Channel:
         self,
         broker: Broker,
         password: str,
+        *,
+        name: str,
         identifier: str,
         topics: tuple[str, ...],
         outage: Outage,
-        *,
         arrived: Arrived,
-        work: Callable[[], Awaitable[None]],
+        works: tuple[Callable[[], Awaitable[None]], ...],
         will: Will | None = None,
     ) -> None:
-        """`work` runs while connected; when it raises ChannelError or the connection ends, the channel reconnects."""
+        """`name` is the channel's in the outage. A work that raises ChannelError makes the channel reconnect."""
         self._broker = broker
         self._password = password
+        self._name = name
         self._identifier = identifier
         self._topics = topics
         self._outage = outage
         self._arrived = arrived
-        self._work = work
+        self._works = works
         self._will = will
         self._client: aiomqtt.Client | None = None
 
@@ -110,7 +113,7 @@ class Channel:
             try:
                 await self._connect_once()
             except (aiomqtt.MqttError, OSError, TimeoutError) as error:
-                self._outage.lost(self._identifier, str(error) or type(error).__name__)
+                self._outage.lost(self._name, str(error) or type(error).__name__)
             finally:
                 self._client = None
             attempt = 1 if clock.monotonic() - began > HEALTHY_S else attempt + 1
@@ -122,15 +125,15 @@ class Channel:
             if self._topics:
                 await client.subscribe([(topic, 1) for topic in self._topics])
             self._client = client
-            self._outage.up(self._identifier)
-            working = asyncio.ensure_future(self._work())
-            listening = asyncio.ensure_future(self._listen(client))
+            self._outage.up(self._name)
+            tasks = [asyncio.ensure_future(work()) for work in self._works]
+            tasks.append(asyncio.ensure_future(self._listen(client)))
             try:
-                done, _ = await asyncio.wait((working, listening), return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
             finally:
-                await _end(working, listening)
+                await _end(tasks)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -139,7 +142,8 @@ class Channel:
                 self._arrived(message.topic.value, bytes(payload), message.retain)
 
     def _new_client(self) -> aiomqtt.Client:
-        will = self._will and aiomqtt.Will(self._will.topic, self._will.payload, qos=1, retain=True)
+        ours = self._will
+        will = aiomqtt.Will(ours.topic, ours.payload, qos=1, retain=True) if ours else None
         return aiomqtt.Client(
             self._broker.host,
             self._broker.port,
@@ -161,7 +165,7 @@ def backoff_s(attempt: int, chance: float) -> float:
     return chance * min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 20))
 
 
-async def _end(*tasks: "asyncio.Future[None]") -> None:
+async def _end(tasks: list["asyncio.Future[None]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-import apsw
 import structlog
 from msgspec import Struct
 
@@ -22,7 +21,7 @@ from devices.envelope import Lane, encode, lane_of
 from devices.observation import Observation
 from edge import clock
 from edge.reports import Reports
-from edge.spool_file import Fetched, LaneState, Rows, SpoolError, SpoolFile
+from edge.spool_file import UNREADABLE, Fetched, LaneState, Rows, SpoolError, SpoolFile
 
 ROUTINE_WAIT_S = 0.02
 GROUP_ROWS_MAX = 1_000
@@ -191,7 +190,7 @@ class Spool:
         for _ in range(2):
             try:
                 self._file.write(self._fresh(groups), self._forgets, self._keeps)
-            except (apsw.CorruptError, apsw.NotADBError):
+            except UNREADABLE:
                 try:
                     self._file.replace(clock.now())
                 except SpoolError as error:
@@ -217,7 +216,7 @@ class Spool:
         found: Fetched | SpoolError | None
         try:
             found = self._file.fetch(job.lane, job.after, job.rows_max, job.bytes_max)
-        except (apsw.CorruptError, apsw.NotADBError) as error:
+        except UNREADABLE as error:
             try:
                 self._file.replace(clock.now())
                 found = SpoolError(str(error))

@@ -41,6 +41,9 @@ _TEXT = (resources.files("edge") / "spool.sql").read_text()
 SQL = dict(re.findall(r"-- (\w+) --\n(.*?)(?=\n-- \w+ --|\Z)", _TEXT, re.S))
 
 
+UNREADABLE = (apsw.CorruptError, apsw.NotADBError)  # what `replace` is the answer to
+
+
 class SpoolError(Exception):
     """The disk did not take it; nothing of the transaction was stored."""
 
@@ -84,7 +87,7 @@ class SpoolFile:
         """Raises SpoolError when the file cannot be made, or another process has it."""
         try:
             self._open()
-        except (apsw.NotADBError, apsw.CorruptError):
+        except UNREADABLE:
             self.replace(now)
         except apsw.BusyError as error:
             raise SpoolError(f"{self.path}: in use by another process") from error
@@ -113,7 +116,7 @@ class SpoolFile:
 
     def write(self, rows: Rows, committed: dict[Lane, int], kept: dict[str, str]) -> None:
         """One durable transaction: new rows (encoded observations), what the hub has, small values. Raises SpoolError
-        and changes nothing when the disk does not take it; apsw.CorruptError passes through."""
+        and changes nothing when the disk does not take it; UNREADABLE passes through."""
         before = {lane: LaneState(**_fields(state)) for lane, state in self.lanes.items()}
         sql = self._sql
         durable = bool(rows or kept)
@@ -135,7 +138,7 @@ class SpoolFile:
             self._reports.settle()
         except (apsw.Error, OSError) as error:
             self._undo(before)
-            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            if isinstance(error, UNREADABLE):
                 raise
             raise SpoolError(_said(error)) from error
 
@@ -152,7 +155,7 @@ class SpoolFile:
                 first = first or chunk_first
                 last, size = chunk_last, size + len(body)
                 pieces.append(body)
-        except (apsw.CorruptError, apsw.NotADBError):
+        except UNREADABLE:
             raise
         except apsw.Error as error:
             raise SpoolError(_said(error)) from error

@@ -153,11 +153,12 @@ class Uplink:
             lane: Channel(
                 config.broker,
                 password,
-                f"gridward-{config.gateway}-{lane}",
-                (topic(self._gateway, "committed", lane), *(down_topics if lane == "urgent" else ())),
-                _Part(self.outage, lane),
+                name=lane,
+                identifier=f"gridward-{config.gateway}-{lane}",
+                topics=(topic(self._gateway, "committed", lane), *(down_topics if lane == "urgent" else ())),
+                outage=self.outage,
                 arrived=self._arrived,
-                work=self._urgent if lane == "urgent" else self._routine,
+                works=(self._urgent, self._say_results) if lane == "urgent" else (self._routine,),
                 will=will if lane == "urgent" else None,
             )
             for lane in LANES
@@ -191,9 +192,7 @@ class Uplink:
     async def _urgent(self) -> None:
         publish = self._channels["urgent"].publish
         await publish(topic(self._gateway, "state"), encode(self._state()), retain=True)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._senders["urgent"].drain(publish))
-            group.create_task(self._say_results())
+        await self._senders["urgent"].drain(publish)
 
     async def _routine(self) -> None:
         await self._senders["routine"].drain(self._channels["routine"].publish)

@@ -1,5 +1,5 @@
-"""What one transaction does with parcels of one lane: cursors locked, what was seen skipped, the rest stored, the cursors
-moved. Everything or nothing; the caller commits, and tells others only then.
+"""What one transaction does with parcels of one lane: cursors locked, what was seen skipped, the rest stored, the
+cursors moved. Everything or nothing; the caller commits, and tells others only then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -168,7 +168,7 @@ async def _store_events(
     await _tell(tx, events, changes, stored, urls, now)
 
 
-async def _tell(
+async def _tell(  # noqa: PLR0917
     tx: Transaction, events: list[EventRow], changes: Changes, stored: Stored, urls: Sequence[str], now: datetime
 ) -> None:
     """What people hear of it, as it stands at the end of this transaction."""

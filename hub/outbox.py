@@ -64,14 +64,16 @@ class Outbox:
         async with httpx.AsyncClient(timeout=DELIVERY_S_MAX, trust_env=False, follow_redirects=False) as client:
             while True:
                 self._woken.clear()
-                wait_s = IDLE_S_MAX
-                try:
-                    while await self.deliver_due(client, clock.now()):
-                        pass
-                    wait_s = await self._until_next()
-                except StoreError:
-                    wait_s = _jitter.uniform(0.2, 2.0)  # the store has said it
-                await self._wait(wait_s)
+                await self._wait(await self._deliver_all(client))
+
+    async def _deliver_all(self, client: httpx.AsyncClient) -> float:
+        """Try everything that is due; seconds until there is more."""
+        try:
+            while await self.deliver_due(client, clock.now()):
+                pass
+            return await self._until_next()
+        except StoreError:
+            return _jitter.uniform(0.2, 2.0)  # the store has said it
 
     async def deliver_due(self, client: httpx.AsyncClient, now: datetime) -> int:
         """Try what is due once; how many. Raises StoreError."""
@@ -121,7 +123,7 @@ class Outbox:
             log.error("notice_given_up", id=row["id"], attempts=attempts, error=error)
 
     def _say(self, url: str, error: str | None) -> None:
-        """Losing a receiver and having it back are logged once each; the address may hold a secret, its host does not."""
+        """Losing a receiver and having it back are logged once each; by host, as the address may hold a secret."""
         host = httpx.URL(url).host
         if error is not None and url not in self._failing:
             self._failing.add(url)

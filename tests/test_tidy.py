@@ -154,8 +154,16 @@ def broad_except_has_three_homes(path: str, tree: ast.Module) -> list[str]:
     return [
         f"{path}:{node.lineno} catches everything"
         for node in ast.walk(tree)
-        if isinstance(node, ast.ExceptHandler) and (node.type is None or dotted(node.type) in broad)
+        if isinstance(node, ast.ExceptHandler) and any(name in broad for name in _caught(node))
     ]
+
+
+def _caught(handler: ast.ExceptHandler) -> list[str]:
+    """The names that `except` lists; "" when it lists none."""
+    if handler.type is None:
+        return [""]
+    listed = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return [dotted(name) or "?" for name in listed]
 
 
 def clock_and_environment_have_owners(path: str, tree: ast.Module) -> list[str]:
@@ -264,6 +272,7 @@ BAD = [
     (modules_are_short_and_named, "hub/x.py", "a = 1"),
     (broad_except_has_three_homes, "hub/api.py", "try:\n    f()\nexcept Exception:\n    pass"),
     (broad_except_has_three_homes, "hub/api.py", "try:\n    f()\nexcept:\n    pass"),
+    (broad_except_has_three_homes, "hub/api.py", "try:\n    f()\nexcept (OSError, Exception):\n    pass"),
     (clock_and_environment_have_owners, "hub/x.py", "from datetime import datetime\ndatetime.now()"),
     (clock_and_environment_have_owners, "hub/x.py", "import asyncio\nawait_ = asyncio.sleep(1)"),
     (clock_and_environment_have_owners, "hub/x.py", "from time import time"),
