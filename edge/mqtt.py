@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiomqtt
 import structlog
@@ -165,7 +165,7 @@ def backoff_s(attempt: int, chance: float) -> float:
     return chance * min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 20))
 
 
-async def _end(tasks: list["asyncio.Future[None]"]) -> None:
+async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

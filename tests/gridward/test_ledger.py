@@ -32,9 +32,9 @@ def test_an_exact_match_is_clean(postgres: str, tmp_path: Path) -> None:
         connection.execute(TABLES)
         connection.execute(STORE_SMOKE, (AT,))
         connection.execute("INSERT INTO positions VALUES ('watch:97', %s, 120.4838, 30.7436)", (AT,))
-        connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'heart_rate_bpm', %s, 71)", (AT,))
-        connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'steps', %s, 12)", (AT,))
-        connection.execute("INSERT INTO telemetry VALUES ('gateway:gw-1', 'spool_rows', %s, 0)", (AT,))
+        connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'heart_rate_bpm', '', %s, 71)", (AT,))
+        connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'steps', '', %s, 12)", (AT,))
+        connection.execute("INSERT INTO telemetry VALUES ('gateway:gw-1', 'spool_rows', '', %s, 0)", (AT,))
     balance = reconcile(keep(tmp_path / "ledger", SMOKE, BEAT, PLACE), postgres)
     assert (balance.accepted, balance.lost, balance.twice, balance.unconfirmed) == (3, [], [], 1)
 
@@ -44,7 +44,7 @@ def test_a_lost_and_a_doubled_fact_are_found(postgres: str, tmp_path: Path) -> N
         connection.execute(TABLES)
         connection.execute(STORE_SMOKE, (AT,))
         connection.execute(STORE_SMOKE, (AT,))
-        connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'steps', %s, 12)", (AT,))
+        connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'steps', '', %s, 12)", (AT,))
     balance = reconcile(keep(tmp_path / "ledger", SMOKE, BEAT), postgres)
     assert balance.lost == [f"value watch:97 heart_rate_bpm {AT.isoformat()} 71.000"]
     assert balance.twice == [f"alarm gbt26875:889 smoke 1-3-0x00000012 {AT.isoformat()} raised"]

@@ -19,7 +19,7 @@ def put(postgres: str):
     def insert(*received: datetime) -> None:
         with psycopg.connect(postgres) as connection:
             for at in received:
-                connection.execute("INSERT INTO telemetry VALUES ('watch:1', 'steps', %s, %s, 1)", (at, at))
+                connection.execute("INSERT INTO telemetry VALUES ('watch:1', 'steps', '', %s, %s, 1)", (at, at))
 
     return insert
 
