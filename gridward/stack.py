@@ -40,6 +40,7 @@ class Stack:
         self.hub: Child | None = None
         self.edge: Child | None = None
         self.simulators: Child | None = None
+        self.edge_broker_port = 0  # a relay's, when a test stands between edge and broker
         self.dsn = ""
         self._venue: Venue | None = None
         self.client: HubClient | None = None
@@ -61,6 +62,7 @@ class Stack:
             broker_host=self.broker.host,
             broker_port=self.broker.port,
             console_port=self._console_port,
+            edge_broker_port=self.edge_broker_port,
         )
         self._venue = write(self.directory, servers, self._scenario)
         self.client = HubClient(self.venue.console_url)

@@ -49,6 +49,7 @@ class Servers(Struct, frozen=True, kw_only=True):
     broker_host: str
     broker_port: int
     console_port: int
+    edge_broker_port: int = 0  # where the edge finds the broker, when a relay stands between (fault tests)
 
 
 class Venue(Struct, frozen=True, kw_only=True):
@@ -183,7 +184,7 @@ def _edge(venue: Venue, servers: Servers, places: list[Place]) -> dict[str, Any]
         "time_zone": "Asia/Shanghai",
         "state_dir": str(venue.directory / "edge"),
         "hub_public_key_file": str(venue.directory / "hub" / "hub.pub"),
-        "broker": {"host": servers.broker_host, "port": servers.broker_port},
+        "broker": {"host": servers.broker_host, "port": servers.edge_broker_port or servers.broker_port},
         "links": links,
         "devices": devices,
         "actuators": [{"name": "siren-guest-house", "kind": "gpio_file", "path": str(venue.siren)}],

@@ -14,6 +14,7 @@ from gridward import clock, ledger
 from gridward.broker import HOST
 from gridward.processes import Child
 from gridward.stack import Stack
+from tests.acceptance.relay_thread import RelayThread
 
 pytestmark = pytest.mark.acceptance
 WAIT_S_MAX = 120.0
@@ -35,21 +36,30 @@ def scenario(seconds: int) -> str:
             )
             if family == "gbt26875":
                 events += [
-                    f'[[events]]\nat_s = {at}\ndevice = "gbt26875:{native_id}"\n'
+                    f'[[events]]\nat_s = {at + after_s}\ndevice = "gbt26875:{native_id}"\n'
                     f'action = "{action}"\nargs = {{ component = {1 + index} }}\n'
                     for at in range(3 + index, seconds - 5, 8)
-                    for action in ("smoke", "clear")
+                    for action, after_s in (("smoke", 0), ("clear", 4))
                 ]
     return f"seed = 7\nduration_s = {seconds}\n[faults]\n{FAULTS}\n" + "\n".join(devices + events)
 
 
+def loaded_stack(home: Path, seconds: int) -> Stack:
+    file = home / "load.toml"
+    file.write_text(scenario(seconds))
+    return Stack(home, file, lambda text: None, console_port=0, durable=False)
+
+
 @pytest.fixture
-def stack(server_home: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack_home(server_home: Path) -> Path:
     home = server_home / "faults"
     home.mkdir(mode=0o755, exist_ok=True)
-    file = home / "load.toml"
-    file.write_text(scenario(request.param))
-    running = Stack(home, file, lambda text: None, console_port=0, durable=False)
+    return home
+
+
+@pytest.fixture
+def stack(stack_home: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    running = loaded_stack(stack_home, request.param)
     try:
         running.start()
         yield running
@@ -87,6 +97,19 @@ def settle(stack: Stack) -> ledger.Balance:
     return ledger.reconcile(stack.venue.ledger, stack.dsn)
 
 
+@pytest.fixture
+def link(stack_home: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Stack, RelayThread]]:
+    """A running stack whose edge reaches the broker only through a relay."""
+    stack = loaded_stack(stack_home, request.param)
+    with RelayThread(stack.broker.host, stack.broker.port) as relay:
+        stack.edge_broker_port = relay.port
+        try:
+            stack.start()
+            yield stack, relay
+        finally:
+            stack.stop()
+
+
 @pytest.mark.parametrize("stack", [60], indirect=True)
 def test_nothing_is_lost_or_doubled_when_each_part_is_killed(stack: Stack) -> None:
     stack.start_simulators()
@@ -108,3 +131,35 @@ def test_nothing_is_lost_or_doubled_when_each_part_is_killed(stack: Stack) -> No
     balance = settle(stack)
     assert balance.accepted > 6 * BETWEEN_FAULTS
     assert (balance.lost, balance.twice) == ([], [])
+
+
+def gateway_online(stack: Stack) -> bool:
+    assert stack.client is not None
+    return bool(stack.client.gateways()[0]["online"])
+
+
+def cut_and_restore(stack: Stack, relay: RelayThread, seconds: float) -> None:
+    """The line between edge and broker is gone for `seconds`; then everything accepted meanwhile arrives, once."""
+    stack.start_simulators()
+    wait_for_more(stack)
+    relay.cut()
+    wait(lambda: not gateway_online(stack), "the last will says that the gateway is offline")
+    before = accepted(stack)
+    clock.pause(seconds)
+    assert accepted(stack) > before  # the edge accepts without its hub
+    relay.restore()
+    wait(lambda: gateway_online(stack), "the gateway is back")
+    balance = settle(stack)
+    assert balance.accepted > before + BETWEEN_FAULTS
+    assert (balance.lost, balance.twice) == ([], [])
+
+
+@pytest.mark.parametrize("link", [30], indirect=True)
+def test_a_cut_line_loses_nothing(link: tuple[Stack, RelayThread]) -> None:
+    cut_and_restore(*link, seconds=12)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("link", [660], indirect=True)
+def test_a_line_cut_for_ten_minutes_loses_nothing(link: tuple[Stack, RelayThread]) -> None:
+    cut_and_restore(*link, seconds=600)
