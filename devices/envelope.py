@@ -56,6 +56,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
     spool_rows: int = 0
     clock_skew_s: float = 0.0
     documents: dict[str, int] = {}
+    actuators: dict[str, str] = {}  # name -> "on", "off" or "unknown"
 
 
 class CommandResult(Struct, frozen=True, kw_only=True):
