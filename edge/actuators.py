@@ -3,7 +3,8 @@
 Rules
 - `drive` returns at once. What it takes longer than a file write happens in a thread of the actuator.
 - What was done, or why not, is told to `report` for the record, and to the one who asked.
-- A drive that fails is tried again by its actuator, as long as nothing newer is wanted.
+- What a rule wants is tried again every RETRY_S while it fails and nothing newer is wanted, ATTEMPTS_MAX times. What a
+  person commands is tried once: nobody expects a door to open a minute after it was said that it did not.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from edge import config
 from edge.gpio_file import GpioFile
 from edge.rules import Act
 
+RETRY_S = 1.0
+ATTEMPTS_MAX = 600
+
 log = structlog.get_logger()
 
 Outcome = Callable[[str], None]  # "" when the actuator was seen to be in the wanted state, else why not
@@ -23,43 +27,73 @@ Outcome = Callable[[str], None]  # "" when the actuator was seen to be in the wa
 
 class Actuator(Protocol):
     def set(self, on: bool, done: Outcome) -> None:
-        """Switch; `done` may be called from another thread, and is called once for each call."""
+        """Try once; `done` may be called from another thread, and is called once for each call."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End what runs; may take a few seconds."""
 
 
 class Actuators:
     def __init__(self, configured: Sequence[config.Actuator], report: Callable[[Act, str], None]) -> None:
-        """`report(act, error)` is called in the event loop."""
+        """`report(act, error)` is called in the event loop: for each act done, and for the first and last failure."""
         self._loop = asyncio.get_running_loop()
         self._report = report
         self._actuators = {one.name: _made(one) for one in configured}
+        self._wanted: dict[str, Act] = {}
+        self._seen = dict.fromkeys(self._actuators, "unknown")
 
     @property
     def names(self) -> list[str]:
         return sorted(self._actuators)
 
+    @property
+    def states(self) -> dict[str, str]:
+        """Name -> "on" or "off" as it was last seen, "unknown" before the first drive and after one that failed."""
+        return dict(self._seen)
+
     def drive(self, act: Act, done: Outcome | None = None) -> None:
-        """`act.actuator` must exist: rules were checked when they were read."""
-
-        def told(error: str) -> None:
-            self._loop.call_soon_threadsafe(self._told, act, error, done)
-
-        self._actuators[act.actuator].set(act.on, told)
+        """`act.actuator` must exist: rules were checked when they were read. With `done` it is tried only once."""
+        self._wanted[act.actuator] = act
+        self._attempt(act, done, 1)
 
     def close(self) -> None:
+        """May wait for a unit that does not answer: not for the event loop."""
+        self._wanted.clear()
         for actuator in self._actuators.values():
             actuator.close()
 
-    def _told(self, act: Act, error: str, done: Outcome | None) -> None:
-        state = "on" if act.on else "off"
-        if error:
-            log.error("actuator_failed", actuator=act.actuator, state=state, cause=act.cause, error=error)
-        else:
-            log.info("actuator_set", actuator=act.actuator, state=state, cause=act.cause)
-        self._report(act, error)
+    def _attempt(self, act: Act, done: Outcome | None, number: int) -> None:
+        def told(error: str) -> None:
+            self._loop.call_soon_threadsafe(self._told, act, done, number, error)
+
+        self._actuators[act.actuator].set(act.on, told)
+
+    def _told(self, act: Act, done: Outcome | None, number: int, error: str) -> None:
+        newest = self._wanted.get(act.actuator) is act
+        last = done is not None or number >= ATTEMPTS_MAX or not newest
+        if newest:
+            self._seen[act.actuator] = "unknown" if error else _word(act)
+        if not error or number == 1 or last:
+            self._say(act, error)
         if done is not None:
             done(error)
+        elif error and not last:
+            self._loop.call_later(RETRY_S, self._again, act, number + 1)
+
+    def _again(self, act: Act, number: int) -> None:
+        if self._wanted.get(act.actuator) is act:
+            self._attempt(act, None, number)
+
+    def _say(self, act: Act, error: str) -> None:
+        if error:
+            log.error("actuator_failed", actuator=act.actuator, state=_word(act), cause=act.cause, error=error)
+        else:
+            log.info("actuator_set", actuator=act.actuator, state=_word(act), cause=act.cause)
+        self._report(act, error)
+
+
+def _word(act: Act) -> str:
+    return "on" if act.on else "off"
 
 
 def _made(one: config.Actuator) -> Actuator:

@@ -4,10 +4,12 @@ Rules
 - The clock of a device starts when the agent does. Whatever it sends counts, a heartbeat too.
 - A device that is overdue raises `lost_contact` once; the first word from it clears that.
 - Which devices are lost outlives a restart (`lost`), so that the clear is not forgotten.
+- Silence is measured in monotonic seconds (`at`): a wall clock that is set must not make every device lost. Time in
+  which the gateway itself did not listen is forgiven (`excuse`).
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from devices.observation import Alarm, DeviceId, Observation
 
@@ -15,35 +17,41 @@ KIND = "lost_contact"
 
 
 class Contacts:
-    def __init__(self, silence_s_max: Mapping[DeviceId, float], lost: Iterable[str], now: datetime) -> None:
-        self._limits = {device: timedelta(seconds=seconds) for device, seconds in silence_s_max.items()}
-        self._heard_at = dict.fromkeys(self._limits, now)
+    def __init__(self, silence_s_max: Mapping[DeviceId, float], lost: Iterable[str], at: float) -> None:
+        self._limits = dict(silence_s_max)
+        self._heard_at = dict.fromkeys(self._limits, at)
         self._lost = {device for device in self._limits if device in set(lost)}
 
     @property
     def lost(self) -> list[DeviceId]:
         return sorted(self._lost)
 
-    def heard(self, observation: Observation) -> Observation | None:
+    def heard(self, device: DeviceId, at: float, now: datetime) -> Observation | None:
         """The clearing of the alarm, when there was one."""
-        device, now = observation.device, observation.received_at
-        if device not in self._heard_at:
-            return None
-        self._heard_at[device] = now
+        if device in self._heard_at:
+            self._heard_at[device] = at
         if device not in self._lost:
             return None
         self._lost.discard(device)
         return _alarm(device, now, raised=False)
 
-    def overdue(self, now: datetime) -> list[Observation]:
+    def overdue(self, at: float, now: datetime) -> list[Observation]:
         """An alarm for each device that has become silent since last asked."""
         silent = [
             device
             for device, limit in self._limits.items()
-            if device not in self._lost and now - self._heard_at[device] > limit
+            if at - self._heard_at[device] > limit and device not in self._lost
         ]
         self._lost.update(silent)
         return [_alarm(device, now, raised=True) for device in silent]
+
+    def gone(self, lost: Iterable[str], now: datetime) -> list[Observation]:
+        """The clearing for devices that were lost when they were taken out of the configuration."""
+        return [_alarm(DeviceId(device), now, raised=False) for device in sorted(set(lost) - self._limits.keys())]
+
+    def excuse(self, at: float) -> None:
+        """The gateway did not listen until now: every device gets its whole time anew."""
+        self._heard_at = dict.fromkeys(self._heard_at, at)
 
 
 def _alarm(device: DeviceId, now: datetime, raised: bool) -> Observation:

@@ -6,27 +6,35 @@ Rules
 - Actuators are driven before anything is stored. A report that was accepted before drives nothing: it is a device that
   missed our answer, and a siren that a person has silenced stays silent.
 - `done` is called when everything found is durable, or with the error when it is not: then nobody is answered.
+- What the edge says of itself has no one to send it again: alarms and events that the disk does not take are held
+  here, the newest UNSAID_MAX of them, and offered again.
 - A device that is not enrolled is named once an hour in the log, with what an installer needs; its bytes make no row
-  but one Event of the gateway.
+  but one Event of the gateway. At most STRANGERS_MAX are named in an hour.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 from msgspec import Struct
 
-from devices.observation import DeviceId, Event, Observation, Rejected, Result
-from edge import pipeline
+from devices.observation import Alarm, DeviceId, Observation, Rejected, Result, Telemetry
+from edge import clock, contacts, pipeline
 from edge.actuators import Actuators
 from edge.config import Rule
 from edge.contacts import Contacts
+from edge.health import event
 from edge.pipeline import Places, View
 from edge.rules import acts
 from edge.spool import Done, Spool
+from edge.spool_file import SpoolError
 
 STRANGERS_MAX = 1_000
 STRANGER_SAID_EVERY = timedelta(hours=1)
+UNSAID_MAX = 1_000
+LOST = "lost"  # the name under which the spool keeps which devices are lost
 
 log = structlog.get_logger()
 
@@ -39,15 +47,15 @@ class Counts(Struct):
 
 
 class Intake:
-    def __init__(  # noqa: PLR0917 - the parts that meet here
+    def __init__(
         self,
+        *,
         gateway: DeviceId,
         view: View,
         rules: Sequence[Rule],
         actuators: Actuators,
         spool: Spool,
         contacts: Contacts,
-        now: Callable[[], datetime],
     ) -> None:
         self.counts = Counts()
         self._gateway = gateway
@@ -56,66 +64,100 @@ class Intake:
         self._actuators = actuators
         self._spool = spool
         self._contacts = contacts
-        self._now = now
         self._strangers: dict[DeviceId, datetime] = {}
+        self._unsaid: deque[Observation] = deque(maxlen=UNSAID_MAX)
 
     @property
     def behind(self) -> bool:
         """Whether links should stop reading for a while."""
         return self._spool.behind
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether links that stopped reading should go on."""
+        return self._spool.caught_up
+
     def use_places(self, places: Places) -> None:
         """Zones have been drawn anew."""
-        self._view = View(
-            places=places,
-            installed=self._view.installed,
-            components=self._view.components,
-            last_seen=self._view.last_seen,
-        )
+        self._view = msgspec.structs.replace(self._view, places=places)
 
     def take(self, link: str, results: Sequence[Result], done: Done) -> None:
-        found: list[Observation] = []
-        for result in results:
-            if isinstance(result, Observation):
-                found.append(result)
-            else:
-                self.counts.rejected += 1
-                found += self._stranger(link, result)
-        if found:
-            found = self._worked(found)
+        now = clock.now()
+        found = [result for result in results if isinstance(result, Observation)]
+        strange: list[Observation] = []
+        if len(found) < len(results):
+            refused = [result for result in results if isinstance(result, Rejected)]
+            self.counts.rejected += len(refused)
+            strange = [notice for result in refused for notice in self._stranger(link, result, now)]
+        self._view, found = pipeline.run(self._view, found)
+        self._act(found)
         self.counts.observations += len(found)
         self._spool.append(found, done)
+        if heard := self._heard(found, now):
+            self.say(heard)
+        if strange:
+            self.say(strange)
 
-    def say(self, observations: list[Observation]) -> None:
-        """Observations of the edge itself; nobody waits for them."""
-        _, found = pipeline.run(self._view, observations)
-        self._spool.append(found, _nobody_waits)
+    def say(self, observations: Sequence[Observation]) -> None:
+        """Observations of the edge itself."""
+        _, found = pipeline.run(self._view, list(observations))
+        supervised = any(isinstance(one.body, Alarm) and one.body.kind == contacts.KIND for one in found)
+        keeps = {LOST: msgspec.json.encode(self._contacts.lost).decode()} if supervised else None
+        self._spool.append(found, lambda error: self._said(found, error), keeps)
 
-    def _worked(self, found: list[Observation]) -> list[Observation]:
-        self._view, found = pipeline.run(self._view, found)
-        due = acts(self._rules, found)
-        if due and (fresh := [observation for observation in found if not self._spool.holds(observation)]):
+    def say_again(self) -> None:
+        """Offer again what the disk did not take."""
+        if self._unsaid:
+            observations = list(self._unsaid)
+            self._unsaid.clear()
+            self.say(observations)
+
+    def supervise(self, listening: bool) -> None:
+        """Look for devices that have gone silent. `listening`: whether the links were reading since last asked."""
+        at = clock.monotonic()
+        if not listening or self.behind or self._spool.failing:
+            self._contacts.excuse(at)
+        elif silent := self._contacts.overdue(at, clock.now()):
+            self.say(silent)
+
+    def _act(self, found: list[Observation]) -> None:
+        if acts(self._rules, found):
+            fresh = [observation for observation in found if not self._spool.holds(observation)]
             for act in acts(self._rules, fresh):
                 self._actuators.drive(act)
-        back = [again for observation in found if (again := self._contacts.heard(observation)) is not None]
-        return [*found, *back] if back else found
 
-    def _stranger(self, link: str, result: Rejected) -> list[Observation]:
+    def _heard(self, found: list[Observation], now: datetime) -> list[Observation]:
+        """Alarms that are over because their device is there again."""
+        at = clock.monotonic()
+        devices = {observation.device for observation in found}
+        return [back for device in devices if (back := self._contacts.heard(device, at, now)) is not None]
+
+    def _said(self, observations: list[Observation], error: SpoolError | None) -> None:
+        if error is not None:
+            self._unsaid.extend(one for one in observations if not isinstance(one.body, Telemetry))
+
+    def _stranger(self, link: str, result: Rejected, now: datetime) -> list[Observation]:
         """A notice about a device that knocked without being enrolled."""
         if result.device is None or result.reason != "not enrolled":
             return []
-        now = self._now()
         said_at = self._strangers.get(result.device)
         if said_at is not None and now - said_at < STRANGER_SAID_EVERY:
             return []
         if len(self._strangers) >= STRANGERS_MAX:
-            del self._strangers[next(iter(self._strangers))]
+            oldest, said_at = next(iter(self._strangers.items()))
+            if now - said_at < STRANGER_SAID_EVERY:
+                return []  # somebody is making names up
+            del self._strangers[oldest]
+        self._strangers.pop(result.device, None)
         self._strangers[result.device] = now
         log.warning("device_not_enrolled", link=link, device=result.device)
         attributes = {"device": result.device, "link": link, "frame": result.frame.hex()}
-        body = Event(kind="unknown_device", attributes=attributes)
-        return [Observation(device=self._gateway, observed_at=now, received_at=now, body=body)]
+        return [event(self._gateway, now, "unknown_device", attributes)]
 
 
-def _nobody_waits(error: object) -> None:
-    """The spool has said what is wrong with the disk."""
+def stored_lost(kept: str) -> list[str]:
+    """What `say` kept of the lost devices; nothing of what cannot be read."""
+    try:
+        return msgspec.json.decode(kept or "[]", type=list[str])
+    except msgspec.DecodeError:
+        return []

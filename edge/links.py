@@ -6,29 +6,35 @@ Rules
 - A crash inside a Session costs its connection, never another one.
 - Bounded: connections per link, bytes that a device does not read (WRITE_BYTES_MAX), and rows in flight: while the
   spool is behind, no link reads.
+- A turn of the loop reads at most READ_BYTES_MAX of each connection, so that one that floods does not hold up an alarm.
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
-  allows is ended.
+  allows is ended. When a link is full, the one that was quiet longest and never showed an enrolled device gives way.
 """
 
 import asyncio
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 
 import structlog
 from msgspec import Struct
 
 from devices.family import Family
+from devices.observation import Observation, Result
 from edge import clock
 from edge.intake import Intake
 from edge.spool_file import SpoolError
 
 QUIET_S = 3.0  # mobile networks pause inside a frame
 SWEEP_S = 0.5
+READ_BYTES_MAX = 8_192
 WRITE_BYTES_MAX = 256_000
-FULL_SAID_EVERY_S = 60.0
+SAID_EVERY_S = 60.0  # that a link is full, or that a session crashed
 CLOSE_S_MAX = 2.0
 
 log = structlog.get_logger()
+
+_buffer = bytearray(READ_BYTES_MAX)  # of all connections: what it holds is taken before another one is read
+_view = memoryview(_buffer)
 
 
 class LinkError(Exception):
@@ -43,8 +49,9 @@ class Address(Struct, frozen=True):
 class TcpServer:
     """One link: a listening port and the connections on it."""
 
-    def __init__(  # noqa: PLR0917 - what a link is made of
+    def __init__(
         self,
+        *,
         name: str,
         address: Address,
         family: Family,
@@ -52,18 +59,17 @@ class TcpServer:
         enrolled: Container[str],
         connections_max: int,
         intake: Intake,
-        now: Callable[[], datetime],
     ) -> None:
         self.name = name
         self.family = family
         self.settings = settings
         self.enrolled = enrolled
         self.intake = intake
-        self.now = now
         self.connections: set[Connection] = set()
         self._address = address
         self._connections_max = connections_max
-        self._full_said_at = -FULL_SAID_EVERY_S
+        self._full_said_at = self._crash_said_at = -SAID_EVERY_S
+        self._holding = False
         self._server: asyncio.Server | None = None
 
     @property
@@ -78,68 +84,123 @@ class TcpServer:
         try:
             self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024)
         except OSError as error:
-            raise LinkError(f"link {self.name}: cannot listen on {host}:{port}: {error.strerror or error}") from error
+            reason = error.strerror if error.errno is not None and error.errno > 0 else str(error)
+            raise LinkError(f"link {self.name}: cannot listen on {host}:{port}: {reason or error}") from error
 
-    def close(self) -> None:
-        """No more devices; what they sent is on its way to the spool."""
+    def stop_reading(self) -> None:
+        """The end is near: no more devices and no more bytes; what was read may still be answered."""
         if self._server is not None:
             self._server.close()
+        self.hold()
+
+    async def close(self) -> None:
+        """End every connection, once its answers are written or CLOSE_S_MAX is over."""
         for connection in list(self.connections):
             connection.end()
+        give_up_at = clock.monotonic() + CLOSE_S_MAX
+        while self.connections and clock.monotonic() < give_up_at:
+            await clock.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
 
     def admit(self, connection: "Connection") -> bool:
-        if len(self.connections) < self._connections_max:
-            self.connections.add(connection)
-            return True
-        if clock.monotonic() - self._full_said_at >= FULL_SAID_EVERY_S:
-            self._full_said_at = clock.monotonic()
-            log.warning("link_full", link=self.name, connections=len(self.connections))
-        return False
+        if len(self.connections) >= self._connections_max and not self._make_room():
+            return False
+        self.connections.add(connection)
+        if self._holding:
+            connection.pause()
+        return True
+
+    def hold(self) -> None:
+        """Stop reading, all connections at once: each could bring hundreds of rows."""
+        if not self._holding:
+            self._holding = True
+            for connection in self.connections:
+                connection.pause()
+
+    def resume(self) -> None:
+        """Go on reading when the spool has caught up."""
+        if self._holding and self.intake.caught_up:
+            self._holding = False
+            for connection in self.connections:
+                connection.resume()
 
     def sweep(self) -> None:
         """Look after quiet connections; called every SWEEP_S."""
-        now = clock.monotonic()
-        for connection in list(self.connections):
-            connection.look(now, reading=not self.intake.behind)
+        if not self._holding:
+            now = clock.monotonic()
+            for connection in list(self.connections):
+                connection.look(now)
+
+    def crashed(self) -> None:
+        """Called where the error is caught. A poison frame may come again and again; it is told once a minute."""
+        if clock.monotonic() - self._crash_said_at >= SAID_EVERY_S:
+            self._crash_said_at = clock.monotonic()
+            log.exception("link_crashed", link=self.name)
+
+    def _make_room(self) -> bool:
+        if clock.monotonic() - self._full_said_at >= SAID_EVERY_S:
+            self._full_said_at = clock.monotonic()
+            log.warning("link_full", link=self.name, connections=len(self.connections))
+        strangers = [connection for connection in self.connections if not connection.known]
+        if not strangers:
+            return False
+        quietest = min(strangers, key=lambda connection: connection.last_byte_at)
+        self.connections.discard(quietest)
+        quietest.abort()
+        return True
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
+    """`known`: an enrolled device has shown itself on it."""
+
     def __init__(self, server: TcpServer) -> None:
+        self.last_byte_at = clock.monotonic()
+        self.known = False
         self._server = server
         self._session = server.family.open_session(server.settings, server.enrolled)
         self._transport: asyncio.Transport | None = None
-        self._last_byte_at = clock.monotonic()
         self._given_up = True
-        self._paused = False
+        self._broken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if not self._server.admit(self):
+            self._broken = True
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self in self._server.connections:
-            self._server.connections.discard(self)
-            self._work(self._session.idle)
+        self._server.connections.discard(self)
         self._transport = None
+        if not self._broken:
+            self._work(self._session.idle)
 
-    def data_received(self, data: bytes) -> None:
-        self._last_byte_at = clock.monotonic()
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(_view[:nbytes])
+        self.last_byte_at = clock.monotonic()
         self._given_up = False
         self._work(lambda now: self._session.receive(data, now))
-        if self._server.intake.behind and self._transport is not None:
-            self._transport.pause_reading()
-            self._paused = True
+        if self._server.intake.behind:
+            self._server.hold()
 
-    def look(self, now: float, reading: bool) -> None:
-        quiet_s = now - self._last_byte_at
-        if self._paused and reading and self._transport is not None:
+    def pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self.last_byte_at = clock.monotonic()  # we did not listen: that was not its silence
+        if self._transport is not None:
             self._transport.resume_reading()
-            self._paused = False
-        elif quiet_s > 2 * self._server.family.silence_s_max:
+
+    def look(self, now: float) -> None:
+        quiet_s = now - self.last_byte_at
+        if quiet_s > 2 * self._server.family.silence_s_max:
             self.end()
-        elif quiet_s > QUIET_S and not self._given_up and not self._paused:
+        elif quiet_s > QUIET_S and not self._given_up:
             self._given_up = True
             self._work(self._session.idle)
 
@@ -147,17 +208,24 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _work(self, read: Callable[[datetime], list]) -> None:  # type: ignore[type-arg]
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _work(self, read: Callable[[datetime], Sequence[Result]]) -> None:
         """Let the session read, hand over what it found, answer when that is durable."""
+        if self._broken:
+            return
         try:
-            results = read(self._server.now())
+            results = read(clock.now())
             answer = self._session.to_send()
             if results or answer:
                 self._server.intake.take(self._server.name, results, lambda error: self._answer(answer, error))
+            self.known = self.known or any(isinstance(result, Observation) for result in results)
         except Exception:
-            log.exception("link_crashed", link=self._server.name)
-            if self._transport is not None:
-                self._transport.abort()
+            self._broken = True
+            self._server.crashed()
+            self.abort()
 
     def _answer(self, answer: bytes, error: SpoolError | None) -> None:
         transport = self._transport

@@ -1,71 +1,62 @@
 """One coil of a Modbus TCP unit, written and read back. The only home of pymodbus in the edge.
 
-A thread of its own talks to the unit, so that a unit that does not answer delays nothing. The newest wish wins; it is
-tried until it was seen done or a newer one came, and every attempt's outcome is reported.
+A thread of its own talks to the unit, so that a unit that does not answer delays nothing. Of wishes that wait while
+the unit is slow the newest wins; each wish is tried once and its outcome reported (edge.actuators tries again).
 """
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 
 from pymodbus.client import ModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
-RETRY_S = 1.0
-ATTEMPTS_MAX = 60
+CLOSE_S_MAX = 3.0
 
 Wish = tuple[bool, Callable[[str], None]]
 
 
 class ModbusCoil:
     def __init__(self, host: str, port: int, unit: int, coil: int, timeout_s: float) -> None:
-        self._client = ModbusTcpClient(host, port=port, timeout=timeout_s, retries=1)
+        self._client = ModbusTcpClient(host, port=port, timeout=timeout_s, retries=0)
         self._unit = unit
         self._coil = coil
         self._wishes: SimpleQueue[Wish | None] = SimpleQueue()
-        self._closing = Event()
         self._thread = Thread(target=self._run, name=f"coil-{coil}", daemon=True)
         self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def set(self, on: bool, done: Callable[[str], None]) -> None:
         self._wishes.put((on, done))
 
     def close(self) -> None:
-        self._closing.set()
+        """What was wished before is tried; waits for that, at most CLOSE_S_MAX."""
         self._wishes.put(None)
+        self._thread.join(CLOSE_S_MAX)
 
     def _run(self) -> None:
-        while (wish := self._wishes.get()) is not None:
-            self._fulfil(wish)
+        closing = False
+        while not closing:
+            wishes = self._waiting()
+            closing = None in wishes
+            asked = [wish for wish in wishes if wish is not None]
+            for _, done in asked[:-1]:
+                done("a newer wish came")
+            for on, done in asked[-1:]:
+                done(self._try(on))
         self._client.close()  # type: ignore[no-untyped-call]
 
-    def _fulfil(self, wish: Wish) -> None:
-        on, done = wish
-        error = ""
-        for _ in range(ATTEMPTS_MAX):
-            newer = self._newer()
-            if newer is not None:
-                done(error or "a newer wish came")
-                on, done = newer
-            error = self._try(on)
-            if not error or self._closing.wait(RETRY_S):
-                break
-        done(error)
-
-    def _newer(self) -> Wish | None:
-        """The newest wish that waits; those before it are told."""
-        newest: Wish | None = None
+    def _waiting(self) -> list[Wish | None]:
+        """All wishes that wait, at least one."""
+        wishes = [self._wishes.get()]
         while True:
             try:
-                wish = self._wishes.get_nowait()
+                wishes.append(self._wishes.get_nowait())
             except Empty:
-                return newest
-            if wish is None:
-                self._wishes.put(None)
-                return newest
-            if newest is not None:
-                newest[1]("a newer wish came")
-            newest = wish
+                return wishes
 
     def _try(self, on: bool) -> str:
         try:

@@ -3,16 +3,18 @@
 A stage takes the view (what the site knows) and observations, and hands both back; no stage reads a clock or a file.
 
 locate: where the observation belongs. A Position is in the smallest zone that holds the point. Anything else is in the
-zone of its component, else in the zone its device is installed in, else where the device was last seen.
+zone of its component, else in the zone its device is installed in, else in that of the device's own Position of the
+same instant (an alarm and its place come in one frame), else where the device was last seen.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices.observation import NO_ZONE, Alarm, DeviceId, Event, Observation, Position, ZoneId
+from devices.observation import NO_ZONE, DeviceId, Observation, Position, ZoneId
 from edge.config import Device
 
 
@@ -31,7 +33,7 @@ class Nowhere:
 
 class View(Struct, frozen=True, kw_only=True):
     """`installed`: device -> zone; `components`: (device, native address) -> zone; `last_seen`: device -> zone of its
-    last Position."""
+    last Position, devices outside every zone left out."""
 
     places: Places = Nowhere()
     installed: Mapping[str, ZoneId] = {}
@@ -40,6 +42,7 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 Stage = Callable[[View, list[Observation]], tuple[View, list[Observation]]]
+Instant = tuple[DeviceId, datetime]
 
 
 def view_of(devices: tuple[Device, ...]) -> View:
@@ -55,22 +58,37 @@ def view_of(devices: tuple[Device, ...]) -> View:
 
 
 def locate(view: View, found: list[Observation]) -> tuple[View, list[Observation]]:
-    located: list[Observation] = []
-    for observation in found:
-        body, device = observation.body, observation.device
-        if isinstance(body, Position):
-            zone = ZoneId(view.places.zone_at(body.longitude, body.latitude))
-            if view.last_seen.get(device) != zone:
-                view = replace(view, last_seen={**view.last_seen, device: zone})
-        else:
-            zone = _zone_of(view, device, body.component if isinstance(body, Alarm | Event) else "")
-        located.append(replace(observation, zone=zone) if zone != observation.zone else observation)
-    return view, located
+    there = [_zone_at(view, one.body) if isinstance(one.body, Position) else None for one in found]
+    seen = {(one.device, one.observed_at): zone for one, zone in zip(found, there, strict=True) if zone is not None}
+    located = []
+    for one, zone in zip(found, there, strict=True):
+        place = zone if zone is not None else _zone_of(view, one, seen)
+        located.append(replace(one, zone=place) if place != one.zone else one)
+    return _moved(view, seen), located
 
 
-def _zone_of(view: View, device: DeviceId, component: str) -> ZoneId:
-    zone = view.components.get((device, component)) if component else None
-    return zone or view.installed.get(device) or view.last_seen.get(device, NO_ZONE)
+def _zone_at(view: View, body: Position) -> ZoneId:
+    return ZoneId(view.places.zone_at(body.longitude, body.latitude))
+
+
+def _zone_of(view: View, one: Observation, seen: Mapping[Instant, ZoneId]) -> ZoneId:
+    body, device = one.body, one.device
+    component = "" if isinstance(body, Position) else body.component
+    fixed = (view.components.get((device, component)) if component else None) or view.installed.get(device)
+    if fixed:
+        return fixed
+    last = view.last_seen.get(device, NO_ZONE)
+    return seen.get((device, one.observed_at), last) if seen else last
+
+
+def _moved(view: View, seen: Mapping[Instant, ZoneId]) -> View:
+    """The view after these positions; the same one, uncopied, as long as nobody changes zones."""
+    latest = {device: zone for (device, _), zone in seen.items()}
+    moved = {device: zone for device, zone in latest.items() if view.last_seen.get(device, NO_ZONE) != zone}
+    if not moved:
+        return view
+    last_seen = {device: zone for device, zone in {**view.last_seen, **moved}.items() if zone != NO_ZONE}
+    return replace(view, last_seen=last_seen)
 
 
 STAGES: tuple[Stage, ...] = (locate,)

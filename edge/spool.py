@@ -10,12 +10,12 @@ Rules
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, field
 
 from devices.envelope import Lane, encode, lane_of
 from devices.observation import Observation
@@ -34,8 +34,11 @@ log = structlog.get_logger()
 
 
 class _Group(Struct):
-    entries: list[Entry]
-    dones: list[Done]
+    """What goes to the disk together; `keeps` are small values that outlive a restart, durable with these rows."""
+
+    entries: list[Entry] = field(default_factory=list)
+    dones: list[Done] = field(default_factory=list)
+    keeps: dict[str, str] = field(default_factory=dict)
 
 
 class _Forget(Struct):
@@ -43,20 +46,15 @@ class _Forget(Struct):
     seq: int
 
 
-class _Keep(Struct):
-    name: str
-    value: str
-
-
 class _Fetch(Struct):
     lane: Lane
     after: int
     rows_max: int
     bytes_max: int
-    answer: "asyncio.Future[Fetched | None]"
+    answer: "asyncio.Future[Fetched]"
 
 
-_Job = _Group | _Forget | _Keep | _Fetch
+_Job = _Group | _Forget | _Fetch
 
 
 class Spool:
@@ -67,10 +65,9 @@ class Spool:
         self._stored = stored
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._group = _Group([], [])
+        self._group = _Group()
         self._timer: asyncio.TimerHandle | None = None
         self._forgets: dict[Lane, int] = {}
-        self._keeps: dict[str, str] = {}
         self.stopped: asyncio.Future[None] = self._loop.create_future()  # done when the thread has ended
         self.waiting_rows = 0
         self.failing = ""
@@ -89,6 +86,11 @@ class Spool:
         return self.waiting_rows > WAITING_ROWS_MAX
 
     @property
+    def caught_up(self) -> bool:
+        """Whether those who stopped reading should go on."""
+        return self.waiting_rows <= WAITING_ROWS_MAX // 2
+
+    @property
     def rows(self) -> int:
         """How many rows wait for the hub."""
         return self._file.rows
@@ -100,15 +102,12 @@ class Spool:
     def lane(self, lane: Lane) -> LaneState:
         return self._file.lanes[lane]
 
-    def kept(self, name: str) -> str:
-        """A small value of an earlier run; to be asked before the first append."""
-        return self._file.kept(name)
-
     def holds(self, observation: Observation) -> bool:
         """Whether this report was accepted before."""
         return self._reports.holds(observation.device, observation.frame_id)
 
-    def append(self, observations: Sequence[Observation], done: Done) -> None:
+    def append(self, observations: Sequence[Observation], done: Done, keeps: Mapping[str, str] | None = None) -> None:
+        """`keeps`: small values that `SpoolFile.kept` gives back after a restart, stored together with the rows."""
         entries = self._group.entries
         urgent = False
         for observation in observations:
@@ -117,6 +116,7 @@ class Spool:
             entries.append((lane, observation.device, observation.frame_id, encode(observation)))
         self.waiting_rows += len(observations)
         self._group.dones.append(done)
+        self._group.keeps.update(keeps or {})
         if urgent or len(entries) >= GROUP_ROWS_MAX:
             self._flush()
         elif self._timer is None:
@@ -126,13 +126,16 @@ class Spool:
         """The hub has everything up to `seq`."""
         self._queue.put(_Forget(lane, seq))
 
-    def keep(self, name: str, value: str) -> None:
-        """Store a small value that `kept` gives back after a restart."""
-        self._queue.put(_Keep(name, value))
+    async def settled(self) -> None:
+        """Until everything appended so far is durable or refused."""
+        settled: asyncio.Future[None] = self._loop.create_future()
+        self.append([], lambda _: settled.set_result(None))
+        self._flush()
+        await asyncio.shield(settled)
 
-    async def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched | None:
+    async def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched:
         """The oldest rows that end beyond `after`; raises SpoolError."""
-        answer: asyncio.Future[Fetched | None] = self._loop.create_future()
+        answer: asyncio.Future[Fetched] = self._loop.create_future()
         self._queue.put(_Fetch(lane, after, rows_max, bytes_max, answer))
         return await answer
 
@@ -148,7 +151,7 @@ class Spool:
             self._timer = None
         if self._group.dones:
             self._queue.put(self._group)
-            self._group = _Group([], [])
+            self._group = _Group()
 
     # --- in the thread ---
 
@@ -176,10 +179,8 @@ class Spool:
         for job in jobs:
             if isinstance(job, _Forget):
                 self._forgets[job.lane] = max(job.seq, self._forgets.get(job.lane, 0))
-            elif isinstance(job, _Keep):
-                self._keeps[job.name] = job.value
         error: SpoolError | None = None
-        if groups or self._forgets or self._keeps:
+        if groups or self._forgets:
             error = self._store(groups)
             self._loop.call_soon_threadsafe(self._finish, groups, error)
         for job in jobs:
@@ -187,9 +188,11 @@ class Spool:
                 self._fetch(job)
 
     def _store(self, groups: list[_Group]) -> SpoolError | None:
+        keeps = {name: value for group in groups for name, value in group.keeps.items()}
         for _ in range(2):
             try:
-                self._file.write(self._fresh(groups), self._forgets, self._keeps)
+                self._file.reopen(clock.now())
+                self._file.write(self._fresh(groups), self._forgets, keeps)
             except UNREADABLE:
                 try:
                     self._file.replace(clock.now())
@@ -199,7 +202,7 @@ class Spool:
                 continue
             except SpoolError as error:
                 return error
-            self._forgets, self._keeps = {}, {}
+            self._forgets = {}
             return None
         return SpoolError("unreadable twice")
 
@@ -213,8 +216,9 @@ class Spool:
         return rows
 
     def _fetch(self, job: _Fetch) -> None:
-        found: Fetched | SpoolError | None
+        found: Fetched | SpoolError
         try:
+            self._file.reopen(clock.now())
             found = self._file.fetch(job.lane, job.after, job.rows_max, job.bytes_max)
         except UNREADABLE as error:
             try:
@@ -250,7 +254,7 @@ class Spool:
         self._file.set_aside = None
 
 
-def _answer(future: "asyncio.Future[Fetched | None]", found: Fetched | SpoolError | None) -> None:
+def _answer(future: "asyncio.Future[Fetched]", found: Fetched | SpoolError) -> None:
     if future.done():
         return
     if isinstance(found, SpoolError):

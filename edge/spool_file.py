@@ -59,11 +59,12 @@ class LaneState(Struct, kw_only=True):
 
 
 class Fetched(Struct, frozen=True):
-    """Rows first..last of a lane, as pieces of a Batch."""
+    """Rows first..last of a lane, as pieces of a Batch; no pieces when nothing waits. `dropped_through` as in Batch."""
 
     first: int
     last: int
     pieces: tuple[bytes, ...]
+    dropped_through: int
 
 
 Rows = dict[Lane, list[bytes]]
@@ -89,10 +90,14 @@ class SpoolFile:
             self._open()
         except UNREADABLE:
             self.replace(now)
-        except apsw.BusyError as error:
-            raise SpoolError(f"{self.path}: in use by another process") from error
         except (apsw.Error, OSError) as error:
-            raise SpoolError(f"{self.path}: {error}") from error
+            self.close()
+            raise SpoolError(f"{self.path}: {_said(error)}") from error
+
+    def reopen(self, now: datetime) -> None:
+        """Try again what failed in `replace`; nothing when the file is open."""
+        if self._connection is None:
+            self.open(now)
 
     def replace(self, now: datetime) -> None:
         """Set a file aside that cannot be read and begin a new one."""
@@ -107,7 +112,8 @@ class SpoolFile:
             if held := self._reports.whole():
                 self._sql.execute(SQL["add_reports"], (held,))
         except (apsw.Error, OSError) as error:
-            raise SpoolError(f"{self.path}: {error}") from error
+            self.close()
+            raise SpoolError(f"{self.path}: {_said(error)}") from error
 
     def close(self) -> None:
         if self._connection is not None:
@@ -118,9 +124,9 @@ class SpoolFile:
         """One durable transaction: new rows (encoded observations), what the hub has, small values. Raises SpoolError
         and changes nothing when the disk does not take it; UNREADABLE passes through."""
         before = {lane: LaneState(**_fields(state)) for lane, state in self.lanes.items()}
-        sql = self._sql
         durable = bool(rows or kept)
         try:
+            sql = self._sql
             sql.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
             sql.execute("BEGIN IMMEDIATE")
             for lane, seq in committed.items():
@@ -136,13 +142,13 @@ class SpoolFile:
                     self._put_lane(lane, state)
             sql.execute("COMMIT")
             self._reports.settle()
-        except (apsw.Error, OSError) as error:
+        except (apsw.Error, OSError, SpoolError) as error:
             self._undo(before)
-            if isinstance(error, UNREADABLE):
+            if isinstance(error, (*UNREADABLE, SpoolError)):
                 raise
             raise SpoolError(_said(error)) from error
 
-    def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched | None:
+    def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched:
         """The oldest rows that end beyond `after`, at least one chunk. Raises SpoolError."""
         pieces: list[bytes] = []
         first = last = size = 0
@@ -159,7 +165,7 @@ class SpoolFile:
             raise
         except apsw.Error as error:
             raise SpoolError(_said(error)) from error
-        return Fetched(first, last, tuple(pieces)) if pieces else None
+        return Fetched(first, last, tuple(pieces), self.lanes[lane].dropped_through)
 
     def kept(self, name: str) -> str:
         """A small value stored by `write`, "" when there is none."""
@@ -283,7 +289,13 @@ def _pieces(bodies: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def _said(error: apsw.Error | OSError) -> str:
-    return "disk full" if isinstance(error, apsw.FullError) else str(error) or type(error).__name__
+    if isinstance(error, apsw.BusyError):
+        return "in use by another process"
+    if isinstance(error, apsw.FullError):
+        return "disk full"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 def _sync_folder(folder: Path) -> None:

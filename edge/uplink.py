@@ -100,8 +100,9 @@ class LaneSender:
             return None
         if self._epoch != self._spool.epoch:
             return None
-        dropped_through = max(self._spool.lane(self._lane).dropped_through, self.window.gone_through)
-        if found is not None:
+        dropped_through = max(found.dropped_through, self.window.gone_through)
+        if found.pieces:
+            dropped_through = min(dropped_through, found.first - 1)  # rows that are here after all are not dropped
             self.window.push(found.last, clock.monotonic())
             return join_batch(self._gateway, self._epoch, self._lane, found.pieces, dropped_through)
         if dropped_through > self.window.sent:  # everything that waited was evicted
@@ -173,7 +174,7 @@ class Uplink:
             sender.wake()
 
     def result(self, tail: str, payload: bytes) -> None:
-        """Publish something that is not worth keeping (a command's result, a state); dropped when the line is down."""
+        """Publish something that is not worth keeping (a command's result)."""
         if not self._results.full():
             self._results.put_nowait((tail, payload))
 
@@ -181,6 +182,11 @@ class Uplink:
         async with asyncio.TaskGroup() as group:
             for channel in self._channels.values():
                 group.create_task(channel.run())
+
+    def say_soon(self, state: GatewayState) -> None:
+        """Publish the state behind what waits already; dropped when the line is down (a new line begins with it)."""
+        if self.connected and not self._results.full():
+            self._results.put_nowait(("state", encode(state)))
 
     async def say_state(self, state: GatewayState) -> None:
         """Publish the state; nothing when the broker is away (it says the last will for us)."""
@@ -200,7 +206,7 @@ class Uplink:
     async def _say_results(self) -> None:
         while True:
             tail, payload = await self._results.get()
-            await self._channels["urgent"].publish(topic(self._gateway, tail), payload)
+            await self._channels["urgent"].publish(topic(self._gateway, tail), payload, retain=tail == "state")
 
     def _arrived(self, name: str, payload: bytes, retained: bool) -> None:
         lane = self._topics.get(name)

@@ -1,0 +1,298 @@
+"""One edge agent: its parts put together, started in order, and stopped politely.
+
+    links → intake → spool → uplink → hub        hub → downlink → actuators
+
+Rules
+- What cannot work without a person stops the start (StartError, one line): a port or a spool in use, a disk that takes
+  nothing. The broker is not among them: without it the agent works on, and sends later.
+- Stopping: no more bytes are read, what was read becomes durable and is answered, connections end, the broker is told
+  that we are offline, the spool is closed.
+- A bug in a part costs that part (edge.supervisor). Only the end of the spool's thread ends the agent: without it
+  nothing can be accepted.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import Struct
+
+from devices.envelope import CommandResult, GatewayState, encode, topic
+from devices.families import FAMILIES
+from devices.family import Family
+from devices.observation import DeviceId, GatewayId
+from edge import clock, health
+from edge.actuators import Actuators
+from edge.config import Config, family_settings
+from edge.contacts import Contacts
+from edge.downlink import Commands, Documents
+from edge.intake import LOST, Intake, stored_lost
+from edge.links import SWEEP_S, Address, TcpServer
+from edge.pipeline import view_of
+from edge.reports import Reports
+from edge.rules import Act
+from edge.spool import Spool
+from edge.spool_file import SpoolError, SpoolFile
+from edge.supervisor import supervise
+from edge.uplink import Uplink
+
+HEALTH_S = 15.0
+SUPERVISE_S = 1.0
+LATE_S = 10.0  # a supervision that comes later than this was not listening
+GOODBYE_S_MAX = 2.0
+
+log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The agent cannot start; the text is the one line to show."""
+
+
+class Secrets(Struct, frozen=True):
+    """What the configuration names by file: the broker's password, the hub's public key."""
+
+    password: str = ""
+    hub_key: Ed25519PublicKey | None = None
+
+
+def families() -> dict[str, Family]:
+    return {family.name: family for family in FAMILIES}
+
+
+class Agent:
+    """`async with running(config, secrets) as agent: await agent.ended()`."""
+
+    def __init__(self, config: Config, secrets: Secrets) -> None:
+        self._config = config
+        self._secrets = secrets
+        self._gateway = GatewayId(config.gateway)
+        self._device = health.gateway_device(config.gateway)
+        self._version = installed_version()
+        self._skew = health.Skew()
+        self._started_at = clock.now()
+
+    # --- start and stop ---
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """What was started is pushed on `stack`, last in, first out. Raises StartError, LinkError, SpoolError."""
+        file = self._open_spool()
+        self._make_parts(file)
+        stack.push_async_callback(self._spool.close)
+        stack.push_async_callback(asyncio.to_thread, self._actuators.close)
+        self._documents.load()
+        self._uplinking = asyncio.create_task(supervise("uplink", self._uplink.run))
+        stack.push_async_callback(self._say_goodbye)
+        for link in self._links:
+            await link.open()
+            stack.push_async_callback(link.close)
+        for task in (self._sweep, self._tend, self._report):
+            stack.callback(asyncio.create_task(supervise(task.__name__.strip("_"), task)).cancel)
+        self._serve_metrics(stack)
+        stack.push_async_callback(self._stop_reading)
+        log.info(
+            "started",
+            gateway=self._gateway,
+            version=self._version,
+            links={link.name: link.port for link in self._links},
+            devices=len(self._config.devices),
+            spool_rows=self._spool.rows,
+        )
+
+    async def ended(self) -> None:
+        """Returns only when the agent cannot go on."""
+        await asyncio.shield(self._spool.stopped)
+
+    def _open_spool(self) -> SpoolFile:
+        config = self._config
+        try:
+            config.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(f"state_dir: {config.state}: {error.strerror}") from error
+        self._reports = Reports(len(config.devices))
+        file = SpoolFile(config.state, config.spool.rows_max, config.spool.file_mb_max, self._reports)
+        try:
+            file.open(clock.now())
+        except SpoolError as error:
+            raise StartError(f"state_dir: {error}") from error
+        return file
+
+    def _make_parts(self, file: SpoolFile) -> None:
+        config = self._config
+        self._lost_before = stored_lost(file.kept(LOST))
+        self._spool = Spool(file, self._reports, self._stored)
+        self._actuators = Actuators(config.actuators, self._acted)
+        silences = {DeviceId(one.id): families()[one.id.partition(":")[0]].silence_s_max for one in config.devices}
+        self._contacts = Contacts(silences, self._lost_before, clock.monotonic())
+        view = view_of(config.devices)
+        self._intake = Intake(
+            gateway=self._device,
+            view=view,
+            rules=config.rules,
+            actuators=self._actuators,
+            spool=self._spool,
+            contacts=self._contacts,
+        )
+        key = self._secrets.hub_key
+        self._documents = Documents(config.state / "documents", key, config.gateway, self._intake.use_places)
+        self._commands = Commands(key, config.gateway, self._actuators, self._answer_command, self._started_at)
+        self._uplink = Uplink(
+            config,
+            self._secrets.password,
+            self._spool,
+            state=self._state,
+            down_topics=(topic(self._gateway, "down", "+"), topic(self._gateway, "cmd")),
+            down=self._arrived,
+            committed_at=lambda at: self._skew.receipt(at, clock.now()),
+        )
+        self._links = [self._link(index) for index in range(len(config.links))]
+
+    def _link(self, index: int) -> TcpServer:
+        link = self._config.links[index]
+        family = families()[link.family]
+        ids = (one.id.partition(":") for one in self._config.devices)
+        return TcpServer(
+            name=link.name,
+            address=Address(link.host, link.port),
+            family=family,
+            settings=family_settings(link, family, self._config.time_zone),
+            enrolled=frozenset(native_id for name, _, native_id in ids if name == link.family),
+            connections_max=link.connections_max,
+            intake=self._intake,
+        )
+
+    def _serve_metrics(self, stack: AsyncExitStack) -> None:
+        if self._config.metrics_port:
+            from edge import metrics  # noqa: PLC0415 - memory that is only spent where somebody scrapes
+
+            try:
+                stack.callback(metrics.serve(self._config.metrics_port, self.readings))
+            except metrics.MetricsError as error:
+                raise StartError(str(error)) from error
+
+    async def _stop_reading(self) -> None:
+        log.info("stopping", spool_rows=self._spool.rows)
+        for link in self._links:
+            link.stop_reading()
+        await self._spool.settled()
+
+    async def _say_goodbye(self) -> None:
+        """The broker would tell that we are gone; better that we do."""
+        offline = GatewayState(gateway=self._gateway, online=False, at=clock.now(), version=self._version)
+        try:
+            async with asyncio.timeout(GOODBYE_S_MAX):
+                await self._uplink.say_state(offline)
+        except TimeoutError:
+            pass
+        self._uplinking.cancel()
+        await asyncio.wait([self._uplinking], timeout=GOODBYE_S_MAX)
+
+    # --- what goes on ---
+
+    async def _sweep(self) -> None:
+        while True:
+            await clock.sleep(SWEEP_S)
+            for link in self._links:
+                link.sweep()
+
+    async def _tend(self) -> None:
+        """Supervise devices; say again what the disk did not take."""
+        before = clock.monotonic()
+        while True:
+            await clock.sleep(SUPERVISE_S)
+            at = clock.monotonic()
+            self._intake.supervise(listening=at - before < LATE_S)
+            self._intake.say_again()
+            before = at
+
+    async def _report(self) -> None:
+        attributes = {"version": self._version, "epoch": self._spool.epoch}
+        self._intake.say([health.event(self._device, clock.now(), "started_up", attributes)])
+        if gone := self._contacts.gone(self._lost_before, clock.now()):
+            self._intake.say(gone)
+        while True:
+            self._intake.say([health.telemetry(self._device, clock.now(), self._vitals())])
+            await clock.sleep(HEALTH_S)
+            self._skew.settle()
+            await self._uplink.say_state(self._state())
+
+    def _vitals(self) -> dict[str, float]:
+        found: dict[str, float] = {
+            "spool_rows": self._spool.rows,
+            "resident_memory_mb": health.resident_memory_mb(),
+            "links_connected": sum(len(link.connections) for link in self._links),
+            "disk_free_mb": health.disk_free_mb(self._config.state),
+            "rejected_frames": self._intake.counts.rejected,
+        }
+        return {**found, "clock_skew_s": self._skew.seconds} if self._skew.known else found
+
+    def readings(self) -> dict[str, float]:
+        """Everything that can be scraped. Called in another thread: it only reads."""
+        lanes = {lane: self._spool.lane(lane) for lane in ("urgent", "routine")}
+        return {
+            **self._vitals(),
+            "uplink_connected": self._uplink.connected,
+            "spool_failing": bool(self._spool.failing),
+            "observations_total": self._intake.counts.observations,
+            "rejected_frames_total": self._intake.counts.rejected,
+            "duplicates_total": self._spool.duplicates,
+            "refused_rows_total": self._spool.refused_rows,
+            **{f"spool_{name}_rows": state.rows for name, state in lanes.items()},
+            **{f"spool_{name}_dropped_total": state.dropped for name, state in lanes.items()},
+        }
+
+    def _state(self) -> GatewayState:
+        return GatewayState(
+            gateway=self._gateway,
+            online=True,
+            at=clock.now(),
+            version=self._version,
+            epoch=self._spool.epoch,
+            spool_rows=self._spool.rows,
+            clock_skew_s=self._skew.seconds,
+            documents=self._documents.versions,
+            actuators=self._actuators.states,
+        )
+
+    # --- what arrives ---
+
+    def _stored(self) -> None:
+        self._uplink.stored()
+        for link in self._links:
+            link.resume()
+
+    def _arrived(self, name: str, payload: bytes) -> None:
+        tail = name.split("/")[4:]
+        if tail == ["cmd"]:
+            self._commands.offer(payload, clock.now())
+        elif len(tail) == 2 and tail[0] == "down":
+            self._documents.offer(tail[1], payload, clock.now())
+
+    def _answer_command(self, result: CommandResult) -> None:
+        self._uplink.result("cmd_result", encode(result))
+
+    def _acted(self, act: Act, error: str) -> None:
+        """For the record, and for whoever looks at the gateway's state."""
+        attributes = {"name": act.actuator, "state": "on" if act.on else "off", "cause": act.cause}
+        if error:
+            attributes["error"] = error
+        self._intake.say([health.event(self._device, clock.now(), "actuator", attributes)])
+        self._uplink.say_soon(self._state())
+
+
+def installed_version() -> str:
+    try:
+        return version("gridward")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@asynccontextmanager
+async def running(config: Config, secrets: Secrets) -> AsyncIterator[Agent]:
+    """A started agent; stopped politely on the way out. Raises StartError, LinkError."""
+    agent = Agent(config, secrets)
+    async with AsyncExitStack() as stack:
+        await agent.start(stack)
+        yield agent
