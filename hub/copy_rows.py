@@ -52,6 +52,14 @@ class Placed(msgspec.Struct, frozen=True):
     fix: str
     zone: str | None
 
+    def view(self) -> dict[str, object]:
+        """As the API and the live stream show it."""
+        view = msgspec.structs.asdict(self)
+        return {
+            key: value.isoformat().replace("+00:00", "Z") if key.endswith("_at") else value
+            for key, value in view.items()
+        }
+
 
 class Latest(msgspec.Struct):
     """The newest of what a batch says, by series: what the latest_ tables and devices.last_seen need."""

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from devices.envelope import Lane
-from hub.copy_rows import EventRow, Latest, Series, pack_events, stream
+from hub.copy_rows import EventRow, Latest, Placed, Series, pack_events, stream
 from hub.cursor import take
 from hub.incident_view import incident_views
 from hub.ingest_alarms import Changes, event_row, place_alarms
@@ -32,6 +32,7 @@ class Stored(Struct):
     unreadable: int = 0
     notices: int = 0
     latest: Latest = field(default_factory=Latest)
+    moved: list[Placed] = field(default_factory=list)  # positions newer than what was held
     incidents: list[dict[str, Any]] = field(default_factory=list)
     devices: list[Row] = field(default_factory=list)
 
@@ -45,7 +46,7 @@ async def store_parcels(
     fresh, gaps = _cut(stored, parcels)
     if gaps:
         await tx.execute("gaps_declare", lane=lane, now=now, **_columns(gaps, "gateways", "epochs", "firsts", "lasts"))
-    await _store_unreadable(tx, lane, fresh)
+    await _store_unreadable(tx, lane, fresh, stored)
     await _store_series(tx, [parcel.series for parcel in fresh], stored)
     events = [
         row
@@ -89,10 +90,11 @@ def _cut(stored: Stored, parcels: Iterable[Parcel]) -> tuple[list[Parcel], list[
     return fresh, gaps
 
 
-async def _store_unreadable(tx: Transaction, lane: Lane, parcels: Iterable[Parcel]) -> None:
+async def _store_unreadable(tx: Transaction, lane: Lane, parcels: Iterable[Parcel], stored: Stored) -> None:
     for parcel in parcels:
         for row in parcel.unreadable:
             await _set_aside(tx, lane, parcel, row)
+        stored.unreadable += len(parcel.unreadable)
 
 
 async def _set_aside(tx: Transaction, lane: Lane, parcel: Parcel, row: Unreadable) -> None:
@@ -119,7 +121,7 @@ async def _store_series(tx: Transaction, packed: Sequence[Series], stored: Store
         await tx.execute("latest_values_upsert", **_columns(values, *names))
     if positions:
         await tx.copy("positions_copy", stream(positions))
-        await _upsert_positions(tx, newest)
+        stored.moved = await _upsert_positions(tx, newest)
 
 
 def _newest(found: Sequence[Latest]) -> Latest:
@@ -141,9 +143,10 @@ def _newest(found: Sequence[Latest]) -> Latest:
     return newest
 
 
-async def _upsert_positions(tx: Transaction, newest: Latest) -> None:
+async def _upsert_positions(tx: Transaction, newest: Latest) -> list[Placed]:
+    """Those that were newer than what was held: a late one is stored and not shown."""
     found = [place for _, place in sorted(newest.positions.items())]
-    await tx.execute(
+    rows = await tx.rows(
         "latest_positions_upsert",
         devices=[place.device for place in found],
         observed=[place.observed_at for place in found],
@@ -156,6 +159,7 @@ async def _upsert_positions(tx: Transaction, newest: Latest) -> None:
         fixes=[place.fix for place in found],
         zones=[place.zone for place in found],
     )
+    return [newest.positions[row["device"]] for row in rows]
 
 
 async def _store_events(

@@ -146,7 +146,11 @@ class _Client(aiomqtt.Client):
         self._client.manual_ack_set(True)
 
     async def ended(self) -> None:
-        await asyncio.shield(self._disconnected)
+        """Returns or raises MqttError when the connection ends, whatever it was that ended it."""
+        await asyncio.wait([self._disconnected])
+        error = self._disconnected.exception()
+        if error is not None:
+            raise aiomqtt.MqttError(str(error) or type(error).__name__) from error
 
     def send(self, topic: str, payload: bytes, retain: bool) -> bool:
         return not self._disconnected.done() and self._client.publish(topic, payload, 1, retain).rc == 0

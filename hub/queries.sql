@@ -109,7 +109,8 @@ FROM gateway_cursors WHERE lane = %(lane)s ORDER BY gateway, updated_at DESC;
 INSERT INTO gaps (gateway, epoch, lane, first_seq, last_seq, declared_at)
 SELECT w.gateway, w.epoch, %(lane)s, w.first_seq, w.last_seq, %(now)s
 FROM unnest(%(gateways)s::text[], %(epochs)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[])
-    AS w (gateway, epoch, first_seq, last_seq);
+    AS w (gateway, epoch, first_seq, last_seq)
+ON CONFLICT (gateway, epoch, lane, first_seq) DO UPDATE SET last_seq = greatest(gaps.last_seq, excluded.last_seq);
 
 -- gateways_register --
 -- A gateway that no site file names belongs to the site, when there is only one.
@@ -171,7 +172,8 @@ ON CONFLICT (device) DO UPDATE SET
     (observed_at, received_at, longitude, latitude, accuracy_m, speed_kmh, course_deg, fix, zone) =
     (excluded.observed_at, excluded.received_at, excluded.longitude, excluded.latitude, excluded.accuracy_m,
     excluded.speed_kmh, excluded.course_deg, excluded.fix, excluded.zone)
-WHERE held.observed_at <= excluded.observed_at;
+WHERE held.observed_at <= excluded.observed_at
+RETURNING device;
 
 -- conditions_upsert --
 -- The newest raise and the newest clear of each condition; the order in which they came does not matter.
@@ -298,12 +300,18 @@ VALUES (%(gateway)s, %(epoch)s, %(lane)s, %(seq)s, %(observation)s, %(error)s)
 ON CONFLICT DO NOTHING;
 
 -- gateway_state --
--- A state written before the one we hold (another hub was quicker) changes nothing.
-UPDATE gateways SET online = %(online)s, state = %(state)s, state_at = %(at)s
+-- A state written before the one we hold (another hub was quicker) changes nothing. A last will knows nothing but that
+-- the gateway is gone: what it said of itself before stays.
+UPDATE gateways SET online = %(online)s, state = CASE WHEN %(online)s THEN %(state)s ELSE state END, state_at = %(at)s
 WHERE gateway = %(gateway)s AND (state_at IS NULL OR state_at <= %(at)s);
 
 -- gateway_views --
 SELECT gateway, site, online, state, state_at FROM gateways WHERE gateway = ANY(%(gateways)s);
+
+-- gateways_silent --
+-- Online once and not heard since: its last will was lost together with its broker.
+UPDATE gateways SET online = false WHERE online AND state_at < %(before)s
+RETURNING gateway, site, online, state, state_at;
 
 -- gateways_with_site --
 SELECT gateway, site FROM gateways WHERE site IS NOT NULL ORDER BY gateway;
@@ -355,3 +363,8 @@ VALUES (%(device)s, split_part(%(device)s, ':', 1), %(site)s, %(zone)s, %(gatewa
 ON CONFLICT (device) DO UPDATE SET (site, zone, gateway, name, kind, longitude, latitude, floor) =
     (excluded.site, excluded.zone, excluded.gateway, excluded.name, excluded.kind, excluded.longitude,
     excluded.latitude, excluded.floor);
+
+-- counts --
+-- For the metrics.
+SELECT (SELECT count(*) FROM incidents WHERE phase <> 'closed')::int AS incidents,
+    (SELECT count(*) FROM outbox WHERE done_at IS NULL)::int AS outbox;

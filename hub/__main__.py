@@ -1,0 +1,83 @@
+"""`python -m hub --config FILE [--check]`: run one hub until SIGTERM or SIGINT.
+
+Exit codes: 0 stopped politely, 1 it cannot start or broke, 2 the configuration or the command line is wrong. Each
+error is one line. Logs are JSON lines on stderr.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from hub import server, site
+from hub.config import Config, ConfigError, dsn, load, read_secret
+
+CONFIG_OPTION = typer.Option("--config", help="The hub's TOML file.", metavar="FILE", show_default=False)
+CHECK_OPTION = typer.Option("--check", help="Check the configuration and every file that it names, then exit.")
+
+
+def main(config: Annotated[Path, CONFIG_OPTION], check: Annotated[bool, CHECK_OPTION] = False) -> None:
+    """Run the hub. Example: python -m hub --config hub.toml"""
+    _log_lines()
+    try:
+        held = load(config)
+        if check:
+            _check(held)
+            print(f"{config}: fine")
+            return
+        asyncio.run(server.run(held, _stop_on_signals))
+    except ConfigError as error:
+        _fail(str(error), 2)
+    except server.StartError as error:
+        _fail(str(error), 1)
+    except OSError as error:
+        _fail(f"{error.filename or 'hub'}: {error.strerror or error}", 1)
+    except Exception:
+        structlog.get_logger().exception("hub_crashed")
+        raise SystemExit(1) from None
+
+
+def _check(config: Config) -> None:
+    """Every file that the configuration names; raises ConfigError."""
+    dsn(config)
+    if config.site_file:
+        site.read(Path(config.site_file))
+    if config.broker.password_file:
+        read_secret(Path(config.broker.password_file))
+    if config.first_user is not None:
+        read_secret(Path(config.first_user.password_file))
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+def _fail(text: str, code: int) -> None:
+    print(f"hub: {' '.join(text.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _log_lines() -> None:
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,106 @@
+"""Commands to gateways: signed, for one gateway, used once, short-lived; and the answers to them.
+
+Rules
+- A command expires EXPIRES_S after it was issued: ANSWER_S that a person waits, and the clock skew that edges allow.
+- The answer is the last word within ANSWER_S: "confirmed" or "refused" end the waiting, "accepted" stands when nothing
+  more comes, and "expired" is the result when nothing came at all.
+- At most PENDING_MAX commands wait; one more is refused at once. An answer counts only for the gateway that was asked.
+- Every command and its result are logged with the person who gave it.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
+
+from devices.documents import CLOCK_SKEW_S_MAX, COMMAND_S_MAX, Command, sign
+from devices.envelope import NAME_PATTERN, CommandResult, topic
+from devices.observation import GatewayId
+from hub import clock
+
+ANSWER_S = 5.0
+EXPIRES_S = ANSWER_S + CLOCK_SKEW_S_MAX
+PENDING_MAX = 100
+NONCE_BYTES = 16
+FINAL = frozenset({"confirmed", "refused", "expired"})
+assert EXPIRES_S <= COMMAND_S_MAX
+
+Publish = Callable[[str, bytes], bool]  # topic, payload; not retained. False when the broker is away
+
+log = structlog.get_logger()
+_NAME = re.compile(NAME_PATTERN)
+
+
+class Pending(Struct):
+    """A command that waits. `answer` is the newest one; `done` is set by the last one."""
+
+    gateway: str
+    done: asyncio.Event
+    answer: CommandResult | None = None
+
+
+class Commands:
+    def __init__(self, key: Ed25519PrivateKey, publish: Publish) -> None:
+        self._key = key
+        self._publish = publish
+        self._pending: dict[str, Pending] = {}
+
+    async def command(self, gateway: str, action: str, target: str, value: str, actor: str) -> dict[str, Any]:
+        """Send one and wait for its answer, at most ANSWER_S: {nonce, result, reason}."""
+        nonce = secrets.token_hex(NONCE_BYTES)
+        bound = {"gateway": gateway, "action": action, "target": target, "value": value, "actor": actor, "nonce": nonce}
+        result, reason = await self._send(nonce, gateway, action, target, value, actor)
+        log.info("command_done", **bound, result=result, reason=reason)
+        return {"nonce": nonce, "result": result, "reason": reason}
+
+    def answered(self, gateway: str, result: CommandResult) -> None:
+        """A `cmd_result` arrived on the topic of `gateway`."""
+        pending = self._pending.get(result.nonce)
+        if pending is None or pending.gateway != gateway or result.gateway != gateway:
+            log.warning("command_answer_unknown", gateway=gateway, nonce=result.nonce[:64], result=result.result)
+            return
+        pending.answer = result
+        if result.result in FINAL:
+            pending.done.set()
+
+    async def _send(  # noqa: PLR0917
+        self, nonce: str, gateway: str, action: str, target: str, value: str, actor: str
+    ) -> tuple[str, str]:
+        if not _NAME.fullmatch(gateway):
+            return "refused", "not the name of a gateway"
+        if len(self._pending) >= PENDING_MAX:
+            return "refused", "too many commands are waiting"
+        now = clock.now()
+        command = Command(
+            gateway=gateway,
+            nonce=nonce,
+            action=action,
+            target=target,
+            value=value,
+            actor=actor,
+            issued_at=now,
+            expires_at=now + timedelta(seconds=EXPIRES_S),
+        )
+        pending = self._pending[nonce] = Pending(gateway, asyncio.Event())
+        try:
+            if not self._publish(topic(GatewayId(gateway), "cmd"), sign(command, self._key)):
+                return "refused", "the broker is not reachable"
+            await _wait(pending.done, ANSWER_S)
+        finally:
+            del self._pending[nonce]
+        if pending.answer is None:
+            return "expired", f"no answer within {ANSWER_S:.0f} s"
+        return pending.answer.result, pending.answer.reason
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

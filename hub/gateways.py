@@ -1,0 +1,194 @@
+"""Gateways as the hub knows them: their state topic, the documents they hold, the commands they answer.
+
+Rules
+- Of each gateway only the newest state waits to be written; at most GATEWAYS_MAX of them. `state_at` is when the hub
+  heard it: the clock of a gateway may be wrong, and the last will has none.
+- A gateway that was heard online and then says nothing for SILENT_S is offline: the broker that should have published
+  its last will may be gone with it.
+- What a gateway says is checked against its topic; what does not fit is counted in a warning, once a minute.
+- Documents are looked at with every connection, when a new gateway turns up, and every DOCUMENTS_PERIOD_S.
+"""
+
+import asyncio
+import random
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from devices.envelope import NAME_PATTERN, CommandResult, GatewayState, parse_topic
+from hub import clock
+from hub.casework import Live
+from hub.commands import Commands
+from hub.documents import Issued, drop_too_large, issue_zones
+from hub.incident_view import iso
+from hub.mqtt import Acknowledge, Channel
+from hub.store import Row, Store, StoreError, jsonb
+
+TOPICS = ("gridward/v1/+/+/state", "gridward/v1/+/+/cmd_result")
+RECEIVE_MAX = 100
+GATEWAYS_MAX = 10_000
+STATE_BYTES_MAX = 64_000
+DOCUMENTS_PERIOD_S = 3600.0
+SWEEP_PERIOD_S = 30.0
+SILENT_S = 600.0
+SAID_EVERY_S = 60.0
+
+log = structlog.get_logger()
+_jitter = random.SystemRandom()
+_state = msgspec.json.Decoder(GatewayState)
+_result = msgspec.json.Decoder(CommandResult)
+_NAME = re.compile(NAME_PATTERN)
+
+
+class Gateways:
+    """Give `arrived` and `connected` to the Channel that is set as `channel`, then `run()` as a task."""
+
+    def __init__(self, store: Store, live: Live, key: Ed25519PrivateKey) -> None:
+        self._store = store
+        self._live = live
+        self._key = key
+        self.channel: Channel | None = None
+        self.commands = Commands(key, lambda topic, payload: self._publish(topic, payload, retain=False))
+        self._states: dict[str, tuple[GatewayState, datetime]] = {}
+        self._heard = asyncio.Event()
+        self._documents_due = asyncio.Event()
+        self._publish_all = False
+        self._known: set[str] = set()
+        self._said_at = -SAID_EVERY_S
+
+    def arrived(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
+        """A state or a command's result. Never raises."""
+        acknowledge()
+        parsed = parse_topic(name)
+        if parsed is None or not _NAME.fullmatch(parsed[0]) or not payload:
+            return  # an empty one clears what was retained
+        gateway, tail = parsed
+        try:
+            if len(payload) > STATE_BYTES_MAX:
+                raise msgspec.ValidationError("too large")
+            if tail == ("state",):
+                self._take_state(gateway, _state.decode(payload))
+            elif tail == ("cmd_result",):
+                self.commands.answered(gateway, _result.decode(payload))
+        except msgspec.DecodeError as error:
+            self._say_unfit(name, str(error))
+
+    def connected(self) -> None:
+        self._publish_all = True
+        self._documents_due.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write_states())
+            group.create_task(self._keep_documents())
+            group.create_task(self._sweep())
+
+    def _publish(self, topic: str, payload: bytes, *, retain: bool) -> bool:
+        return self.channel is not None and self.channel.publish(topic, payload, retain=retain)
+
+    # --- state ---
+
+    def _take_state(self, gateway: str, state: GatewayState) -> None:
+        if state.gateway != gateway:
+            raise msgspec.ValidationError("the gateway is not the topic's")
+        if gateway in self._states or len(self._states) < GATEWAYS_MAX:
+            self._states[gateway] = (state, clock.now())
+            self._heard.set()
+
+    async def _write_states(self) -> None:
+        while True:
+            await self._heard.wait()
+            self._heard.clear()
+            written = dict(self._states)
+            try:
+                views = await self._write(written)
+            except StoreError:
+                self._heard.set()
+                await clock.sleep(_jitter.uniform(0.2, 2.0))
+                continue
+            for gateway, state in written.items():
+                if self._states.get(gateway) == state:
+                    del self._states[gateway]
+            self._tell(views)
+
+    async def _write(self, states: dict[str, tuple[GatewayState, datetime]]) -> list[Row]:
+        gateways = sorted(states)
+        async with self._store.transaction() as tx:
+            await tx.execute("gateways_register", gateways=gateways)
+            for gateway in gateways:
+                state, at = states[gateway]
+                body = jsonb(msgspec.to_builtins(state))
+                await tx.execute("gateway_state", gateway=gateway, online=state.online, state=body, at=at)
+            return await tx.rows("gateway_views", gateways=gateways)
+
+    def _tell(self, views: list[Row]) -> None:
+        new = {row["gateway"] for row in views} - self._known
+        if new:
+            self._known |= new
+            self._documents_due.set()
+        for row in views:
+            self._live.publish("gateway", gateway_view(row))
+
+    async def _sweep(self) -> None:
+        """A gateway whose last will never came."""
+        while True:
+            await clock.sleep(SWEEP_PERIOD_S)
+            try:
+                before = clock.now() - timedelta(seconds=SILENT_S)
+                self._tell(await self._store.rows("gateways_silent", before=before))
+            except StoreError:
+                continue
+
+    # --- documents ---
+
+    async def _keep_documents(self) -> None:
+        while True:
+            await self._issue()
+            try:
+                await asyncio.wait_for(self._documents_due.wait(), DOCUMENTS_PERIOD_S)
+            except TimeoutError:
+                continue
+
+    async def _issue(self) -> None:
+        """Make what is missing; publish what is new, or everything after a new connection."""
+        self._documents_due.clear()
+        try:
+            issued = drop_too_large(await issue_zones(self._store, self._key, clock.now()))
+        except StoreError:
+            self._documents_due.set()
+            await clock.sleep(_jitter.uniform(0.2, 2.0))
+            return
+        everything, self._publish_all = self._publish_all, False
+        for document in issued:
+            if everything or document.fresh:
+                self._send(document)
+
+    def _send(self, document: Issued) -> None:
+        """When the broker is away, `connected` sends it later."""
+        self._publish(document.topic, document.content, retain=True)
+
+    def _say_unfit(self, name: str, error: str) -> None:
+        now = clock.monotonic()
+        if now - self._said_at >= SAID_EVERY_S:
+            self._said_at = now
+            log.warning("gateway_unfit", topic=name, error=error)
+
+
+def gateway_view(row: Row) -> dict[str, Any]:
+    """A row with the columns of query `gateway_views` as the gateway object of the API."""
+    state = row["state"]
+    return {
+        "gateway": row["gateway"],
+        "site": row["site"],
+        "online": row["online"],
+        "version": state.get("version", ""),
+        "clock_skew_s": state.get("clock_skew_s", 0.0),
+        "spool_rows": state.get("spool_rows", 0),
+        "documents": state.get("documents", {}),
+        "actuators": state.get("actuators", {}),
+        "state_at": iso(row["state_at"]) if row["state_at"] else None,
+    }

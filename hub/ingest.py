@@ -1,0 +1,247 @@
+"""Ingest: batches from the broker to committed rows. Two lanes, each with its own connections and its own transaction.
+
+Rules
+- Group commit adapts: when a lane is idle the first batch is committed at once; what arrives during a commit is decoded
+  meanwhile and committed together by the next one, at most COMMIT_ROWS_MAX rows.
+- After the commit, and only then: Committed is published (retained), the broker gets its acknowledgement, and `told`
+  hears what was stored. A batch that stood beyond a hole gets the same Committed, so that its edge sends again from
+  there.
+- Without the database a lane keeps what it has and tries again with full jitter; the broker holds the rest (Receive
+  Maximum). A commit whose end was not seen is repeated: the cursor knows what of it is new.
+- A batch that the database refuses is halved until the bad row is alone; that one is set aside in refused_rows. Nothing
+  blocks and nothing is lost. An error of ours in one row is treated the same way, and logged with its traceback.
+- Bounded: batches not yet committed (BUFFER_BYTES_MAX, beyond it they are dropped and sent again by their edge), rows
+  decoded ahead (AHEAD_ROWS_MAX).
+- With every connection the newest Committed of every gateway is published: the broker may have forgotten them.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from devices.envelope import Committed, Lane, encode, topic
+from devices.observation import GatewayId
+from hub import clock
+from hub.ingest_commit import Stored, store_parcels
+from hub.metrics import Metrics
+from hub.mqtt import Acknowledge, Channel
+from hub.parcel import Parcel, Unfit, open_parcel
+from hub.registry import Registry
+from hub.store import DatabaseUnavailable, Store
+
+RECEIVE_MAX: dict[Lane, int] = {"urgent": 64, "routine": 32}
+BUFFER_BYTES_MAX = 128_000_000
+AHEAD_ROWS_MAX = 20_000
+COMMIT_ROWS_MAX = 20_000
+RETRY_S_FIRST = 0.1
+RETRY_S_MAX = 3.0
+SAID_EVERY_S = 60.0
+
+Told = Callable[[Stored], None]
+Arrival = tuple[str, bytes, Acknowledge]
+
+log = structlog.get_logger()
+_jitter = random.SystemRandom()
+
+
+class LaneIngest:
+    """One lane. Give `arrived` and `connected` to its Channel, then `run()` it as a task; `stop()` ends it politely."""
+
+    def __init__(  # noqa: PLR0917 - the parts it is made of
+        self, lane: Lane, store: Store, registry: Registry, urls: Sequence[str], told: Told, metrics: Metrics
+    ) -> None:
+        """`told` is called in the event loop after each commit and must not raise."""
+        self.lane: Lane = lane
+        self._store = store
+        self._registry = registry
+        self._urls = tuple(urls)
+        self._told = told
+        self._metrics = metrics
+        self.channel: Channel | None = None
+        self._arrivals: deque[Arrival] = deque()
+        self._ready: deque[Parcel] = deque()
+        self._bytes = 0
+        self._rows_ahead = 0
+        self._arrived = asyncio.Event()
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._must_greet = False
+        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._said: dict[str, float] = {}
+
+    def arrived(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
+        """A publication on one of the lane's topics. Never raises: it is called from the broker's connection."""
+        if self._bytes + len(payload) > BUFFER_BYTES_MAX:
+            acknowledge()
+            self._metrics.dropped(self.lane)
+            self._say("ingest_full", held_bytes=self._bytes)
+            return
+        self._bytes += len(payload)
+        self._arrivals.append((name, payload, acknowledge))
+        self._arrived.set()
+
+    def connected(self) -> None:
+        """What was not acknowledged comes again by itself; what was told may have been forgotten."""
+        self._must_greet = True
+        self._work.set()
+
+    async def run(self) -> None:
+        """Until cancelled, or until `stop()`."""
+        decoding = asyncio.create_task(self._decode())
+        try:
+            await self._commit()
+        finally:
+            decoding.cancel()
+            self._stopped.set()
+
+    async def stop(self) -> None:
+        """Finish the commit that runs, begin no other. What waits is sent again by its edge."""
+        self._stopping = True
+        self._work.set()
+        await self._stopped.wait()
+
+    # --- from bytes to parcels ---
+
+    async def _decode(self) -> None:
+        while True:
+            self._arrived.clear()
+            while self._arrivals:
+                while self._rows_ahead >= AHEAD_ROWS_MAX:
+                    self._room.clear()
+                    await self._room.wait()
+                self._open(*self._arrivals.popleft())
+                await clock.sleep(0)  # a full batch takes milliseconds: the other lane and the API come in between
+            await self._arrived.wait()
+
+    def _open(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
+        try:
+            parcel = open_parcel(name, payload, acknowledge)
+        except Unfit as error:
+            self._unfit(name, payload, acknowledge, str(error))
+        except Exception as error:
+            log.exception("batch_crashed", lane=self.lane, topic=name)
+            self._unfit(name, payload, acknowledge, f"{type(error).__name__}: {error}")
+        else:
+            self._ready.append(parcel)
+            self._rows_ahead += len(parcel.seqs)
+            self._work.set()
+
+    def _unfit(self, name: str, payload: bytes, acknowledge: Acknowledge, error: str) -> None:
+        self._bytes -= len(payload)
+        acknowledge()
+        self._metrics.unfit(self.lane)
+        self._say("batch_unfit", topic=name, error=error)
+
+    # --- from parcels to rows ---
+
+    async def _commit(self) -> None:
+        attempt = 0
+        while not self._stopping:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                await self._commit_what_is_there()
+                attempt = 0
+            except DatabaseUnavailable:
+                self._work.set()
+                attempt += 1
+                await clock.sleep(_jitter.uniform(0, min(RETRY_S_MAX, RETRY_S_FIRST * 2 ** min(attempt, 10))))
+
+    async def _commit_what_is_there(self) -> None:
+        """Raises DatabaseUnavailable; what is not committed then is still there."""
+        if self._must_greet:
+            await self._greet()
+        while self._ready and not self._stopping:
+            group = self._group()
+            await self._store_all(group)
+            for parcel in group:
+                self._ready.popleft()
+                self._bytes -= parcel.size
+                self._rows_ahead -= len(parcel.seqs)
+                parcel.acknowledge()
+            self._room.set()
+
+    def _group(self) -> list[Parcel]:
+        """What one transaction takes: at least one parcel, then as many as COMMIT_ROWS_MAX allows."""
+        group: list[Parcel] = []
+        rows = 0
+        for parcel in self._ready:
+            rows += len(parcel.seqs)
+            if group and rows > COMMIT_ROWS_MAX:
+                break
+            group.append(parcel)
+        return group
+
+    async def _store_all(self, group: Sequence[Parcel]) -> None:
+        """Commit `group`, in as many transactions as its bad rows ask for. Raises DatabaseUnavailable."""
+        try:
+            await self._store_once(group)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if len(group) == 1 and len(group[0].seqs) <= 1:
+                await self._set_aside(group[0], error)
+                return
+            for half in _halves(group):
+                await self._store_all(half)
+
+    async def _store_once(self, group: Sequence[Parcel]) -> None:
+        await self._registry.register(self._store, group)
+        began = clock.monotonic()
+        async with self._store.transaction() as tx:
+            stored = await store_parcels(tx, self.lane, group, self._urls, clock.now())
+        self._metrics.committed(self.lane, len(group), stored, clock.monotonic() - began)
+        self._publish(group, stored)
+        self._told(stored)
+
+    async def _set_aside(self, parcel: Parcel, error: Exception) -> None:
+        where = {"lane": self.lane, "gateway": parcel.gateway, "epoch": parcel.epoch, "seqs": parcel.seqs}
+        log.error("row_set_aside", **where, error=f"{type(error).__name__}: {error}", exc_info=error)
+        try:
+            await self._store_once([parcel.set_aside(f"{type(error).__name__}: {error}")])
+        except DatabaseUnavailable:
+            raise
+        except Exception as second:
+            self._say("row_cannot_be_kept", **where, error=str(second))
+            raise DatabaseUnavailable("a refused row cannot be kept") from second
+
+    # --- what the edges are told ---
+
+    def _publish(self, group: Sequence[Parcel], stored: Stored) -> None:
+        """The spool that sent last is told last: that is what stays with the broker."""
+        for gateway, epoch in dict.fromkeys(reversed([parcel.spool for parcel in group])).__reversed__():
+            self._tell_committed(gateway, epoch, stored.committed[gateway, epoch])
+        for parcel in stored.refused:
+            self._metrics.refused_batch(self.lane)
+            self._say("batch_beyond_a_hole", gateway=parcel.gateway, first=parcel.seqs[0] if parcel.seqs else 0)
+
+    async def _greet(self) -> None:
+        """Between two commits, so that nothing older is said after something newer."""
+        for row in await self._store.rows("cursors_newest", lane=self.lane):
+            self._tell_committed(row["gateway"], row["epoch"], row["committed_seq"])
+        self._must_greet = False
+
+    def _tell_committed(self, gateway: str, epoch: str, seq: int) -> None:
+        if self.channel is not None:
+            told = Committed(epoch=epoch, seq=seq, committed_at=clock.now())
+            self.channel.publish(topic(GatewayId(gateway), "committed", self.lane), encode(told), retain=True)
+
+    def _say(self, event: str, **bound: object) -> None:
+        """A warning, at most once in SAID_EVERY_S each."""
+        now = clock.monotonic()
+        if now - self._said.get(event, -SAID_EVERY_S) >= SAID_EVERY_S:
+            self._said[event] = now
+            log.warning(event, lane=self.lane, **bound)
+
+
+def _halves(group: Sequence[Parcel]) -> tuple[Sequence[Parcel], Sequence[Parcel]]:
+    """Of the parcels, or of the rows of a single one; order is kept, the cursor asks for it."""
+    if len(group) > 1:
+        middle = len(group) // 2
+        return group[:middle], group[middle:]
+    parcel, middle = group[0], len(group[0].seqs) // 2
+    return [parcel.part(0, middle)], [parcel.part(middle, len(parcel.seqs))]
