@@ -1,11 +1,18 @@
-"""What the API is made of: the parts of the running hub that it shows and drives, given to it once."""
+"""What the API is made of: the parts of the running hub that it shows and drives, given to it once.
+
+Routes ask for them as parameters: `parts: Given`, `auth: GivenAuth`, `session: Whose`.
+"""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Depends
 from msgspec import Struct
+from starlette.requests import Request
 
+from hub.api_gate import session_of
+from hub.auth import Auth, Session
 from hub.live import Live
 from hub.store import Store
 
@@ -14,7 +21,7 @@ SendCommand = Callable[[str, str, str, str, str], Awaitable[dict[str, Any]]]
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """`health`: the body of GET /health; `metrics`: Prometheus text; `console`: the built console, when there is one."""
+    """`health`: the body of GET /health; `metrics`: Prometheus text; `console`: the built console, if there is one."""
 
     store: Store
     live: Live
@@ -24,3 +31,22 @@ class Parts(Struct, frozen=True, kw_only=True):
     metrics: Callable[[], bytes]
     command: SendCommand
     console: Path | None = None
+
+
+async def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+async def _auth(request: Request) -> Auth:
+    auth: Auth = request.app.state.auth
+    return auth
+
+
+async def _session(request: Request) -> Session:
+    return session_of(request)
+
+
+Given = Annotated[Parts, Depends(_parts)]
+GivenAuth = Annotated[Auth, Depends(_auth)]
+Whose = Annotated[Session, Depends(_session)]

@@ -34,3 +34,119 @@ DELETE FROM sessions WHERE expires_at <= %(now)s;
 DELETE FROM sessions WHERE token_hash IN (
     SELECT token_hash FROM sessions WHERE name = %(name)s ORDER BY expires_at DESC OFFSET %(keep)s
 );
+
+-- sites_all --
+SELECT site, name_zh, name_en, time_zone, longitude, latitude FROM sites ORDER BY site;
+
+-- site_exists --
+SELECT true AS found FROM sites WHERE site = %(site)s;
+
+-- zones_shown --
+SELECT zone, name_zh, name_en, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER BY ring, zone;
+
+-- devices_page --
+SELECT d.device, d.family, d.kind, d.name, d.site, d.zone, d.gateway, d.floor, d.longitude, d.latitude, d.last_seen,
+    a.alarms, p.device IS NOT NULL AS placed, p.longitude AS at_longitude, p.latitude AS at_latitude,
+    p.observed_at, p.received_at, p.accuracy_m, p.speed_kmh, p.course_deg, p.fix, nullif(p.zone, '') AS at_zone
+FROM devices d
+LEFT JOIN latest_positions p ON p.device = d.device
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(DISTINCT c.kind), '{}') AS alarms
+    FROM alarm_conditions c
+    WHERE c.device = d.device AND c.raised_at >= coalesce(c.cleared_at, '-infinity')
+) a
+WHERE (%(device)s::text IS NULL OR d.device = %(device)s)
+    AND (%(site)s::text IS NULL OR d.site = %(site)s)
+    AND (%(family)s::text IS NULL OR d.family = %(family)s)
+    AND (%(kind)s::text IS NULL OR d.kind = %(kind)s)
+    AND (%(zone)s::text IS NULL OR d.zone = %(zone)s)
+    AND (%(after)s::text IS NULL OR d.device > %(after)s)
+ORDER BY d.device
+LIMIT %(limit)s;
+
+-- device_exists --
+SELECT true AS found FROM devices WHERE device = %(device)s;
+
+-- device_values --
+SELECT metric, component, value, observed_at FROM latest_values
+WHERE device = %(device)s ORDER BY metric, component;
+
+-- series_buckets --
+-- One range of index telemetry_series, made small before it leaves the database.
+SELECT date_bin(%(bucket)s::interval, observed_at, %(start)s::timestamptz) AS at,
+    min(value) AS min, max(value) AS max, avg(value) AS mean, count(*) AS count
+FROM telemetry
+WHERE device = %(device)s AND metric = %(metric)s AND component = %(component)s
+    AND observed_at >= %(start)s AND observed_at < %(end)s
+GROUP BY 1 ORDER BY 1;
+
+-- track --
+SELECT device, longitude, latitude, observed_at, received_at, accuracy_m, speed_kmh, course_deg, fix,
+    nullif(zone, '') AS zone
+FROM positions
+WHERE device = %(device)s AND observed_at >= %(start)s AND observed_at < %(end)s
+ORDER BY observed_at DESC
+LIMIT %(limit)s;
+
+-- events_page --
+-- (observed_at, gateway, epoch, seq) is one row; an index on its first part leaves little to sort.
+SELECT device, class, kind, raised, priority, component, description, attributes, nullif(zone, '') AS zone, observed_at,
+    received_at, committed_at, late, incident, flags, gateway, epoch, seq
+FROM events
+WHERE (%(device)s::text IS NULL OR device = %(device)s)
+    AND (%(class)s::text IS NULL OR class = %(class)s)
+    AND (%(zone)s::text IS NULL OR zone = %(zone)s)
+    AND (%(start)s::timestamptz IS NULL OR observed_at >= %(start)s)
+    AND (%(end)s::timestamptz IS NULL OR observed_at < %(end)s)
+    AND (%(at)s::timestamptz IS NULL
+        OR (observed_at, gateway, epoch, seq) < (%(at)s, %(gateway)s::text, %(epoch)s::text, %(seq)s::bigint))
+ORDER BY observed_at DESC, gateway DESC, epoch DESC, seq DESC
+LIMIT %(limit)s;
+
+-- gateways_all --
+SELECT gateway, site, online, state, state_at FROM gateways ORDER BY gateway;
+
+-- gateway_exists --
+SELECT true AS found FROM gateways WHERE gateway = %(gateway)s;
+
+-- incidents_page --
+SELECT incident, opened_at FROM incidents
+WHERE (%(phase)s::text IS NULL OR phase = %(phase)s)
+    AND (%(site)s::text IS NULL OR site = %(site)s)
+    AND (%(merged)s OR merged_into IS NULL)
+    AND (%(opened_at)s::timestamptz IS NULL OR (opened_at, incident) < (%(opened_at)s, %(incident)s::bigint))
+ORDER BY opened_at DESC, incident DESC
+LIMIT %(limit)s;
+
+-- incidents_page_active --
+-- The same for what is not closed, by the index of only those.
+SELECT incident, opened_at FROM incidents
+WHERE phase <> 'closed'
+    AND (%(site)s::text IS NULL OR site = %(site)s)
+    AND (%(opened_at)s::timestamptz IS NULL OR (opened_at, incident) < (%(opened_at)s, %(incident)s::bigint))
+ORDER BY opened_at DESC, incident DESC
+LIMIT %(limit)s;
+
+-- incident_merged_into --
+SELECT merged_into FROM incidents WHERE incident = %(incident)s;
+
+-- incident_steps --
+SELECT number, action, actor, at, cause, phase, detail FROM incident_steps
+WHERE incident = %(incident)s ORDER BY number;
+
+-- incident_alarms --
+-- An alarm was seen at the first look that had it on the screen.
+SELECT e.device, e.kind, e.raised, e.priority, e.component, e.description, nullif(e.zone, '') AS zone, e.observed_at,
+    e.received_at, e.committed_at, e.late,
+    (SELECT min(l.at) FROM incident_looks l WHERE l.incident = e.incident AND l.through >= e.committed_at) AS seen_at
+FROM events e
+WHERE e.incident = %(incident)s AND e.class = 'alarm'
+ORDER BY e.observed_at DESC, e.committed_at DESC, e.gateway, e.epoch, e.seq DESC
+LIMIT %(limit)s;
+
+-- incident_look --
+-- Only the first look after a new alarm makes a row.
+INSERT INTO incident_looks (incident, through, at, actor)
+SELECT %(incident)s, max(committed_at), %(now)s, %(actor)s FROM events
+WHERE incident = %(incident)s AND class = 'alarm' HAVING count(*) > 0
+ON CONFLICT DO NOTHING;

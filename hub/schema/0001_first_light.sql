@@ -177,6 +177,7 @@ CREATE TABLE events ( -- Alarms and Events as they came: the urgent lane
 );
 SELECT pg_temp.make_series('events');
 CREATE INDEX events_device ON events (device, observed_at DESC);
+CREATE INDEX events_recent ON events (observed_at DESC);
 CREATE INDEX events_incident ON events (incident) WHERE incident IS NOT NULL;
 
 CREATE TABLE latest_values (
@@ -222,7 +223,8 @@ CREATE TABLE incidents (
 );
 CREATE INDEX incidents_open ON incidents (alarm_group, place, subject) WHERE phase <> 'closed';
 CREATE INDEX incidents_key ON incidents (alarm_group, place, subject, last_alarm_at);
-CREATE INDEX incidents_list ON incidents (opened_at DESC);
+CREATE INDEX incidents_list ON incidents (opened_at DESC, incident DESC);
+CREATE INDEX incidents_active ON incidents (opened_at DESC, incident DESC) WHERE phase <> 'closed';
 
 CREATE TABLE incident_alarms ( -- each raised alarm that counts for an incident, once, however often it was delivered
     device text NOT NULL,
@@ -253,6 +255,14 @@ CREATE TABLE incident_steps ( -- append-only
     phase text NOT NULL, -- phase after this step
     detail jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (incident, number)
+);
+
+CREATE TABLE incident_looks ( -- an operator had the incident on the screen: the first look after each new alarm
+    incident bigint NOT NULL REFERENCES incidents,
+    through timestamptz NOT NULL, -- committed_at of the newest alarm that was there to see
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    PRIMARY KEY (incident, through)
 );
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -287,6 +297,7 @@ CREATE TABLE sessions (
     name text NOT NULL REFERENCES users ON DELETE CASCADE,
     expires_at timestamptz NOT NULL
 );
+CREATE INDEX sessions_of_user ON sessions (name, expires_at);
 
 CREATE TABLE documents (
     audience text NOT NULL,

@@ -1,0 +1,26 @@
+"""Gateways: their state, and commands to them."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from hub.api_bodies import CommandAsked, CommandDone, Gateway, Listed
+from hub.api_document import problems
+from hub.api_lists import answer, everything
+from hub.api_parts import Given, Whose
+from hub.api_problems import Refused
+from hub.gateways import gateway_view
+
+router = APIRouter(tags=["gateways"])
+
+
+@router.get("/gateways", response_model=Listed[Gateway])
+async def gateways(parts: Given) -> Response:
+    return answer(everything([gateway_view(row) for row in await parts.store.rows("gateways_all")]))
+
+
+@router.post("/gateways/{gateway}/commands", response_model=CommandDone, responses=problems(403, 404, 413))
+async def command(gateway: str, asked: CommandAsked, parts: Given, session: Whose) -> Response:
+    """Waits for the gateway's answer, up to 5 s; no answer is the result `expired`."""
+    if not await parts.store.rows("gateway_exists", gateway=gateway):
+        raise Refused(404, f"there is no gateway {gateway}")
+    return answer(await parts.command(gateway, asked.action, asked.target, asked.value, session.name))

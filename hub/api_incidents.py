@@ -1,0 +1,139 @@
+"""Incidents: the list, one with its log, and what people do with them.
+
+A step names the version that the person looked at (If-Match). The hub changes an incident too, with each new alarm, so
+a step may come too late: 412 says so, and the person looks again before deciding.
+"""
+
+import re
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import Response
+
+from hub import clock
+from hub.api_bodies import Incident, IncidentDetail, Listed, PhaseFilter, StepAsked
+from hub.api_document import problems
+from hub.api_lists import PAGE_ITEMS, Cursor, Instant, Limit, Number, answer, key_of, page
+from hub.api_parts import Given, Whose
+from hub.api_problems import Refused
+from hub.casework import IllegalStep, ReasonMissing, StaleVersion, UnknownIncident, take_step
+from hub.incident_view import incident_views
+from hub.store import Store
+
+ALARMS_SHOWN_MAX = 1_000  # the newest; the rest is in /events
+
+router = APIRouter(tags=["incidents"])
+
+log = structlog.get_logger()
+
+IncidentNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
+IfMatch = Annotated[str | None, Header(description='the version looked at, quoted: `"3"`')]
+_ETAG = re.compile(r'^(?:W/)?"(\d{1,9})"$', re.ASCII)
+
+
+@router.get("/incidents", response_model=Listed[Incident])
+async def incidents(
+    parts: Given,
+    *,
+    phase: PhaseFilter | None = None,
+    site: str | None = None,
+    merged: Annotated[bool, Query(description="also those that became part of another")] = False,
+    limit: Limit = PAGE_ITEMS,
+    cursor: Cursor = None,
+) -> Response:
+    """Newest opened first."""
+    after = key_of("incidents", cursor, tuple[Instant, Number]) or (None, None)
+    wanted = {"site": site, "opened_at": after[0], "incident": after[1], "limit": limit + 1}
+    async with parts.store.transaction() as tx:
+        if phase == "active":
+            rows = await tx.rows("incidents_page_active", **wanted)
+        else:
+            rows = await tx.rows("incidents_page", **wanted, phase=phase, merged=merged)
+        shown = await incident_views(tx, [row["incident"] for row in rows[:limit]])
+    views = {view["incident"]: view for view in shown}
+    return answer(
+        page(
+            "incidents",
+            rows,
+            limit,
+            lambda row: (row["opened_at"], row["incident"]),
+            lambda row: views[row["incident"]],
+        )
+    )
+
+
+@router.get("/incidents/{incident}", response_model=IncidentDetail, responses=problems(404))
+async def incident(incident: IncidentNumber, parts: Given) -> Response:
+    """With its steps and alarms. Reading it marks nothing as seen."""
+    return _tagged(await _detail(parts.store, incident))
+
+
+@router.post("/incidents/{incident}/seen", status_code=204, response_model=None, responses=problems(403, 404, 413))
+async def seen(incident: IncidentNumber, parts: Given, session: Whose) -> Response:
+    """An operator has it on the screen. The first look after each alarm counts; once more changes nothing."""
+    async with parts.store.transaction() as tx:
+        if await tx.row("incident_merged_into", incident=incident) is None:
+            raise Refused(404, f"there is no incident {incident}")
+        first = await tx.execute("incident_look", incident=incident, now=clock.now(), actor=session.name)
+    if first:
+        log.info("incident_seen", actor=session.name, incident=incident)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/incidents/{incident}/steps", response_model=IncidentDetail, responses=problems(403, 404, 409, 412, 413, 428)
+)
+async def step(
+    incident: IncidentNumber, asked: StepAsked, parts: Given, session: Whose, if_match: IfMatch = None
+) -> Response:
+    """One step by a person. 409: not in this phase, or an alarm is still raised; 412: it has moved on."""
+    version = _version(if_match)
+    what = {"actor": session.name, "incident": incident, "action": asked.action}
+    try:
+        await take_step(
+            parts.store,
+            parts.live,
+            incident,
+            asked.action,
+            session.name,
+            asked.reason,
+            asked.isolated,
+            version,
+            clock.now(),
+        )
+    except UnknownIncident:
+        raise Refused(404, f"there is no incident {incident}") from None
+    except StaleVersion as error:
+        raise Refused(412, str(error), {"ETag": f'"{error.current}"'}) from None
+    except ReasonMissing as error:
+        raise Refused(422, f"body reason: {error}") from None
+    except IllegalStep as error:
+        log.info("step_refused", **what, reason=str(error))
+        raise Refused(409, str(error)) from None
+    log.info("step", **what, version=version + 1)
+    return _tagged(await _detail(parts.store, incident))
+
+
+def _version(if_match: str | None) -> int:
+    if if_match is None:
+        raise Refused(428, 'say which version you looked at: If-Match: "<version>"')
+    found = _ETAG.match(if_match.strip())
+    if found is None:
+        raise Refused(422, 'header If-Match: must be one version in quotes, for example "3"')
+    return int(found[1])
+
+
+async def _detail(store: Store, number: int) -> dict[str, Any]:
+    async with store.transaction() as tx:
+        row = await tx.row("incident_merged_into", incident=number)
+        if row is None:
+            raise Refused(404, f"there is no incident {number}")
+        (view,) = await incident_views(tx, [number])
+        steps = await tx.rows("incident_steps", incident=number)
+        alarms = await tx.rows("incident_alarms", incident=number, limit=ALARMS_SHOWN_MAX)
+    return {**view, **row, "steps": steps, "alarms": alarms}
+
+
+def _tagged(detail: dict[str, Any]) -> Response:
+    return answer(detail, headers={"ETag": f'"{detail["version"]}"'})
