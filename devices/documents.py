@@ -3,7 +3,7 @@
 A Document is accepted when
 - its signature fits the hub's public key,
 - it is meant for this gateway (or for every gateway of the site, audience "*"),
-- its version is greater than the one held (no rollback),
+- its version is greater than the one held (no rollback; the very same one is AlreadyHeld),
 - it has not expired (no freeze).
 A Command is accepted when
 - its signature fits, it names exactly this gateway,
@@ -14,20 +14,34 @@ Anything else raises TrustError with the rule that was broken; nothing acts on i
 
 from collections.abc import Container
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 COMMAND_S_MAX = 30
 CLOCK_SKEW_S_MAX = 5
 DOCUMENT_BYTES_MAX = 8_000_000
 
+Instant = Annotated[datetime, Meta(tz=True)]
+
 
 class TrustError(Exception):
     """Bytes from the hub that this gateway must not act on; the text names the broken rule."""
+
+
+class AlreadyHeld(TrustError):
+    """The very version that is held: nothing wrong, a retained document comes again with every connection."""
+
+
+class Untimely(TrustError):
+    """A command that is good but for its time: the hub is told, so that somebody looks at the clocks."""
+
+    def __init__(self, text: str, nonce: str) -> None:
+        super().__init__(text)
+        self.nonce = nonce
 
 
 class Signed(Struct, frozen=True):
@@ -43,8 +57,8 @@ class Document(Struct, frozen=True, kw_only=True):
     name: str
     version: int
     audience: str
-    issued_at: datetime
-    expires_at: datetime
+    issued_at: Instant
+    expires_at: Instant
     body: Any
 
 
@@ -57,8 +71,8 @@ class Command(Struct, frozen=True, kw_only=True):
     target: str
     value: str
     actor: str
-    issued_at: datetime
-    expires_at: datetime
+    issued_at: Instant
+    expires_at: Instant
 
 
 _Content = TypeVar("_Content", Document, Command)
@@ -74,7 +88,9 @@ def verify_document(offered: bytes, key: Ed25519PublicKey, gateway: str, held_ve
     document = _opened(offered, key, Document)
     if document.audience not in (gateway, "*"):
         raise TrustError("meant for another gateway")
-    if document.version <= held_version:
+    if document.version == held_version:
+        raise AlreadyHeld(f"version {document.version} is held already, it is not newer")
+    if document.version < held_version:
         raise TrustError(f"version {document.version} is not newer than {held_version}")
     if document.expires_at <= now:
         raise TrustError("expired")
@@ -85,12 +101,12 @@ def verify_command(offered: bytes, key: Ed25519PublicKey, gateway: str, used: Co
     command = _opened(offered, key, Command)
     if command.gateway != gateway:
         raise TrustError("meant for another gateway")
-    if command.expires_at <= now or now - command.issued_at > timedelta(seconds=COMMAND_S_MAX):
-        raise TrustError("expired")
-    if command.issued_at - now > timedelta(seconds=CLOCK_SKEW_S_MAX):
-        raise TrustError("issued in the future")
     if command.nonce in used:
         raise TrustError("replayed")
+    if command.expires_at <= now or now - command.issued_at > timedelta(seconds=COMMAND_S_MAX):
+        raise Untimely("expired", command.nonce)
+    if command.issued_at - now > timedelta(seconds=CLOCK_SKEW_S_MAX):
+        raise Untimely("issued in the future", command.nonce)
     return command
 
 

@@ -13,7 +13,7 @@ Rules
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
@@ -31,6 +31,7 @@ from edge.contacts import Contacts
 from edge.downlink import Commands, Documents
 from edge.intake import LOST, Intake, stored_lost
 from edge.links import SWEEP_S, Address, TcpServer
+from edge.mqtt import end
 from edge.pipeline import view_of
 from edge.reports import Reports
 from edge.rules import Act
@@ -82,14 +83,20 @@ class Agent:
         self._make_parts(file)
         stack.push_async_callback(self._spool.close)
         stack.push_async_callback(asyncio.to_thread, self._actuators.close)
-        self._documents.load()
+        await self._documents.load()
         self._uplinking = asyncio.create_task(supervise("uplink", self._uplink.run))
         stack.push_async_callback(self._say_goodbye)
         for link in self._links:
             await link.open()
             stack.push_async_callback(link.close)
-        for task in (self._sweep, self._tend, self._report):
-            stack.callback(asyncio.create_task(supervise(task.__name__.strip("_"), task)).cancel)
+        works = {
+            "sweep": self._sweep,
+            "tend": self._tend,
+            "report": self._report,
+            "documents": self._documents.run,
+        }
+        for name, work in works.items():
+            stack.callback(asyncio.create_task(supervise(name, work)).cancel)
         self._serve_metrics(stack)
         stack.push_async_callback(self._stop_reading)
         log.info(
@@ -168,7 +175,7 @@ class Agent:
             from edge import metrics  # noqa: PLC0415 - memory that is only spent where somebody scrapes
 
             try:
-                stack.callback(metrics.serve(self._config.metrics_port, self.readings))
+                stack.push_async_callback(asyncio.to_thread, metrics.serve(self._config.metrics_port, self.readings))
             except metrics.MetricsError as error:
                 raise StartError(str(error)) from error
 
@@ -181,13 +188,12 @@ class Agent:
     async def _say_goodbye(self) -> None:
         """The broker would tell that we are gone; better that we do."""
         offline = GatewayState(gateway=self._gateway, online=False, at=clock.now(), version=self._version)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S_MAX):
                 await self._uplink.say_state(offline)
-        except TimeoutError:
-            pass
-        self._uplinking.cancel()
-        await asyncio.wait([self._uplinking], timeout=GOODBYE_S_MAX)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S_MAX):
+                await end([self._uplinking])
 
     # --- what goes on ---
 
@@ -236,7 +242,6 @@ class Agent:
             "uplink_connected": self._uplink.connected,
             "spool_failing": bool(self._spool.failing),
             "observations_total": self._intake.counts.observations,
-            "rejected_frames_total": self._intake.counts.rejected,
             "duplicates_total": self._spool.duplicates,
             "refused_rows_total": self._spool.refused_rows,
             **{f"spool_{name}_rows": state.rows for name, state in lanes.items()},
@@ -266,9 +271,9 @@ class Agent:
     def _arrived(self, name: str, payload: bytes) -> None:
         tail = name.split("/")[4:]
         if tail == ["cmd"]:
-            self._commands.offer(payload, clock.now())
+            self._commands.offer(payload, clock.now(), clock.monotonic())
         elif len(tail) == 2 and tail[0] == "down":
-            self._documents.offer(tail[1], payload, clock.now())
+            self._documents.offer(tail[1], payload)
 
     def _answer_command(self, result: CommandResult) -> None:
         self._uplink.result("cmd_result", encode(result))
@@ -276,8 +281,7 @@ class Agent:
     def _acted(self, act: Act, error: str) -> None:
         """For the record, and for whoever looks at the gateway's state."""
         attributes = {"name": act.actuator, "state": "on" if act.on else "off", "cause": act.cause}
-        if error:
-            attributes["error"] = error
+        attributes |= {key: text for key, text in (("actor", act.actor), ("error", error)) if text}
         self._intake.say([health.event(self._device, clock.now(), "actuator", attributes)])
         self._uplink.say_soon(self._state())
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 
 import aiomqtt
 import structlog
@@ -26,6 +26,7 @@ CONNECT_S_MAX = 10.0
 PUBLISH_S_MAX = 60.0
 BACKOFF_S_FIRST = 0.1
 BACKOFF_S_MAX = 30.0
+CANCEL_AGAIN_S = 0.1
 HEALTHY_S = 60.0  # connected for so long: the next trouble starts with the short wait again
 
 log = structlog.get_logger()
@@ -133,7 +134,7 @@ class Channel:
                 for task in done:
                     task.result()
             finally:
-                await _end(tasks)
+                await end(tasks)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -165,7 +166,11 @@ def backoff_s(attempt: int, chance: float) -> float:
     return chance * min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 20))
 
 
-async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def end(tasks: Iterable["asyncio.Future[None]"]) -> None:
+    """Cancel tasks and wait for their end. Asked again and again: up to Python 3.11 `asyncio.wait_for` forgets a
+    cancellation that comes together with its result."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)

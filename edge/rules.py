@@ -16,11 +16,13 @@ from edge.config import Rule
 
 
 class Act(Struct, frozen=True):
-    """Drive `actuator` to on or off; `cause` says which rule and what report, for the record."""
+    """Drive `actuator` to on or off; `cause` says which rule and what report, for the record. `actor`: the person who
+    commanded it, for the record and never for the log."""
 
     actuator: str
     on: bool
     cause: str
+    actor: str = ""
 
 
 def acts(rules: Sequence[Rule], found: Sequence[Observation]) -> list[Act]:
