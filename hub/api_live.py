@@ -83,7 +83,7 @@ class EventStream(Response):
 
 @router.get(
     "/live",
-    response_class=EventStream,
+    response_class=Response,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def live(parts: Given, auth: GivenAuth, session: Whose) -> Response:

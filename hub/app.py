@@ -48,6 +48,7 @@ def build(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     auth = Auth(parts.store, parts.session_hours)
     app.state.parts = parts
