@@ -14,7 +14,7 @@ indexes), free text loses NUL, which PostgreSQL cannot hold.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from struct import Struct as Packer
 from struct import pack
 
@@ -26,7 +26,7 @@ HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 NAME_CHARS_MAX = 200
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+MICROS_MIN, MICROS_MAX = -63_000_000_000_000_000, 252_000_000_000_000_000  # years 3 and 9985: Python reads them back
 TEXT_OID = 25
 REAL_MAX = 3.4e38
 
@@ -101,9 +101,12 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def micros(at: datetime) -> int:
-    """Raises TypeError for a time without a zone."""
+    """Raises TypeError for a time without a zone, OverflowError for one that could not be read back."""
     delta = at - POSTGRES_EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    found = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    if not MICROS_MIN < found < MICROS_MAX:
+        raise OverflowError("a time that no calendar has")
+    return found
 
 
 def name_of(text: str) -> str:

@@ -30,7 +30,7 @@ from hub.metrics import Metrics
 from hub.mqtt import Acknowledge, Channel
 from hub.parcel import Parcel, Unfit, open_parcel
 from hub.registry import Registry
-from hub.store import DatabaseUnavailable, Store
+from hub.store import DatabaseUnavailable, Store, StoreError
 
 RECEIVE_MAX: dict[Lane, int] = {"urgent": 64, "routine": 32}
 BUFFER_BYTES_MAX = 128_000_000
@@ -69,6 +69,7 @@ class LaneIngest:
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._must_greet = False
+        self._unsure = False
         self._stopping = False
         self._stopped = asyncio.Event()
         self._said: dict[str, float] = {}
@@ -147,6 +148,7 @@ class LaneIngest:
                 await self._commit_what_is_there()
                 attempt = 0
             except DatabaseUnavailable:
+                self._unsure = True
                 self._work.set()
                 attempt += 1
                 await clock.sleep(_jitter.uniform(0, min(RETRY_S_MAX, RETRY_S_FIRST * 2 ** min(attempt, 10))))
@@ -194,13 +196,15 @@ class LaneIngest:
         began = clock.monotonic()
         async with self._store.transaction() as tx:
             stored = await store_parcels(tx, self.lane, group, self._urls, clock.now())
+        stored.unsure, self._unsure = self._unsure, False
         self._metrics.committed(self.lane, len(group), stored, clock.monotonic() - began)
         self._publish(group, stored)
         self._told(stored)
 
     async def _set_aside(self, parcel: Parcel, error: Exception) -> None:
         where = {"lane": self.lane, "gateway": parcel.gateway, "epoch": parcel.epoch, "seqs": parcel.seqs}
-        log.error("row_set_aside", **where, error=f"{type(error).__name__}: {error}", exc_info=error)
+        ours = not isinstance(error, StoreError)
+        log.error("row_set_aside", **where, error=f"{type(error).__name__}: {error}", exc_info=error if ours else None)
         try:
             await self._store_once([parcel.set_aside(f"{type(error).__name__}: {error}")])
         except DatabaseUnavailable:

@@ -256,15 +256,16 @@ async def _lock_cases(tx: Transaction, keys: Iterable[Key], cleared: list[str]) 
     wanted = list(keys)
     if not wanted and not cleared:
         return []
-    return await tx.rows(
+    locked = await tx.rows(
         "cases_lock",
-        people=list(ACTIONS_OF_PEOPLE),
         groups=[key.group for key in wanted],
         sites=[key.site for key in wanted],
         places=[key.zone for key in wanted],
         subjects=[key.subject for key in wanted],
         conditions=cleared,
     )
+    incidents = [row["incident"] for row in locked]
+    return await tx.rows("cases_read", incidents=incidents, people=list(ACTIONS_OF_PEOPLE)) if incidents else []
 
 
 async def _uncleared(tx: Transaction, incidents: list[int]) -> dict[int, tuple[str, ...]]:

@@ -31,6 +31,7 @@ class Stored(Struct):
     skipped: int = 0  # seen before
     unreadable: int = 0
     notices: int = 0
+    unsure: bool = False  # an attempt before this one may have been committed, and nobody heard of it
     latest: Latest = field(default_factory=Latest)
     moved: list[Placed] = field(default_factory=list)  # positions newer than what was held
     incidents: list[dict[str, Any]] = field(default_factory=list)

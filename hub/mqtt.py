@@ -102,7 +102,7 @@ class Channel:
             began = clock.monotonic()
             try:
                 await self._connect_once()
-            except (aiomqtt.MqttError, OSError, TimeoutError) as error:
+            except (aiomqtt.MqttError, OSError, ValueError) as error:  # ValueError: a host name that cannot be one
                 self._outage.lost(self.identifier, str(error) or type(error).__name__)
             finally:
                 self.subscribed.clear()

@@ -102,7 +102,8 @@ class Outbox:
             "incident": body["incident"],
         }
         try:
-            answer = await client.post(url, json=sent)
+            async with client.stream("POST", url, json=sent) as answer:  # what it says is not read: it may be endless
+                pass
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return str(error) or type(error).__name__, False
         if answer.is_success:
@@ -124,7 +125,7 @@ class Outbox:
 
     def _say(self, url: str, error: str | None) -> None:
         """Losing a receiver and having it back are logged once each; by host, as the address may hold a secret."""
-        host = httpx.URL(url).host
+        host = _host(url)
         if error is not None and url not in self._failing:
             self._failing.add(url)
             log.warning("notify_lost", host=host, error=error)
@@ -143,3 +144,10 @@ class Outbox:
             await asyncio.wait_for(self._woken.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).host
+    except httpx.InvalidURL:
+        return "an address that is none"

@@ -1,10 +1,12 @@
-"""Room for time series: days are made ahead and dropped after their retention. At start, then hourly.
+"""Room for time series: partitions are made ahead and dropped after their retention. At start, then hourly.
 
 Rules
 - With TimescaleDB the three series are hypertables, which make their own chunks; only dropping is ours.
-- Without it they are range-partitioned by received_at, a partition a day (UTC), from DAYS_BACK to DAYS_AHEAD. A default
-  partition takes everything else, so that no row is ever refused; making a day moves its rows out of the default.
-- A day is dropped when it lies wholly before its series' retention.
+- Without it they are range-partitioned by received_at (UTC): telemetry and positions by day, events, which are few and
+  kept for years, by month. Partitions stand from DAYS_BACK to DAYS_AHEAD. A default partition takes everything else, so
+  that no row is ever refused; making a partition moves its rows out of the default.
+- A partition is dropped when it lies wholly before its series' retention.
+- One transaction a series: ingest waits for the rows of one partition at most.
 """
 
 from datetime import date, timedelta
@@ -14,12 +16,13 @@ from msgspec import Struct
 
 from hub import clock
 from hub.config import Retention
-from hub.store import Store, StoreError
+from hub.store import Store, StoreError, Transaction
 
 DAYS_AHEAD = 7
 DAYS_BACK = 2
 PERIOD_S = 3600.0
 SERIES = ("telemetry", "positions", "events")
+BY_MONTH = frozenset({"events"})
 
 log = structlog.get_logger()
 
@@ -34,18 +37,12 @@ class Kept(Struct, frozen=True):
 async def keep(store: Store, retention: Retention, today: date) -> Kept:
     """One round. Raises StoreError."""
     made = dropped = 0
-    async with store.transaction() as tx:
-        await tx.execute("partition_lock")
-        chunked = await tx.row("timescaledb_installed") is not None
-        for series in SERIES:
-            days: int = getattr(retention, series)
-            oldest = today - timedelta(days=days)
-            for day in [] if chunked else _wanted(today, oldest):
-                row = await tx.row("partition_make", series=series, day=day)
-                made += bool(row and row["made"])
-            gone = await tx.row("chunks_drop" if chunked else "partition_drop", series=series, oldest=oldest)
-            dropped += gone["dropped"] if gone else 0
-        await tx.execute("incident_alarms_drop", oldest=today - timedelta(days=retention.events))
+    for series in SERIES:
+        days: int = getattr(retention, series)
+        async with store.transaction() as tx:
+            kept = await _keep(tx, series, today, today - timedelta(days=days))
+        made, dropped = made + kept.made, dropped + kept.dropped
+    await store.execute("incident_alarms_drop", oldest=today - timedelta(days=retention.events))
     if made or dropped:
         log.info("partitions_kept", made=made, dropped=dropped)
     return Kept(made, dropped)
@@ -61,6 +58,27 @@ async def run(store: Store, retention: Retention) -> None:
             log.warning("partitions_not_kept", error=str(error))
 
 
-def _wanted(today: date, oldest: date) -> list[date]:
+async def _keep(tx: Transaction, series: str, today: date, oldest: date) -> Kept:
+    await tx.execute("partition_lock")
+    if await tx.row("timescaledb_installed"):
+        gone = await tx.one("chunks_drop", series=series, oldest=oldest)
+        return Kept(0, gone["dropped"])
+    made = 0
+    for first, beyond in wanted(series, today, oldest):
+        row = await tx.one("partition_make", series=series, first=first, beyond=beyond)
+        made += row["made"]
+    span = "1 month" if series in BY_MONTH else "1 day"
+    gone = await tx.one("partition_drop", series=series, oldest=oldest, span=span)
+    return Kept(made, gone["dropped"])
+
+
+def wanted(series: str, today: date, oldest: date) -> list[tuple[date, date]]:
+    """[first, beyond) of every partition that should be there and is not to be dropped at once. Pure."""
     days = (today + timedelta(days=offset) for offset in range(-DAYS_BACK, DAYS_AHEAD + 1))
-    return [day for day in days if day >= oldest]
+    spans = {_month(day) if series in BY_MONTH else (day, day + timedelta(days=1)) for day in days}
+    return sorted(span for span in spans if span[1] > oldest)
+
+
+def _month(day: date) -> tuple[date, date]:
+    first = day.replace(day=1)
+    return first, (first + timedelta(days=31)).replace(day=1)

@@ -65,10 +65,10 @@ SELECT pg_advisory_xact_lock(7349002);
 SELECT true AS installed FROM pg_extension WHERE extname = 'timescaledb';
 
 -- partition_make --
-SELECT series_make_day(%(series)s, %(day)s::date) AS made;
+SELECT series_make_part(%(series)s, %(first)s::date, %(beyond)s::date) AS made;
 
 -- partition_drop --
-SELECT series_drop_before(%(series)s, %(oldest)s::date) AS dropped;
+SELECT series_drop_before(%(series)s, %(oldest)s::date, %(span)s::interval) AS dropped;
 
 -- chunks_drop --
 SELECT count(*)::int AS dropped FROM drop_chunks(%(series)s::regclass, %(oldest)s::date::timestamp AT TIME ZONE 'UTC');
@@ -208,10 +208,7 @@ JOIN unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(ti
 
 -- cases_lock --
 -- Incidents that these alarms may join, and those with a condition that is being cleared.
-SELECT i.*, EXISTS (
-        SELECT FROM incident_steps s WHERE s.incident = i.incident AND s.action = ANY(%(people)s)
-    ) AS touched
-FROM incidents i
+SELECT i.incident FROM incidents i
 WHERE i.phase <> 'closed' AND (
     (i.alarm_group, coalesce(i.site, ''), i.place, i.subject) IN (
         SELECT * FROM unnest(%(groups)s::text[], %(sites)s::text[], %(places)s::text[], %(subjects)s::text[])
@@ -220,6 +217,15 @@ WHERE i.phase <> 'closed' AND (
 )
 ORDER BY i.incident
 FOR UPDATE OF i;
+
+-- cases_read --
+-- After they are locked, by a statement of its own: one that had to wait for a person's step would not see that step.
+SELECT i.*, EXISTS (
+        SELECT FROM incident_steps s WHERE s.incident = i.incident AND s.action = ANY(%(people)s)
+    ) AS touched
+FROM incidents i
+WHERE i.incident = ANY(%(incidents)s) AND i.phase <> 'closed'
+ORDER BY i.incident;
 
 -- incident_previous --
 -- The closed incident that an alarm raises again: the latest of the same key, at most a day before.

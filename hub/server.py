@@ -208,6 +208,9 @@ class Hub:
 
     def _tell(self, stored: Stored) -> None:
         """After a commit: those who watch, and those who deliver."""
+        if stored.unsure:
+            self.live.publish("resync", {})
+            self._outbox.wake()
         self._registry.seen(stored.latest.seen)
         for view in stored.incidents:
             self.live.publish("incident", view)

@@ -4,6 +4,8 @@ Rules
 - Work happens inside `transaction()`: it commits when the block ends and rolls back when the block raises.
 - Errors are three: `DatabaseUnavailable` (it is gone, or asks to try again: nothing was stored that we know of),
   `Conflict` (a constraint said no), `StatementRefused` (PostgreSQL did not like a value: trying again cannot help).
+- A connection that the network has swallowed ends by itself (KEEPALIVE); the server ends a transaction of a hub that
+  was frozen in it (IDLE_IN_TRANSACTION_S_MAX), so that its locks hold up nobody for ever.
 - Losing the database and having it back are logged once each, whoever notices first.
 - Every session works in UTC.
 """
@@ -15,6 +17,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from psycopg import errors
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
@@ -24,7 +27,12 @@ from hub import queries
 POOL_CONNECTIONS_MAX = 16
 CONNECT_S_MAX = 5
 CHECKOUT_S_MAX = 5.0
+IDLE_IN_TRANSACTION_S_MAX = 60
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 RECONNECT_S_MAX = 5.0  # then the pool waits for the next one who asks, rather than ever longer
+
+OPTIONS = f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S_MAX}s"
+TRY_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
@@ -38,6 +46,10 @@ class StoreError(Exception):
 
 class DatabaseUnavailable(StoreError):
     """The database cannot be reached, or broke off; the same work may be tried again."""
+
+
+class TryAgain(DatabaseUnavailable):
+    """The database is there; this transaction was in the way of another one."""
 
 
 class Conflict(StoreError):
@@ -117,7 +129,7 @@ class Store:
         self._pool = AsyncConnectionPool(
             self._dsn,
             connection_class=psycopg.AsyncConnection[Row],
-            kwargs={"row_factory": dict_row, "options": "-c timezone=UTC", "connect_timeout": CONNECT_S_MAX},
+            kwargs={"row_factory": dict_row, "options": OPTIONS, "connect_timeout": CONNECT_S_MAX, **KEEPALIVE},
             min_size=min(2, self._connections_max),
             max_size=self._connections_max,
             timeout=CHECKOUT_S_MAX,
@@ -148,6 +160,8 @@ class Store:
             with _translated():
                 async with self._pool.connection() as connection:
                     yield Transaction(connection, self._named)
+        except TryAgain:
+            raise
         except DatabaseUnavailable as error:
             self._outage.lost(str(error))
             raise
@@ -198,7 +212,9 @@ class _translated:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, PoolTimeout | PoolClosed):
             raise DatabaseUnavailable("no connection to the database") from error
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        if isinstance(error, TRY_AGAIN):
+            raise TryAgain(_line(error)) from error
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction):
             raise DatabaseUnavailable(_line(error)) from error
         if isinstance(error, psycopg.IntegrityError):
             raise Conflict(_line(error)) from error

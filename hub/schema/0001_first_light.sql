@@ -74,13 +74,13 @@ CREATE TABLE refused_rows ( -- rows that could be read or stored nowhere else: k
     PRIMARY KEY (gateway, epoch, lane, seq)
 );
 
--- The default partition takes what no day of hub.partitions holds (an edge with a wrong clock, a very old spool), so
--- that nothing is ever refused; hub.partitions moves its rows out when it makes their day.
-CREATE FUNCTION pg_temp.make_series(series text) RETURNS void LANGUAGE plpgsql AS $$
+-- The default partition takes what no partition of hub.partitions holds (an edge with a wrong clock, a very old spool), so
+-- that nothing is ever refused; hub.partitions moves its rows out when it makes theirs.
+CREATE FUNCTION pg_temp.make_series(series text, span interval) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
         PERFORM create_hypertable(
-            series::regclass, 'received_at', chunk_time_interval => interval '1 day', create_default_indexes => false
+            series::regclass, 'received_at', chunk_time_interval => span, create_default_indexes => false
         );
         RETURN;
     END IF;
@@ -90,13 +90,13 @@ BEGIN
     EXECUTE format('CREATE TABLE %1$s_default PARTITION OF %1$I DEFAULT', series);
 END $$;
 
--- One day (UTC) of a native series as a partition of its own; false when it is there. Rows that the default partition
--- took for that day move into it.
-CREATE FUNCTION series_make_day(series text, day date) RETURNS boolean LANGUAGE plpgsql AS $$
+-- One span of days (UTC, from `first` to before `beyond`) of a native series as a partition of its own; false when it is
+-- there. Rows that the default partition took for these days move into it.
+CREATE FUNCTION series_make_part(series text, first date, beyond date) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    part text := format('%s_%s', series, to_char(day, 'YYYYMMDD'));
-    first timestamptz := day::timestamp AT TIME ZONE 'UTC';
-    beyond timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+    part text := format('%s_%s', series, to_char(first, 'YYYYMMDD'));
+    first_at timestamptz := first::timestamp AT TIME ZONE 'UTC';
+    beyond_at timestamptz := beyond::timestamp AT TIME ZONE 'UTC';
 BEGIN
     IF to_regclass(part) IS NOT NULL THEN
         RETURN false;
@@ -105,21 +105,26 @@ BEGIN
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', part, series);
     EXECUTE format(
         'WITH moved AS (DELETE FROM %I_default WHERE received_at >= %L AND received_at < %L RETURNING *) '
-        'INSERT INTO %I SELECT * FROM moved', series, first, beyond, part
+        'INSERT INTO %I SELECT * FROM moved', series, first_at, beyond_at, part
     );
-    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', series, part, first, beyond);
+    EXECUTE format(
+        'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', series, part, first_at, beyond_at
+    );
     RETURN true;
 END $$;
 
--- Drops the days of a native series that lie wholly before `oldest`; how many. Older rows of the default partition go too.
-CREATE FUNCTION series_drop_before(series text, oldest date) RETURNS integer LANGUAGE plpgsql AS $$
+-- Drops the partitions (each one `span` long) of a native series that lie wholly before `oldest`; how many. Older rows of
+-- the default partition go too.
+CREATE FUNCTION series_drop_before(series text, oldest date, span interval) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     part text;
     dropped integer := 0;
 BEGIN
     FOR part IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = series::regclass AND c.relname ~ '_[0-9]{8}$' AND to_date(right(c.relname, 8), 'YYYYMMDD') < oldest
+        WHERE i.inhparent = series::regclass AND c.relname ~ '_[0-9]{8}$'
+            AND to_date(right(c.relname, 8), 'YYYYMMDD') + span <= oldest
+        ORDER BY c.relname
     LOOP
         EXECUTE format('DROP TABLE %I', part);
         dropped := dropped + 1;
@@ -136,7 +141,7 @@ CREATE TABLE telemetry (
     received_at timestamptz NOT NULL,
     value double precision NOT NULL
 );
-SELECT pg_temp.make_series('telemetry');
+SELECT pg_temp.make_series('telemetry', '1 day');
 CREATE INDEX telemetry_series ON telemetry (device, metric, component, observed_at DESC);
 
 CREATE TABLE positions (
@@ -152,7 +157,7 @@ CREATE TABLE positions (
     fix text NOT NULL,
     zone text
 );
-SELECT pg_temp.make_series('positions');
+SELECT pg_temp.make_series('positions', '1 day');
 CREATE INDEX positions_track ON positions (device, observed_at DESC);
 
 CREATE TABLE events ( -- Alarms and Events as they came: the urgent lane
@@ -175,7 +180,7 @@ CREATE TABLE events ( -- Alarms and Events as they came: the urgent lane
     flags text[] NOT NULL DEFAULT '{}',
     incident bigint
 );
-SELECT pg_temp.make_series('events');
+SELECT pg_temp.make_series('events', '30 days');
 CREATE INDEX events_device ON events (device, observed_at DESC);
 CREATE INDEX events_recent ON events (observed_at DESC);
 CREATE INDEX events_incident ON events (incident) WHERE incident IS NOT NULL;
