@@ -12,7 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from edge.agent import Secrets, StartError, families, running
+from devices.families import BY_NAME
+from edge.agent import Secrets, StartError, running
 from edge.config import Config, ConfigError, load, read_secret, rule_zones_unknown
 from edge.downlink import KeyUnusable, read_key
 from edge.links import LinkError
@@ -31,7 +32,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="only check the file and what it names, then exit")
     options = parser.parse_args(words)
     try:
-        config = load(options.config, families())
+        config = load(options.config, BY_NAME)
         secrets = _secrets(options.config, config)
     except ConfigError as error:
         return _refuse(str(error), 2)

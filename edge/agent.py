@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
 from devices.envelope import CommandResult, GatewayState, encode, topic
-from devices.families import FAMILIES
-from devices.family import Family
+from devices.families import BY_NAME
 from devices.observation import DeviceId, GatewayId
 from edge import clock, health
 from edge.actuators import Actuators
@@ -57,10 +56,6 @@ class Secrets(Struct, frozen=True):
 
     password: str = ""
     hub_key: Ed25519PublicKey | None = None
-
-
-def families() -> dict[str, Family]:
-    return {family.name: family for family in FAMILIES}
 
 
 class Agent:
@@ -131,7 +126,7 @@ class Agent:
         self._lost_before = stored_lost(file.kept(LOST))
         self._spool = Spool(file, self._reports, self._stored)
         self._actuators = Actuators(config.actuators, self._acted)
-        silences = {DeviceId(one.id): families()[one.id.partition(":")[0]].silence_s_max for one in config.devices}
+        silences = {DeviceId(one.id): BY_NAME[one.id.partition(":")[0]].silence_s_max for one in config.devices}
         self._contacts = Contacts(silences, self._lost_before, clock.monotonic())
         view = view_of(config.devices)
         self._intake = Intake(
@@ -158,7 +153,7 @@ class Agent:
 
     def _link(self, index: int) -> TcpServer:
         link = self._config.links[index]
-        family = families()[link.family]
+        family = BY_NAME[link.family]
         ids = (one.id.partition(":") for one in self._config.devices)
         return TcpServer(
             name=link.name,

@@ -52,7 +52,7 @@ class Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class SpoolLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rows_max`: when more wait, the oldest routine rows are dropped and declared. `file_mb_max` (0 = none): a file of
-    that size is treated like a full disk, devices are not answered."""
+    that size is treated like a full disk, devices are not answered. The last tenth is left to alarms and events."""
 
     rows_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
     file_mb_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 0

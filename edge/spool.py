@@ -17,7 +17,7 @@ from threading import Thread
 import structlog
 from msgspec import Struct, field
 
-from devices.envelope import Lane, encode, lane_of
+from devices.envelope import LANES, Lane, encode, lane_of
 from devices.observation import Observation
 from edge import clock
 from edge.reports import Reports
@@ -39,6 +39,11 @@ class _Group(Struct):
     entries: list[Entry] = field(default_factory=list)
     dones: list[Done] = field(default_factory=list)
     keeps: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> Lane:
+        """The more urgent of what is in it."""
+        return "urgent" if any(lane == "urgent" for lane, *_ in self.entries) else "routine"
 
 
 class _Forget(Struct):
@@ -179,10 +184,14 @@ class Spool:
         for job in jobs:
             if isinstance(job, _Forget):
                 self._forgets[job.lane] = max(job.seq, self._forgets.get(job.lane, 0))
-        error: SpoolError | None = None
+        room = {lane: self._file.room_for(lane) for lane in LANES}
+        full = [group for group in groups if group.entries and not room[group.lane]]
+        if full:
+            groups = [group for group in groups if not group.entries or room[group.lane]]
+            self._loop.call_soon_threadsafe(self._finish, full, SpoolError("disk full"), False)
         if groups or self._forgets:
             error = self._store(groups)
-            self._loop.call_soon_threadsafe(self._finish, groups, error)
+            self._loop.call_soon_threadsafe(self._finish, groups, error, room["routine"])
         for job in jobs:
             if isinstance(job, _Fetch):
                 self._fetch(job)
@@ -232,11 +241,11 @@ class Spool:
 
     # --- in the loop again ---
 
-    def _finish(self, groups: list[_Group], error: SpoolError | None) -> None:
+    def _finish(self, groups: list[_Group], error: SpoolError | None, room: bool) -> None:
         if error is not None and not self.failing:
             log.error("spool_failing", error=str(error))
             self.failing = str(error)
-        elif error is None and self.failing and groups:  # only new rows prove that the disk takes new rows
+        elif error is None and self.failing and groups and room:  # only new rows prove that the disk takes new rows
             log.info("spool_recovered")
             self.failing = ""
         if self._file.set_aside is not None:

@@ -6,6 +6,8 @@ Rules
 - Sequence numbers start at 1 for each lane and are never given out twice in one epoch; the epoch is made with the file.
 - When more than `rows_max` rows wait, the oldest chunk of the routine lane goes; urgent rows only when no routine row
   is left. What went is counted, and `dropped_through` declares it to the hub.
+- Before the disk is full, routine rows are refused, then urgent ones, and enough is left to forget rows: a spool that
+  had filled its disk to the last byte could not even do that.
 - A file that SQLite cannot read is set aside under another name and a new one, with a new epoch, takes its place.
 - Every failure of the disk is a SpoolError; the transaction is rolled back.
 
@@ -36,6 +38,9 @@ WAL_BYTES_KEPT = 16_000_000
 CHUNK_ROWS_MAX = 500
 CHUNK_BYTES_MAX = 200_000
 REPORTS_STORED_MAX = 4 * REPORTS_MAX
+# What must be left, of the disk in bytes and of the file in shares, for a lane to be taken. Forgetting needs some, too.
+DISK_LEFT_MIN: dict[Lane, int] = {"urgent": 12_000_000, "routine": 24_000_000}
+FILE_LEFT_MIN: dict[Lane, float] = {"urgent": 0.0, "routine": 0.1}
 
 _TEXT = (resources.files("edge") / "spool.sql").read_text()
 SQL = dict(re.findall(r"-- (\w+) --\n(.*?)(?=\n-- \w+ --|\Z)", _TEXT, re.S))
@@ -147,6 +152,17 @@ class SpoolFile:
             if isinstance(error, (*UNREADABLE, SpoolError)):
                 raise
             raise SpoolError(_said(error)) from error
+
+    def room_for(self, lane: Lane) -> bool:
+        """Whether rows of this lane should be taken; a file that is not open is somebody else's trouble."""
+        if self._connection is None:
+            return True
+        [[pages]] = self._connection.execute("PRAGMA page_count")
+        [[free]] = self._connection.execute("PRAGMA freelist_count")
+        if self._pages_max and self._pages_max - pages + free <= self._pages_max * FILE_LEFT_MIN[lane]:
+            return False
+        disk = os.statvfs(self.path.parent)
+        return bool(disk.f_bavail * disk.f_frsize + free * PAGE_BYTES >= DISK_LEFT_MIN[lane])
 
     def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched:
         """The oldest rows that end beyond `after`, at least one chunk. Raises SpoolError."""

@@ -1,0 +1,74 @@
+"""A Modbus TCP unit with coils, such as drives a siren: what the edge's `modbus_coil` actuator talks to. The only home
+of pymodbus in the simulators.
+
+`switched` tells every coil that was written, in order. Faults: `refusing` answers with an exception, `stuck` accepts a
+write and moves nothing, `silent` leaves requests without an answer until it is set to False again.
+"""
+
+import asyncio
+
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+WRITE_COIL = 5
+COILS = 64
+
+Values = list[int] | list[bool]
+
+
+class ModbusUnit:
+    """`async with ModbusUnit() as unit:` listens on `unit.port` of loopback."""
+
+    def __init__(self, unit: int = 1, port: int = 0) -> None:
+        self.switched: list[tuple[int, bool]] = []
+        self.refusing = False
+        self.stuck = False
+        self._unit = unit
+        self._port = port
+        self._speaking = asyncio.Event()
+        self._speaking.set()
+        self._server: ModbusTcpServer | None = None
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None and isinstance(self._server.transport, asyncio.Server), "not started"
+        return int(self._server.transport.sockets[0].getsockname()[1])
+
+    @property
+    def silent(self) -> bool:
+        return not self._speaking.is_set()
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        (self._speaking.clear if silent else self._speaking.set)()
+
+    def coil(self, number: int) -> bool:
+        """How the coil stands."""
+        return next((on for coil, on in reversed(self.switched) if coil == number), False)
+
+    async def __aenter__(self) -> "ModbusUnit":
+        coils = [SimData(0, values=[False] * COILS, datatype=DataType.BITS)]
+        registers = [SimData(0, values=[0], datatype=DataType.REGISTERS)]
+        device = SimDevice(self._unit, (coils, coils, registers, registers), action=self._asked)
+        self._server = ModbusTcpServer(device, address=("127.0.0.1", self._port))
+        await self._server.serve_forever(background=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._speaking.set()
+        await self._server.shutdown()  # type: ignore[no-untyped-call]
+
+    async def _asked(  # noqa: PLR0917 - the signature that pymodbus calls
+        self, function: int, start: int, address: int, count: int, registers: list[int], wanted: Values | None
+    ) -> ExcCodes | None:
+        await self._speaking.wait()
+        if self.refusing:
+            return ExcCodes.DEVICE_FAILURE
+        if function == WRITE_COIL and wanted is not None:
+            if self.stuck:
+                wanted[0] = not wanted[0]
+            else:
+                self.switched.append((address, bool(wanted[0])))
+        return None

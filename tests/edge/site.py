@@ -1,0 +1,122 @@
+"""A small site for the edge's tests: its file, its frames, a device's socket, and waiting for things to happen."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from devices.families import BY_NAME
+from devices.observation import Alarm, DeviceId, Observation, Telemetry
+from edge.config import Config, load
+from edge.reports import Reports
+from edge.spool_file import SpoolFile
+from gridward.toml_text import toml_text
+from tests.devices import frames
+
+NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+PANEL, BAND, TERMINAL = "gbt26875:889", "watch:8800000015", "jt808:13912345678"
+WAIT_S_MAX = 15.0
+ANSWER_BYTES = 30
+ROWS_MAX = 1_000_000
+
+
+async def until(happened: Callable[[], Any], what: str, wait_s_max: float = WAIT_S_MAX) -> None:
+    """Poll until it has happened; fails with `what` when it does not."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + wait_s_max
+    while not happened():
+        assert loop.time() < give_up_at, f"not within {wait_s_max:.0f} s: {what}"
+        await asyncio.sleep(0.005)
+
+
+def told(folder: Path, **changes: Any) -> dict[str, Any]:
+    """The keys of an edge file: three links on free ports, three devices, a siren and its rule."""
+    links = [{"name": name, "family": name, "port": 0} for name in ("gbt26875", "watch", "jt808")]
+    devices = [{"id": PANEL, "zone": "hall"}, {"id": BAND}, {"id": TERMINAL}]
+    when = {"group": "fire", "priority_max": 0, "zones": ["hall"]}
+    keys: dict[str, Any] = {
+        "site": "wuzhen",
+        "gateway": "gw-test",
+        "state_dir": str(folder / "state"),
+        "links": links,
+        "devices": devices,
+        "actuators": [{"name": "siren", "kind": "gpio_file", "path": str(folder / "siren")}],
+        "rules": [{"name": "smoke-siren", "when": when, "actuate": {"actuator": "siren", "state": "on"}}],
+    }
+    return {**keys, **changes}
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    path = folder / "edge.toml"
+    path.write_text(toml_text(told(folder, **changes), "for a test"))
+    return path
+
+
+def config(folder: Path, **changes: Any) -> Config:
+    return load(write(folder, **changes), BY_NAME)
+
+
+def smoke(serial: int = 7, component: int = 0x12) -> bytes:
+    """Panel 889 reports smoke at a component; another serial is another report."""
+    head = serial.to_bytes(2, "little").hex() + frames.SMOKE_HEAD[4:]
+    unit = frames.SMOKE_UNIT[:10] + component.to_bytes(4, "little").hex() + frames.SMOKE_UNIT[18:]
+    return frames.gbt26875(head, unit)
+
+
+def location(serial: int = 7) -> bytes:
+    """Terminal 13912345678 reports where it is: a Position and its Telemetry."""
+    return frames.jt808("0200", frames.LOCATION_BODY, serial=serial)
+
+
+def steps(device: str, number: int, frame_id: str = "") -> Observation:
+    """A routine row that can be told from others."""
+    body = Telemetry({"steps": number})
+    return Observation(device=DeviceId(device), observed_at=NOW, received_at=NOW, body=body, frame_id=frame_id)
+
+
+def alarm(
+    device: str = PANEL, kind: str = "smoke", component: str = "", raised: bool = True, frame_id: str = ""
+) -> Observation:
+    body = Alarm(kind=kind, component=component, raised=raised)
+    return Observation(device=DeviceId(device), observed_at=NOW, received_at=NOW, body=body, frame_id=frame_id)
+
+
+def spool_file(folder: Path, rows_max: int = ROWS_MAX, file_mb_max: int = 0, devices: int = 8) -> SpoolFile:
+    """An open one; the folder is made."""
+    folder.mkdir(exist_ok=True)
+    file = SpoolFile(folder, rows_max, file_mb_max, Reports(devices))
+    file.open(NOW)
+    return file
+
+
+class Device:
+    """A device's end of a link: `async with Device(port) as device`."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.received = b""
+        self.ended = False
+
+    async def __aenter__(self) -> "Device":
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reading.cancel()
+        self._writer.transport.abort()
+
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    def hang_up(self) -> None:
+        self._writer.close()
+
+    async def _read(self) -> None:
+        try:
+            while data := await self._reader.read(65536):
+                self.received += data
+        except OSError:
+            pass
+        self.ended = True

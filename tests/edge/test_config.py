@@ -1,0 +1,120 @@
+"""Every class of mistake in an edge file is refused with file, key and reason; a good one is read as it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge import config
+from tests.edge import site
+
+LINK = {"name": "panels", "family": "gbt26875", "port": 0}
+RULE = {
+    "name": "r",
+    "when": {"group": "fire", "priority_max": 0},
+    "actuate": {"actuator": "siren", "state": "on"},
+}
+COIL = {"name": "siren", "kind": "modbus_coil", "host": "plc", "coil": 3}
+
+MISTAKES: list[tuple[str, dict[str, Any], str]] = [
+    ("unknown key", {"spoool": 1}, "spoool"),
+    ("unknown key inside", {"broker": {"hots": "a"}}, "broker"),
+    ("missing key", {"gateway": None}, "gateway"),
+    ("wrong type", {"gateway": 7}, "gateway"),
+    ("name unfit for topics", {"gateway": "GW 1"}, "gateway"),
+    ("site unfit for topics", {"site": "a/b"}, "site"),
+    ("port out of range", {"broker": {"port": 70_000}}, "broker.port"),
+    ("metrics port out of range", {"metrics_port": -1}, "metrics_port"),
+    ("link port out of range", {"links": [{**LINK, "port": 65_536}]}, "links[0].port"),
+    ("limit too small", {"spool": {"rows_max": 10}}, "spool.rows_max"),
+    ("no such time zone", {"time_zone": "Asia/Wuzhen"}, "time_zone"),
+    ("empty state_dir", {"state_dir": ""}, "state_dir"),
+    ("key file not there", {"hub_public_key_file": "/no/hub.pub"}, "hub_public_key_file"),
+    ("password file not there", {"broker": {"password_file": "/no/word"}}, "broker.password_file"),
+    ("unknown family", {"links": [{**LINK, "family": "gbt"}]}, "links[0].family"),
+    ("unknown link kind", {"links": [{**LINK, "kind": "serial"}]}, "links[0].kind"),
+    ("unknown family setting", {"links": [{**LINK, "settings": {"bcd": True}}]}, "links[0].settings"),
+    ("family setting of a wrong type", {"links": [{**LINK, "settings": {"bcd_time": 1}}]}, "links[0].settings"),
+    ("family setting out of this world", {"links": [{**LINK, "settings": {"time_zone": "x"}}]}, "links[0].settings"),
+    ("link given twice", {"links": [LINK, LINK]}, "links: name"),
+    ("port given twice", {"links": [{**LINK, "port": 9}, {**LINK, "port": 9, "name": "b"}]}, "links: port"),
+    ("device without family", {"devices": [{"id": "889"}]}, "devices[0].id"),
+    ("device of an unknown family", {"devices": [{"id": "fax:889"}]}, "devices[0].id"),
+    ("device given twice", {"devices": [{"id": site.PANEL}, {"id": site.PANEL}]}, "devices: id"),
+    ("half a position", {"devices": [{"id": site.PANEL, "longitude": 120.0}]}, "devices[0]"),
+    ("not on this planet", {"devices": [{"id": site.PANEL, "longitude": 181.0}]}, "devices[0].longitude"),
+    (
+        "component given twice",
+        {"devices": [{"id": site.PANEL, "components": [{"address": "1", "zone": "a"}] * 2}]},
+        "devices[0].components",
+    ),
+    ("unknown actuator kind", {"actuators": [{"name": "siren", "kind": "relay"}]}, "actuators[0]"),
+    ("coil out of range", {"actuators": [{**COIL, "coil": 70_000}]}, "actuators[0].coil"),
+    ("actuator given twice", {"actuators": [COIL, COIL]}, "actuators: name"),
+    ("rule for no group", {"rules": [{**RULE, "when": {"group": "flood", "priority_max": 0}}]}, "rules[0].when.group"),
+    (
+        "rule for no actuator",
+        {"rules": [{**RULE, "actuate": {"actuator": "bell", "state": "on"}}]},
+        "rules[0].actuate.actuator",
+    ),
+    ("rule for no state", {"rules": [{**RULE, "actuate": {"actuator": "siren", "state": "up"}}]}, "rules[0].actuate"),
+    ("rule given twice", {"rules": [RULE, RULE]}, "rules: name"),
+]
+
+
+@pytest.mark.parametrize(("changes", "key"), [mistake[1:] for mistake in MISTAKES], ids=[one[0] for one in MISTAKES])
+def test_a_mistake_is_told_with_file_and_key(tmp_path: Path, changes: dict[str, Any], key: str) -> None:
+    given = {name: value for name, value in {**site.told(tmp_path), **changes}.items() if value is not None}
+    path = tmp_path / "edge.toml"
+    path.write_text(site.toml_text(given, "for a test"))
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(path, site.BY_NAME)
+    text = str(refused.value)
+    assert text.startswith(f"{path}: ") and key in text and "\n" not in text
+    assert len(text) > len(f"{path}: {key}") + 3, "a reason, too"
+
+
+@pytest.mark.parametrize("written", ["gateway = ", 'gateway = "\x00"', "[", "\ufeff]"])
+def test_what_is_not_toml_is_one_line(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(written)
+    with pytest.raises(config.ConfigError, match="not TOML") as refused:
+        config.load(path, site.BY_NAME)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "edge.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(config.ConfigError, match=str(path)):
+        config.load(path, site.BY_NAME)
+
+
+def test_a_good_file_is_read_as_it_is(tmp_path: Path) -> None:
+    read = site.config(tmp_path)
+    assert (read.gateway, read.metrics_port, read.spool.rows_max) == ("gw-test", 0, 1_000_000)
+    assert [link.family for link in read.links] == ["gbt26875", "watch", "jt808"]
+    assert config.rule_zones_unknown(read) == []
+
+
+def test_a_rule_for_a_zone_without_devices_is_noted(tmp_path: Path) -> None:
+    assert config.rule_zones_unknown(site.config(tmp_path, devices=[{"id": site.PANEL}])) == ["hall"]
+
+
+def test_a_family_gets_the_time_zone_of_the_edge_unless_its_link_names_one(tmp_path: Path) -> None:
+    own = {**LINK, "name": "own", "settings": {"time_zone": "UTC"}}
+    read = site.config(tmp_path, time_zone="Asia/Tokyo", links=[LINK, own])
+    family = site.BY_NAME["gbt26875"]
+    zones = [config.family_settings(link, family, read.time_zone).time_zone for link in read.links]  # type: ignore[attr-defined]
+    assert zones == ["Asia/Tokyo", "UTC"]
+
+
+@pytest.mark.parametrize(("content", "reason"), [("", "is empty"), (None, "No such file")])
+def test_a_secret_that_is_not_there_is_one_line(tmp_path: Path, content: str | None, reason: str) -> None:
+    path = tmp_path / "word"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(config.ConfigError, match=reason):
+        config.read_secret(path)

@@ -1,0 +1,256 @@
+"""The edge's pure parts: where an observation belongs, what a rule takes, who is silent, how far the hub has come."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from devices.observation import NO_ZONE, DeviceId, Event, Observation, Position, Telemetry
+from edge import pipeline
+from edge.config import Actuate, Component, Device, Rule, When
+from edge.contacts import Contacts
+from edge.health import Skew, telemetry
+from edge.pipeline import View, view_of
+from edge.rules import acts
+from edge.window import BATCHES_MAX, STALL_S_FIRST, STALL_S_MAX, Window
+from tests.edge.site import BAND, NOW, PANEL, TERMINAL, alarm, steps
+
+
+class Halves:
+    """East of the line is "east", further than one degree away is nowhere."""
+
+    def zone_at(self, longitude: float, latitude: float) -> str:
+        if abs(longitude) > 1:
+            return NO_ZONE
+        return "east" if longitude >= 0 else "west"
+
+
+def position(longitude: float, device: str = BAND, seconds: int = 0) -> Observation:
+    at = NOW + timedelta(seconds=seconds)
+    body = Position(longitude=longitude, latitude=30)
+    return Observation(device=DeviceId(device), observed_at=at, received_at=at, body=body)
+
+
+def zones(view: View, *found: Observation) -> tuple[View, list[str]]:
+    view, located = pipeline.run(view, list(found))
+    return view, [one.zone for one in located]
+
+
+# --- pipeline ------------------------------------------------------------------------------------
+
+
+def test_a_component_has_a_zone_of_its_own_and_its_device_the_other() -> None:
+    view = view_of((Device(id=PANEL, zone="hall", components=(Component(address="1-3", zone="kitchen"),)),))
+    telemetered = replace(steps(PANEL, 1), body=Telemetry({"steps": 1}, "1-3"))
+    happened = replace(steps(PANEL, 1), body=Event(kind="reset", component="1-3"))
+    found = [alarm(component="1-3"), alarm(component="9-9"), steps(PANEL, 1), telemetered, happened, steps(BAND, 1)]
+    assert zones(view, *found)[1] == ["kitchen", "hall", "hall", "kitchen", "kitchen", NO_ZONE]
+
+
+def test_an_alarm_is_where_its_device_was_at_that_instant() -> None:
+    view = View(places=Halves())
+    view, found = zones(view, alarm(BAND, "sos"), position(0.5))
+    assert found == ["east", "east"]
+    view, found = zones(view, alarm(BAND, "sos"), position(-0.5), steps(BAND, 1))
+    assert found == ["west", "west", "west"]
+    batch = [
+        replace(alarm(BAND, "sos"), observed_at=NOW + timedelta(seconds=1)),
+        position(0.5, seconds=1),
+        position(-0.5),
+    ]
+    assert zones(view, *batch)[1] == ["east", "east", "west"]
+
+
+def test_a_device_that_left_every_zone_is_in_none() -> None:
+    view, _ = zones(View(places=Halves()), position(0.5))
+    assert zones(view, steps(BAND, 1))[1] == ["east"]
+    view, found = zones(view, alarm(BAND, "sos"), position(5.0))
+    assert found == [NO_ZONE, NO_ZONE]
+    assert zones(view, steps(BAND, 1))[1] == [NO_ZONE]
+    assert view.last_seen == {}
+
+
+def test_two_positions_of_one_instant_keep_their_own_zones() -> None:
+    assert zones(View(places=Halves()), position(0.5), position(-0.5))[1] == ["east", "west"]
+
+
+def test_an_installed_device_stays_where_it_is_whatever_it_says() -> None:
+    view = View(places=Halves(), installed={TERMINAL: "gate"})  # type: ignore[dict-item]
+    assert zones(view, position(0.5, TERMINAL), alarm(TERMINAL, "sos"))[1] == ["east", "gate"]
+
+
+def test_the_view_is_the_same_object_while_nobody_changes_zones() -> None:
+    view, _ = zones(View(places=Halves()), position(0.5))
+    assert zones(view, position(0.6), steps(BAND, 1), position(5.0, PANEL))[0] is view
+
+
+@given(st.lists(st.sampled_from([-5.0, -0.5, 0.5]), max_size=20), st.integers(1, 7))
+def test_how_positions_are_grouped_does_not_matter(track: list[float], size: int) -> None:
+    found = [position(longitude, seconds=number) for number, longitude in enumerate(track)]
+    whole, at_once = zones(View(places=Halves()), *found)
+    view, one_by_one = View(places=Halves()), []
+    for start in range(0, len(found), size):
+        view, some = zones(view, *found[start : start + size])
+        one_by_one += some
+    assert (view.last_seen, one_by_one) == (whole.last_seen, at_once)
+
+
+# --- rules ---------------------------------------------------------------------------------------
+
+
+def rule(
+    name: str = "r", zones: tuple[str, ...] = (), group: str = "fire", priority: int = 0, state: str = "on"
+) -> Rule:
+    when = When(group=group, priority_max=priority, zones=zones)
+    return Rule(name=name, when=when, actuate=Actuate(actuator="siren", state=state))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("observation", "taken"),
+    [
+        (alarm(), True),
+        (alarm(kind="manual_call_point"), True),
+        (alarm(raised=False), False),
+        (alarm(kind="sos"), False),
+        (alarm(kind="a_kind_of_tomorrow"), False),
+        (steps(PANEL, 1), False),
+    ],
+)
+def test_only_raised_alarms_of_the_group_act(observation: Observation, taken: bool) -> None:
+    assert bool(acts([rule()], [observation])) is taken
+
+
+def test_priority_and_zone_limit_a_rule() -> None:
+    assert acts([rule(group="person", priority=0)], [alarm(kind="sos")]) == []
+    assert acts([rule(group="person", priority=1)], [alarm(kind="sos")])
+    inside, outside = replace(alarm(), zone="hall"), replace(alarm(), zone="yard")  # type: ignore[arg-type]
+    assert acts([rule(zones=("hall",))], [outside, alarm()]) == []
+    [act] = acts([rule(zones=("hall", "attic"))], [outside, inside])
+    assert (act.actuator, act.on, act.cause) == ("siren", True, f"rule r: smoke of {PANEL}")
+
+
+def test_the_same_act_is_named_once_in_the_order_of_the_observations() -> None:
+    found = [alarm(), alarm(component="1"), alarm(component="2")]
+    assert [act.on for act in acts([rule("a"), rule("b"), rule("c", state="off")], found)] == [True, False]
+
+
+# --- contacts ------------------------------------------------------------------------------------
+
+
+def kinds(found: list[Observation]) -> list[tuple[str, bool]]:
+    return [(one.device, one.body.raised) for one in found]  # type: ignore[union-attr]
+
+
+def contacts(lost: tuple[str, ...] = ()) -> Contacts:
+    return Contacts({DeviceId(PANEL): 90.0, DeviceId(BAND): 300.0}, lost, at=0.0)
+
+
+def test_a_silent_device_is_lost_once_and_its_first_word_clears_that() -> None:
+    watched = contacts()
+    assert watched.overdue(90.0, NOW) == []
+    assert kinds(watched.overdue(90.1, NOW)) == [(PANEL, True)]
+    assert watched.overdue(200.0, NOW) == [] and watched.lost == [PANEL]
+    back = watched.heard(DeviceId(PANEL), 210.0, NOW)
+    assert back is not None and kinds([back]) == [(PANEL, False)]
+    assert watched.heard(DeviceId(PANEL), 211.0, NOW) is None and watched.lost == []
+    assert kinds(watched.overdue(301.5, NOW)) == [(PANEL, True), (BAND, True)]
+
+
+def test_every_word_counts_and_strangers_do_not() -> None:
+    watched = contacts()
+    watched.heard(DeviceId(PANEL), 80.0, NOW)
+    assert watched.overdue(170.0, NOW) == []
+    assert watched.heard(DeviceId("watch:1"), 1.0, NOW) is None and watched.lost == []
+
+
+def test_who_was_lost_before_a_restart_is_cleared_by_a_word_and_not_raised_again() -> None:
+    watched = contacts(lost=(PANEL, "watch:gone"))
+    assert watched.overdue(100.0, NOW) == []
+    assert watched.heard(DeviceId(PANEL), 101.0, NOW) is not None
+    assert kinds(watched.gone((PANEL, "watch:gone"), NOW)) == [("watch:gone", False)]
+
+
+def test_time_in_which_the_gateway_did_not_listen_is_forgiven() -> None:
+    watched = contacts()
+    watched.excuse(1000.0)
+    assert watched.overdue(1090.0, NOW) == []
+    assert kinds(watched.overdue(1090.1, NOW)) == [(PANEL, True)]
+
+
+# --- window --------------------------------------------------------------------------------------
+
+
+def test_at_most_so_many_batches_are_under_way() -> None:
+    window = Window()
+    for last in range(1, BATCHES_MAX + 1):
+        assert window.open
+        window.push(last, 0.0)
+    assert not window.open
+    assert window.commit(3, 99, 1.0) and window.open and len(window.in_flight) == BATCHES_MAX - 3
+
+
+def test_a_receipt_for_rows_never_given_out_is_nothing() -> None:
+    window = Window()
+    window.push(5, 0.0)
+    assert not window.commit(6, appended=5, now=0.0) and window.committed == 0
+    assert window.commit(5, appended=5, now=0.0) and not window.commit(5, appended=5, now=0.0)
+
+
+def test_a_hub_that_stands_behind_is_told_that_the_rows_are_gone() -> None:
+    window = Window(committed=50, sent=50)
+    assert not window.commit(20, appended=60, now=0.0)
+    assert (window.committed, window.gone_through) == (50, 50)
+
+
+def test_the_wait_for_a_silent_hub_doubles_until_it_speaks() -> None:
+    window, now, waits = Window(), 0.0, []
+    window.push(1, now)
+    while len(waits) < 7:
+        wait = window.wait_s(now)
+        assert wait is not None and not window.stalled(now + wait - 0.01) and window.stalled(now + wait)
+        waits.append(wait)
+        now += wait
+    assert waits == [10.0, 20.0, 40.0, 80.0, 160.0, STALL_S_MAX, STALL_S_MAX]
+    window.commit(1, 1, now)
+    assert window.wait_s(now) is None and window.stall_s == STALL_S_FIRST
+
+
+@given(st.lists(st.one_of(st.integers(1, 9), st.just("lost"), st.tuples(st.integers(0, 60))), max_size=60))
+def test_what_is_sent_never_falls_behind_what_is_committed(steps: list[object]) -> None:
+    window, appended = Window(), 0
+    for step in steps:
+        before = window.committed
+        if isinstance(step, int):
+            appended += step
+            window.push(appended, 0.0)
+        elif step == "lost":
+            window.rewind()
+        elif isinstance(step, tuple):
+            window.commit(step[0], appended, 0.0)
+        assert before <= window.committed <= max(window.sent, before) <= max(appended, window.sent)
+        assert all(last > window.committed for last in window.in_flight)
+
+
+# --- health --------------------------------------------------------------------------------------
+
+
+def test_the_skew_is_the_smallest_difference_of_a_period() -> None:
+    skew = Skew()
+    skew.settle()
+    assert (skew.seconds, skew.known) == (0.0, False)
+    for late_s in (3.5, 3.02, 9.0):
+        skew.receipt(NOW, NOW + timedelta(seconds=late_s))
+    skew.settle()
+    assert (skew.seconds, skew.known) == (3.02, True)
+    skew.settle()
+    assert skew.seconds == 3.02
+    skew.receipt(NOW, NOW - timedelta(seconds=7))
+    skew.settle()
+    assert skew.seconds == -7.0
+
+
+def test_what_cannot_be_is_left_out_of_the_telemetry() -> None:
+    found = telemetry(DeviceId("gateway:gw"), NOW, {"spool_rows": 3, "clock_skew_s": -2e9, "resident_memory_mb": 50})
+    assert found.body == Telemetry({"spool_rows": 3, "resident_memory_mb": 50})
