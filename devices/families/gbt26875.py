@@ -3,7 +3,8 @@ centre's side. Frames and objects: gbt26875_wire.py.
 
 What is answered (clause 7.2): every report (command 2, the empty heartbeat too) is confirmed with the same serial
 number, addresses swapped and our clock, which is also the answer to time sync and link check; a report with a wrong
-checksum or unreadable objects is denied. Once a link, a device whose clock is off is sent the time (type 90).
+checksum or unreadable objects is denied. A device whose clock is off is sent the time (type 90) with the answer to a
+report, SYNC_TRIES_MAX times until it is right.
 
 What it means
 - Component state: an Alarm of the component, its kind from the component's type (smoke detector: `smoke`), and `fault`,
@@ -11,13 +12,14 @@ What it means
 - A state report says everything about its component: what was raised and is not set any more is cleared. A component
   not heard before on this link may have anything raised, so its first report clears whatever it does not raise.
 - Analog values are Telemetry of the component; operation records, versions and texts are Events; a heartbeat is
-  Telemetry without values.
+  Telemetry without values. The operation "manual alarm" is a person who reports a fire: also a `manual_call_point`
+  Alarm, which the operation "alarm cleared" clears.
 - A component is named system-address-0xaddress, "1-3-0x00000012".
-- Times are the device's wall clock. A missing or impossible one, one of tomorrow, or one far behind the clock of its
-  own frame is replaced by the time of receiving and flagged `time_invalid`.
+- Times are the device's wall clock. A missing or impossible one (see devices.local_time) is replaced by the time of
+  receiving and flagged `time_invalid`.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from datetime import datetime
 
 from msgspec import Struct
@@ -27,7 +29,7 @@ from devices.families import gbt26875_wire as wire
 from devices.families.gbt26875_wire import Fields, Frame, Unit
 from devices.family import Family
 from devices.framing import Framer
-from devices.local_time import LocalClock, believable
+from devices.local_time import LocalClock, believable, hour_of_doubt
 from devices.observation import (
     Alarm,
     Body,
@@ -42,6 +44,7 @@ from devices.observation import (
 )
 
 CLOCK_SKEW_S_MAX = 30
+SYNC_TRIES_MAX, SYNC_PAUSE_S = 3, 10
 COMPONENTS_MAX = 20_000  # of one link, remembered for clearing; beyond it the oldest counts as not heard
 HEX_CHARS_MAX = 400
 
@@ -65,10 +68,12 @@ KIND_OF_FLAG = {
     "detection_line_fault": "bus_fault",
     "communication_fault": "communication_fault",
 }
-EVENT_FLAGS = ("started", "feedback")
+EVENT_FLAGS = ("started", "feedback", "reset")
 EVENT_OF_TYPE = {5: "software_version", 6: "configuration", 7: "configuration", 8: "device_time"}
 EVENT_OF_TYPE |= {25: "software_version", 26: "configuration", 28: "device_time"}
 STATES, ANALOG, OPERATIONS = frozenset({1, 2, 21}), 3, frozenset({4, 24})
+DOUBTED = STATES | OPERATIONS  # alarms come from these
+RAISED_BY_OPERATION = {"manual_alarm": True, "alarm_cleared": False}
 SET_CLOCK = 90
 HANDSHAKE, HANDSHAKE_ANSWER = b"\x16", b"\x17"
 
@@ -108,7 +113,6 @@ class Report(Struct, frozen=True):
 
     device: DeviceId
     frame: Frame
-    frame_id: str
     sent_at: datetime | None  # the device's own clock when it sent the frame
     now: datetime
 
@@ -124,7 +128,7 @@ class Session:
         self._memory = Memory()
         self._replies: list[bytes] = []
         self._serial = 0
-        self._synced: set[int] = set()
+        self._synced: dict[int, tuple[int, datetime]] = {}  # source -> how often its clock was set, and when last
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -157,10 +161,7 @@ class Session:
         if frame.command in (wire.CONTROL, wire.REQUEST) or frame.command not in wire.COMMANDS:
             self._answer(frame, wire.DENY, now)
             return [rejected("command not meant for a monitoring centre", raw, device)]
-        # The frame's own time is left out: a device that sends again may set it anew.
-        frame_id = digest(raw[2:4], raw[12:18], frame.unit) if frame.unit else ""
-        sent_at = self._clock.utc(frame.time)
-        report = Report(device, frame, frame_id, sent_at, now)
+        report = Report(device, frame, self._clock.utc(frame.time), now)
         if frame.command in (wire.CONFIRM, wire.DENY):
             return [_heard(report)]
         return self._report(report, raw)
@@ -179,7 +180,7 @@ class Session:
             return [_heard(report)]
         if unit.error == "unknown type":
             return [self._unknown(report, unit)]
-        found: list[Result] = list(self._meaning(report, unit))
+        found: list[Result] = self._meaning(report, unit)
         if short:
             found.append(rejected("application data cut short", raw, report.device))
         return found or [_heard(report)]
@@ -198,31 +199,37 @@ class Session:
         if broken.reason != "checksum wrong":
             return
         frame = wire.read_frame(broken.frame, self._settings.bcd_time)
-        if frame.command == wire.SEND_DATA and str(frame.source) in self._enrolled:
+        if frame.command == wire.SEND_DATA and (str(frame.source or self._settings.device)) in self._enrolled:
             self._answer(frame, wire.DENY, now)
 
     def _sync(self, report: Report) -> None:
-        """Send the time to a device whose clock is off, once a link."""
-        frame = report.frame
-        if not self._settings.sync_clock or frame.source in self._synced:
+        """Send the time to a device whose clock is off, a few times and then not until it was right once."""
+        frame, now = report.frame, report.now
+        if not self._settings.sync_clock:
             return
-        if report.sent_at is not None and abs((report.sent_at - report.now).total_seconds()) <= CLOCK_SKEW_S_MAX:
+        if report.sent_at is not None and abs((report.sent_at - now).total_seconds()) <= CLOCK_SKEW_S_MAX:
+            self._synced.pop(frame.source, None)
             return
-        self._synced.add(frame.source)
+        tries, last_at = self._synced.get(frame.source, (0, None))
+        if tries >= SYNC_TRIES_MAX or (last_at is not None and (now - last_at).total_seconds() < SYNC_PAUSE_S):
+            return
+        self._synced[frame.source] = (tries + 1, now)
         self._serial = (self._serial + 1) & 0xFFFF
-        unit = bytes((SET_CLOCK, 1)) + wire.write_time(self._clock.local(report.now))
-        self._write(frame, self._serial, wire.CONTROL, unit, report.now)
+        unit = bytes((SET_CLOCK, 1)) + wire.write_time(self._clock.local(now))
+        self._write(frame, self._serial, wire.CONTROL, unit, now)
 
     # --- meaning ---
 
-    def _meaning(self, report: Report, unit: Unit) -> Iterator[Observation]:
-        number = 0
-        for fields in unit.objects:
-            at, flags = self._time(report, fields)
+    def _meaning(self, report: Report, unit: Unit) -> list[Result]:
+        claims = [self._claimed(report, fields) for fields in unit.objects]
+        doubt = hour_of_doubt(claims[0], report.now) if claims and unit.type in DOUBTED else b""
+        name = _name(report, doubt)
+        found: list[Result] = []
+        for fields, claimed in zip(unit.objects, claims, strict=True):
+            at, flags = _time(claimed, report.now)
             for body in self._bodies(report.device, unit.type, fields):
-                frame_id = f"{report.frame_id}.{number}"
-                number += 1
-                yield _observation(report, at, body, frame_id, flags)
+                found.append(_observation(report, at, body, f"{name}.{len(found)}", flags))
+        return found
 
     def _bodies(self, device: DeviceId, kind: int, fields: Fields) -> list[Body]:
         if kind in STATES:
@@ -234,7 +241,12 @@ class Session:
             return [Telemetry({name: value} if good else {}, component)]
         if kind in OPERATIONS:
             attributes = {"operator": str(fields["operator"])}
-            return [Event(kind=name, component=component, attributes=attributes) for name in fields["flags"]]
+            found: list[Body] = [
+                Alarm(kind=CALL_POINT, raised=RAISED_BY_OPERATION[name], component=component)
+                for name in fields["flags"]
+                if name in RAISED_BY_OPERATION
+            ]
+            return found + [Event(kind=name, component=component, attributes=attributes) for name in fields["flags"]]
         text = fields.get("version") or fields.get("config") or ""
         return [Event(kind=EVENT_OF_TYPE.get(kind, "answer"), component=component, attributes={"text": text})]
 
@@ -256,17 +268,24 @@ class Session:
 
     def _unknown(self, report: Report, unit: Unit) -> Observation:
         attributes = {"type": str(unit.type), "hex": report.frame.unit.hex()[:HEX_CHARS_MAX]}
-        at, flags = self._time(report, {})
-        return _observation(
-            report, at, Event(kind="unknown_report", attributes=attributes), f"{report.frame_id}.0", flags
-        )
+        at, flags = _time(report.sent_at, report.now)
+        body = Event(kind="unknown_report", attributes=attributes)
+        return _observation(report, at, body, f"{_name(report, b'')}.0", flags)
 
-    def _time(self, report: Report, fields: Fields) -> tuple[datetime, tuple[str, ...]]:
+    def _claimed(self, report: Report, fields: Fields) -> datetime | None:
         """When the object says it was; objects without a time have that of their frame."""
-        claimed = self._clock.utc(fields["time"]) if "time" in fields else report.sent_at
-        if claimed is not None and believable(claimed, report.now, report.sent_at):
-            return claimed, ()
-        return report.now, ("time_invalid",)
+        return self._clock.utc(fields["time"]) if "time" in fields else report.sent_at
+
+
+def _time(claimed: datetime | None, now: datetime) -> tuple[datetime, tuple[str, ...]]:
+    good = claimed is not None and believable(claimed, now)
+    return (claimed, ()) if good and claimed is not None else (now, ("time_invalid",))
+
+
+def _name(report: Report, doubt: bytes) -> str:
+    """Of the report, for frame ids. The frame's own time is left out: a device that sends again may set it anew."""
+    frame = report.frame
+    return digest(frame.serial.to_bytes(2), frame.source.to_bytes(6), frame.unit, doubt)
 
 
 def _possible(names: list[str]) -> tuple[str, ...]:

@@ -11,21 +11,23 @@ What it means
   cleared (the first report of a terminal on a link clears whatever it does not raise).
 - Registration, log-in, log-out, driver card, attributes and answers are Events; an id that is not read is an Event with
   its hex; a heartbeat is Telemetry without values.
-- Sub-packets are joined by (phone, id, total). When the last came and others are missing they are asked for (0x8003);
-  PARTS_S_MAX after the first the rest is given up.
-- Times are UTC+8 on the wire (setting `clock_zone`).
+- Sub-packets are joined (jt808_parts.py). When the last came and others are missing they are asked for (0x8003). Each
+  part is answered when it comes, as terminals expect: what is lost between parts is asked for again.
+- A location that names no place (no coordinates, encrypted, off the globe) still tells its alarms.
+- Times are UTC+8 on the wire (setting `clock_zone`). Impossible ones are replaced by the time of receiving and flagged.
 - The native id is the phone number without leading zeros; bytes that are no BCD are an IMEI without its check digit.
 """
 
 from collections.abc import Container
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from devices.dictionary import ALARMS, in_range
 from devices.families import jt808_wire as wire
 from devices.families.jt808_bodies import read_batch, read_body
+from devices.families.jt808_parts import Parts
 from devices.families.jt808_wire import Location, Message
 from devices.family import Family
 from devices.framing import Framer
@@ -51,9 +53,6 @@ TIME_ASKED = {0x0004: 0x8004, 0x0109: 0x8109}
 NO_ANSWER = frozenset({0x0001})
 NO_SUCH_TERMINAL = 4
 
-PARTS_S_MAX = 30.0
-PARTS_MAX = 256  # of one message
-JOINING_MAX = 8  # messages of one link being joined at once
 DEVICES_MAX = 1_000  # of one link, remembered for clearing
 HEX_CHARS_MAX = 400
 
@@ -91,14 +90,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         LocalClock(self.clock_zone)
 
 
-class Joining(Struct):
-    """Sub-packets of one message so far."""
-
-    since: datetime
-    first_serial: int
-    parts: dict[int, bytes] = field(default_factory=dict)
-
-
 class Session:
     """See devices.family.Session."""
 
@@ -108,14 +99,21 @@ class Session:
         self._framer = Framer(wire.cut, wire.FRAME_BYTES_MAX)
         self._replies: list[bytes] = []
         self._serial = 0
-        self._joining: dict[tuple[bytes, int, int], Joining] = {}
+        self._parts = Parts()
         self._raised: dict[str, set[str]] = {}  # device -> kinds that it may still have raised
+
+    @property
+    def joining_bytes(self) -> int:
+        """Bytes of sub-packets whose message is not whole yet."""
+        return self._parts.size
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
 
     def idle(self, now: datetime) -> list[Result]:
-        return self._read(self._framer.idle(), now)
+        found = self._read(self._framer.idle(), now)
+        self._parts.expire(now)
+        return [*found, *self._given_up()]
 
     def to_send(self) -> bytes:
         replies, self._replies = b"".join(self._replies), []
@@ -126,8 +124,8 @@ class Session:
         for piece in pieces:
             if isinstance(piece, Rejected):
                 found.append(piece)
-            elif piece.startswith(b"(") and piece.endswith(b")"):
-                self._replies.append(piece.replace(b"TIME", now.strftime("%Y%m%d%H%M%S").encode()))
+            elif piece.startswith(wire.TEXT_MARK):
+                found.append(self._text(piece, now))
             else:
                 found.extend(self._message(piece, now))
         return found
@@ -144,19 +142,32 @@ class Session:
             return [rejected("encrypted", frame, device)]
         self._reply(message, now)
         if message.total > 1:
-            joined = self._join(message, now)
-            if joined is None:
-                return [_heard(device, now)]
-            message = joined
+            return self._part(message, device, frame, now)
         return self._meaning(message, device, frame, now)
 
+    def _text(self, text: bytes, now: datetime) -> Result:
+        """An ASCII frame, its terminal's id first; the answer is the same with our time in it."""
+        digits = text[1:-1].partition(b",")[0].decode("ascii", "replace")
+        if not digits.isdigit():
+            return rejected("text frame without id", text)
+        native_id = self._with_zeros_or_not(digits)
+        device = DeviceId(f"jt808:{native_id}")
+        if native_id not in self._enrolled:
+            return rejected("not enrolled", text, device)
+        self._replies.append(text.replace(b"TIME", now.strftime("%Y%m%d%H%M%S").encode()))
+        return _heard(device, now)
+
     def _native_id(self, phone: bytes) -> str:
-        """Stripped, or with its zeros when it is enrolled like that."""
         digits = phone.hex()
         if not digits.isdigit():
             imei = f"{int.from_bytes(phone):014d}"
             return imei + luhn_digit(imei)
-        return digits if digits in self._enrolled and digits.lstrip("0") not in self._enrolled else _stripped(digits)
+        return self._with_zeros_or_not(digits)
+
+    def _with_zeros_or_not(self, digits: str) -> str:
+        """Stripped, or with its zeros when it is enrolled like that."""
+        stripped = digits.lstrip("0") or "0"
+        return digits if stripped not in self._enrolled and digits in self._enrolled else stripped
 
     # --- answers ---
 
@@ -178,30 +189,24 @@ class Session:
 
     # --- sub-packets ---
 
-    def _join(self, message: Message, now: datetime) -> Message | None:
-        """The whole message when this was its last missing part."""
-        for key, held in list(self._joining.items()):
-            if now - held.since > timedelta(seconds=PARTS_S_MAX):
-                del self._joining[key]
-        if message.total > PARTS_MAX or not 1 <= message.index <= message.total:
-            return None
-        key = (message.phone, message.id, message.total)
-        if key not in self._joining and len(self._joining) >= JOINING_MAX:
-            del self._joining[next(iter(self._joining))]
-        first_serial = (message.serial - message.index + 1) & 0xFFFF
-        joining = self._joining.setdefault(key, Joining(now, first_serial))
-        joining.parts[message.index] = message.body
-        missing = [index for index in range(1, message.total + 1) if index not in joining.parts]
-        if missing:
-            if message.index == message.total:
-                asked = b"".join(index.to_bytes(2) for index in missing[:255])
-                self._answer(message, PARTS_ASKED, joining.first_serial.to_bytes(2) + bytes((len(asked) // 2,)) + asked)
-            return None
-        del self._joining[key]
-        body = b"".join(joining.parts[index] for index in sorted(joining.parts))
-        return Message(
-            message.id, message.properties, message.is_2019, message.version, message.phone, first_serial, 0, 0, body
-        )
+    def _part(self, message: Message, device: DeviceId, frame: bytes, now: datetime) -> list[Result]:
+        self._parts.expire(now)
+        joined = self._parts.add(message, now)
+        found = self._given_up()
+        if joined.refused:
+            return [*found, rejected(joined.refused, frame, device)]
+        if joined.whole is not None:
+            return [*found, *self._meaning(joined.whole, device, frame, now)]
+        if joined.missing:
+            asked = b"".join(index.to_bytes(2) for index in joined.missing)
+            body = joined.first_serial.to_bytes(2) + bytes((len(joined.missing),)) + asked
+            self._answer(message, PARTS_ASKED, body)
+        return [*found, _heard(device, now)]
+
+    def _given_up(self) -> list[Result]:
+        """What was answered part by part and never became whole."""
+        phones = self._parts.given_up()
+        return [rejected("sub-packets missing", phone, DeviceId(f"jt808:{self._native_id(phone)}")) for phone in phones]
 
     # --- meaning ---
 
@@ -215,7 +220,11 @@ class Session:
             return self._locations(report, [wire.read_location(message.body)], frame)
         if message.id == BATCH:
             batch = read_batch(message.body)
-            return self._locations(report, batch[2] if batch else [None], frame)
+            if batch is None:
+                return [rejected("batch cut short", frame, device)]
+            count, _, locations = batch
+            short = [rejected("batch cut short", frame, device)] if len(locations) < count else []
+            return [*self._locations(report, locations, frame), *short]
         return [_event(message, report)]
 
     def _locations(self, report: "Report", locations: list[Location | None], frame: bytes) -> list[Result]:
@@ -225,6 +234,8 @@ class Session:
             if location is None:
                 found.append(rejected("location unreadable", frame, report.device))
                 continue
+            if not location.on_globe:
+                found.append(rejected("position not on the globe", frame, report.device))
             claimed = self._clock.utc(location.time)
             good = claimed is not None and believable(claimed, report.now)
             at = claimed if good and claimed is not None else report.now
@@ -238,7 +249,7 @@ class Session:
         raised = wire.alarm_kinds(location.alarms)
         found: list[Body] = [Alarm(kind=kind) for kind in raised]
         found += [Alarm(kind=kind, raised=False) for kind in self._cleared(device, set(raised))]
-        if location.positioned or location.latitude or location.longitude:
+        if location.somewhere:
             found.append(_place(location))
         values = {METRIC_OF_ITEM[name]: value for name, value in location.values.items() if name in METRIC_OF_ITEM}
         found.append(Telemetry({metric: value for metric, value in values.items() if in_range(metric, value)}))
@@ -292,10 +303,6 @@ def _place(location: Location) -> Position:
         course_deg=location.course_deg % 360,
         satellites=int(location.values["gnss_satellites"]) if "gnss_satellites" in location.values else None,
     )
-
-
-def _stripped(digits: str) -> str:
-    return digits.lstrip("0") or "0"
 
 
 def luhn_digit(digits: str) -> str:

@@ -7,7 +7,8 @@
 
 The version flag lies in some firmware: the layout is the one whose length fits, the flag decides when both or none do.
 Bike locks (ids 5501 and 5502) have a serial number of one byte. A wrong declared length with a right K is accepted.
-Some streams carry ASCII frames in parentheses between binary ones; they are handed on whole.
+Some streams carry ASCII frames in parentheses between binary ones; they are handed on whole. No message id starts with
+the byte of an opening parenthesis (28), so the first byte of a frame tells the two apart.
 """
 
 from datetime import datetime
@@ -19,6 +20,7 @@ from msgspec import Struct
 from devices.framing import Cut, xor8
 
 MARK = 0x7E
+TEXT_MARK = b"("
 UNESCAPED = {b"\x01": b"\x7d", b"\x02": b"\x7e"}
 HEADER_2013, HEADER_2019, CHECK = 12, 17, 1
 SHORT_SERIAL = frozenset({0x5501, 0x5502})
@@ -104,7 +106,8 @@ class Message(Struct, frozen=True):
 
 
 class Location(Struct, frozen=True):
-    """`time` as the terminal's wall clock shows it, None when it is no date; latitude and longitude signed degrees."""
+    """`time` as the terminal's wall clock shows it, None when it is no date; latitude and longitude signed degrees,
+    as they came: only a location that is `somewhere` can be shown on a map."""
 
     alarms: int
     status: int
@@ -121,6 +124,15 @@ class Location(Struct, frozen=True):
     @property
     def positioned(self) -> bool:
         return bool(self.status >> 1 & 1)
+
+    @property
+    def on_globe(self) -> bool:
+        return abs(self.latitude) <= 90 and abs(self.longitude) <= 180
+
+    @property
+    def somewhere(self) -> bool:
+        """A place on the globe, not 0/0, and not encrypted (status bit 5)."""
+        return self.on_globe and bool(self.latitude or self.longitude) and not self.status >> 5 & 1
 
 
 def cut(buffer: bytes, final: bool) -> Cut:
@@ -145,6 +157,8 @@ def _cut_frame(buffer: bytes, final: bool) -> Cut:
         return Cut(end, frame=buffer[: end + 1], reason="checksum wrong")
     if len(frame) < FRAME_BYTES_MIN:
         return Cut(end, frame=buffer[: end + 1], reason="frame too short")
+    if frame.startswith(TEXT_MARK):
+        return Cut(end, frame=buffer[: end + 1], reason="message id reserved")
     return Cut(end, frame=frame)
 
 
@@ -208,18 +222,17 @@ def write_message(message: Message) -> bytes:
 def read_time(raw: bytes) -> datetime | None:
     """BCD yyMMddHHmmss; None when it is no date."""
     try:
-        return datetime.strptime(raw.hex(), "%y%m%d%H%M%S")  # noqa: DTZ007 - the wire has no zone
+        year, month, day, hour, minute, second = (int(f"{byte:02x}") for byte in raw)
+        return datetime(2000 + year, month, day, hour, minute, second)  # noqa: DTZ001 - the wire has no zone
     except ValueError:
         return None
 
 
 def read_location(body: bytes) -> Location | None:
-    """Body of 0x0200; None when it is shorter than its fixed part or names no place on the globe."""
+    """Body of 0x0200; None when it is shorter than its fixed part."""
     if len(body) < _LOCATION.size:
         return None
     alarms, status, latitude, longitude, altitude, speed, course, time = _LOCATION.unpack_from(body)
-    if latitude > 90_000_000 or longitude > 180_000_000:
-        return None
     items, tail = read_items(body[_LOCATION.size :])
     return Location(
         alarms,

@@ -5,13 +5,14 @@ without answers reboots (LK) or repeats itself (AL).
 
 What it means
 - UD…, WT: a Position and the band's counters. V is no satellite fix: 0/0 is no position, anything else is approximate
-  (`fix` "network").
+  (`fix` "network"). 0/0 with a fix is none either.
 - The status word's alarm bits are Alarms, in AL… and in UD… alike. AL… without any bit is `unspecified_alarm`: someone
-  pressed something.
+  pressed something. An AL… with the alarms of the one before it, made and received within REPEAT of it, is the band
+  that was not answered yet: answered again, no new Alarm.
 - SOS and fall are never cleared by the band. `low_battery` and `off_wrist` are, by a later position without them; after
   a reconnect the first such position clears both.
 - Zeros and unreadable numbers of health measurements are no measurement.
-- Times of positions are UTC. What has no time is observed when it is received.
+- Times of positions are UTC. What has no time, or an impossible one, is observed when it is received.
 
 There is no authentication in this protocol: bands are bound to enrolled ids, nothing more.
 """
@@ -20,14 +21,14 @@ from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from devices.dictionary import in_range
 from devices.families import watch_wire as wire
 from devices.families.watch_wire import Fields, Frame
 from devices.family import Family
 from devices.framing import Framer
-from devices.local_time import believable
+from devices.local_time import believable, hour_of_doubt
 from devices.observation import (
     Alarm,
     Body,
@@ -44,7 +45,8 @@ from devices.observation import (
 DEVICES_MAX = 10_000  # of one link, remembered for clearing
 MEDIA = frozenset({"TK", "TK2", "img", "IMG"})
 BATTERY_GOOD_PERCENT = 20
-STUCK_CLOCK = timedelta(hours=1)  # an alarm that claims to be older may be a new press under a stopped clock
+REPEAT = timedelta(seconds=60)
+VOICE_PARTS_MAX = 9_999
 
 KIND_OF_ALARM = {
     "sos": "sos",
@@ -66,6 +68,13 @@ HEALTH: dict[str, tuple[str, ...]] = {
     "temp": ("body_temperature_c",),
     "btemp2": ("", "body_temperature_c"),
 }
+# What may stand in a Position; beyond it a band makes things up.
+PLACE_RANGES = {
+    "altitude_m": (-1_000, 20_000),
+    "accuracy_m": (0, 100_000),
+    "speed_kmh": (0, 1_500),
+    "satellites": (0, 255),
+}
 LINK_METRICS = ("steps", "tumbles", "battery_percent")
 POSITION_METRICS = {
     "battery_pct": "battery_percent",
@@ -81,6 +90,22 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     strict_length: bool = False
 
 
+class Pressed(Struct, frozen=True):
+    """The last AL… that became alarms."""
+
+    kinds: frozenset[str]
+    report: str
+    claimed: datetime
+    received: datetime
+
+
+class Held(Struct):
+    """What is remembered of one band: kinds that it may still have raised, and its last AL…."""
+
+    raised: set[str] = field(default_factory=lambda: set(CLEARED_BY_BAND))
+    pressed: Pressed | None = None
+
+
 class Session:
     """See devices.family.Session."""
 
@@ -88,7 +113,7 @@ class Session:
         self._enrolled = enrolled
         self._framer = Framer(wire.cutter(settings.strict_length), wire.FRAME_BYTES_MAX)
         self._replies: list[bytes] = []
-        self._raised: dict[str, set[str]] = {}  # device -> kinds that it may still have raised
+        self._bands: dict[str, Held] = {}
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -129,8 +154,11 @@ class Session:
             return found
         claimed: datetime = fields["time"]
         good = believable(claimed, now)
-        stuck = str(now.timestamp() // STUCK_CLOCK.total_seconds()) if alarm and now - claimed > STUCK_CLOCK else ""
-        report = digest(frame.device.encode(), frame.content, stuck.encode())
+        report = digest(frame.device.encode(), frame.content, hour_of_doubt(claimed, now) if alarm else b"")
+        raised = frozenset(KIND_OF_ALARM[name] for name in fields["alarms"])
+        held = self._held(frame.device)
+        if alarm:
+            raised = _pressed(held, raised or frozenset({"unspecified_alarm"}), report, claimed, now)
         return [
             Observation(
                 device=device,
@@ -140,40 +168,53 @@ class Session:
                 frame_id=f"{report}.{number}",
                 flags=() if good else ("time_invalid",),
             )
-            for number, body in enumerate(self._bodies(frame.device, fields, alarm))
+            for number, body in enumerate(_bodies(held, fields, raised, alarm))
         ]
 
-    def _bodies(self, native_id: str, fields: Fields, alarm: bool) -> Iterator[Body]:
-        """Alarms first: they are what the siren waits for."""
-        raised = {KIND_OF_ALARM[name] for name in fields["alarms"]}
-        if alarm and not raised:
-            raised = {"unspecified_alarm"}
-        for kind in sorted(raised):
-            yield Alarm(kind=kind)
-        for kind in self._cleared(native_id, raised, fields, alarm):
-            yield Alarm(kind=kind, raised=False)
-        if fields["gps_valid"] or fields["latitude"] or fields["longitude"]:
-            yield _place(fields)
-        values = {metric: fields[name] for name, metric in POSITION_METRICS.items() if name in fields}
-        yield Telemetry({metric: value for metric, value in values.items() if in_range(metric, value)})
-
-    def _cleared(self, native_id: str, raised: set[str], fields: Fields, alarm: bool) -> list[str]:
-        """What this position shows to be over. A band not heard before on this link may have anything raised."""
-        held = self._raised.get(native_id)
+    def _held(self, native_id: str) -> Held:
+        """A band not heard before on this link may have anything raised."""
+        held = self._bands.get(native_id)
         if held is None:
-            if len(self._raised) >= DEVICES_MAX:
-                del self._raised[next(iter(self._raised))]
-            held = set(CLEARED_BY_BAND)
-        held |= raised
-        over: set[str] = set()
-        if not alarm:
-            if fields.get("battery_pct", 0) >= BATTERY_GOOD_PERCENT:
-                over.add("low_battery")
-            if not fields["status"] >> wire.WORN_STATE_BIT & 1:
-                over.add("off_wrist")
-        over = (over & held) - raised
-        self._raised[native_id] = held - over
-        return sorted(over)
+            if len(self._bands) >= DEVICES_MAX:
+                del self._bands[next(iter(self._bands))]
+            held = self._bands[native_id] = Held()
+        return held
+
+
+def _pressed(held: Held, kinds: frozenset[str], report: str, claimed: datetime, now: datetime) -> frozenset[str]:
+    """The alarms of an AL… that are news."""
+    last = held.pressed
+    soon = last is not None and abs(claimed - last.claimed) < REPEAT and abs(now - last.received) < REPEAT
+    if soon and last is not None and last.kinds == kinds and last.report != report:
+        return frozenset()
+    held.pressed = Pressed(kinds, report, claimed, now)
+    return kinds
+
+
+def _bodies(held: Held, fields: Fields, raised: frozenset[str], alarm: bool) -> Iterator[Body]:
+    """Alarms first: they are what the siren waits for."""
+    for kind in sorted(raised):
+        yield Alarm(kind=kind)
+    for kind in _cleared(held, raised, fields, alarm):
+        yield Alarm(kind=kind, raised=False)
+    if fields["latitude"] or fields["longitude"]:
+        yield _place(fields)
+    values = {metric: fields[name] for name, metric in POSITION_METRICS.items() if name in fields}
+    yield Telemetry({metric: value for metric, value in values.items() if in_range(metric, value)})
+
+
+def _cleared(held: Held, raised: frozenset[str], fields: Fields, alarm: bool) -> list[str]:
+    """What this position shows to be over."""
+    held.raised |= raised
+    over: set[str] = set()
+    if not alarm:
+        if fields.get("battery_pct", 0) >= BATTERY_GOOD_PERCENT:
+            over.add("low_battery")
+        if not fields["status"] >> wire.WORN_STATE_BIT & 1:
+            over.add("off_wrist")
+    over = (over & held.raised) - raised
+    held.raised -= over
+    return sorted(over)
 
 
 def is_position(kind: str) -> bool:
@@ -195,10 +236,12 @@ def answer_to(frame: Frame) -> str:
 def voice_chunk(frame: Frame) -> dict[str, Any] | None:
     """Which part of a voice text this is; None when it is none. The sound itself is not kept."""
     fields = frame.content.split(b",", 5)
-    if frame.type.upper() != "JXTK" or len(fields) < 6 or not (fields[3].isdigit() and fields[4].isdigit()):
+    if frame.type.upper() != "JXTK" or len(fields) < 6:
         return None
-    name = fields[2].decode("utf-8", "replace")
-    return {"media_name": name, "chunk": int(fields[3]), "chunks_total": int(fields[4])}
+    part, parts = (wire.number(text.decode("ascii", "replace")) for text in fields[3:5])
+    if part is None or parts is None or not 0 <= part <= parts <= VOICE_PARTS_MAX:
+        return None
+    return {"media_name": fields[2].decode("utf-8", "replace"), "chunk": int(part), "chunks_total": int(parts)}
 
 
 def _measured(frame: Frame) -> dict[str, float]:
@@ -224,15 +267,18 @@ def _numbers(metrics: tuple[str, ...], fields: list[str], zero_is_value: bool = 
 
 def _place(fields: Fields) -> Position:
     course = fields.get("course")
+    within = {
+        name: fields[name] for name, (low, high) in PLACE_RANGES.items() if low <= fields.get(name, high + 1) <= high
+    }
     return Position(
         longitude=fields["longitude"],
         latitude=fields["latitude"],
         fix="gnss" if fields["gps_valid"] else "network",
-        altitude_m=fields.get("altitude_m"),
-        accuracy_m=fields.get("accuracy_m"),
-        speed_kmh=fields.get("speed_kmh"),
+        altitude_m=within.get("altitude_m"),
+        accuracy_m=within.get("accuracy_m"),
+        speed_kmh=within.get("speed_kmh"),
         course_deg=course % 360 if course is not None else None,
-        satellites=int(fields["satellites"]) if 0 <= fields.get("satellites", -1) <= 255 else None,
+        satellites=int(within["satellites"]) if "satellites" in within else None,
     )
 
 

@@ -29,6 +29,9 @@ HEADER = re.compile(
     rb"\[([A-Za-z0-9]{2})\*([0-9A-Za-z]{1,20})\*(?:([0-9A-Fa-f]{4})\*(?=[0-9A-Fa-f]{4}\*))?([0-9A-Fa-f]{4})\*"
 )
 BLANKS = b" \r\n\t\0"
+BRACKET = re.compile(rb"\][ \r\n\t\0]*\[")  # behind the first `]` the next frame begins
+LAST_BRACKET = re.compile(rb"\][ \r\n\t\0]*\Z")
+NUMBER = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)[ \t]*", re.ASCII)
 NOISE = re.compile(rb"[^\[ \r\n\t\0]+")
 ESCAPE = 0x7D
 ESCAPED = {1: 0x7D, 2: 0x5B, 3: 0x5D, 4: 0x2C, 5: 0x2A}
@@ -94,13 +97,8 @@ def _cut(strict: bool, buffer: bytes, final: bool) -> Cut:
 
 def _bracket(buffer: bytes, start: int, final: bool) -> int:
     """Where the first `]` stands behind which the next frame begins, or nothing comes any more; -1 when unknown."""
-    at = buffer.find(b"]", start)
-    while at >= 0:
-        behind = buffer[at + 1 :].lstrip(BLANKS)
-        if behind[:1] == b"[" or (final and not behind):
-            return at
-        at = buffer.find(b"]", at + 1)
-    return -1
+    found = BRACKET.search(buffer, start) or (LAST_BRACKET.search(buffer, start) if final else None)
+    return found.start() if found else -1
 
 
 def read_frame(frame: bytes) -> Frame:
@@ -130,11 +128,10 @@ def unescape(content: bytes) -> bytes:
 
 
 def number(text: str) -> float | None:
-    """None for what is no finite number."""
-    try:
-        value = float(text.strip())
-    except ValueError:
+    """None for what is no finite decimal number; float() alone would read "1_0", "nan" and other scripts' digits."""
+    if not NUMBER.fullmatch(text):
         return None
+    value = float(text)
     return value if isfinite(value) else None
 
 
@@ -244,8 +241,9 @@ def read_command(content: bytes) -> Fields:
     text = content.decode("utf-8", "replace")
     if name == "TK":
         return {"command": "voice_message", "payload_hex": unescape(rest).hex().upper()}
-    if name.startswith("SOS") and name[3:].isdigit():
-        return {"command": "set_sos_number", "index": int(name[3:]), "phone": rest.decode(), "content": text}
+    if name.startswith("SOS") and name[3:] in ("1", "2", "3"):
+        phone = rest.decode("ascii", "replace")
+        return {"command": "set_sos_number", "index": int(name[3:]), "phone": phone, "content": text}
     if name == "LZ":
         offset = number(text.rpartition(",")[2])
         return {"command": "set_timezone", "offset_hours": offset, "content": text}

@@ -122,3 +122,80 @@ def test_source_zero_is_the_configured_device() -> None:
 def test_three_marks_in_a_row_do_not_hide_the_frame() -> None:
     found = gbt26875.Session(gbt26875.Settings(), Everyone()).receive(b"@" + frames.gbt26875() * 2, NOW)
     assert sum(isinstance(body, Alarm) and body.raised for body in bodies(found)) == 2
+
+
+def test_a_stopped_clock_and_a_constant_serial_do_not_hide_a_second_fire() -> None:
+    stuck = frames.gbt26875(unit=frames.SMOKE_UNIT[:-12] + "000000010100", head=frames.SMOKE_HEAD)
+    ids = set()
+    for hours in (0, 2, 4):
+        found = session().receive(stuck, NOW + timedelta(hours=hours))[0]
+        assert isinstance(found, Observation)
+        assert (found.observed_at, found.flags) == (NOW + timedelta(hours=hours), ("time_invalid",))
+        ids.add(found.frame_id)
+    assert len(ids) == 3
+
+
+def test_a_device_whose_clock_fell_back_years_is_timed_by_ours() -> None:
+    """Header and object agree on the year 2000: an empty clock battery, not a report of that year."""
+    head = frames.SMOKE_HEAD.replace("331D14180B1A", "331D14010100")
+    found = session().receive(frames.gbt26875(head=head, unit=frames.SMOKE_UNIT[:-12] + "321D14010100"), NOW)[0]
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (NOW, ("time_invalid",))
+
+
+def test_a_report_of_last_week_keeps_its_time() -> None:
+    unit = frames.SMOKE_UNIT[:-12] + "321D14110B1A"
+    found = session().receive(frames.gbt26875(unit=unit), NOW)[0]
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (OBSERVED - timedelta(days=7), ())
+
+
+def operation(bits: int, kind: str = "04", address: str = "0103") -> bytes:
+    unit = f"{kind}01{address}{bits:02X}01321D14180B1A"
+    return frames.gbt26875(head=f"{frames.SMOKE_HEAD[:-6]}{len(unit) // 2:02X}0002", unit=unit)
+
+
+def test_the_button_of_the_transmission_device_is_a_fire_report() -> None:
+    link = session()
+    found = bodies(link.receive(operation(0x04, kind="18", address=""), NOW))
+    assert found == [Alarm(kind="manual_call_point"), Event(kind="manual_alarm", attributes={"operator": "1"})]
+    found = bodies(link.receive(operation(0x08, kind="18", address=""), NOW))
+    assert found == [
+        Alarm(kind="manual_call_point", raised=False),
+        Event(kind="alarm_cleared", attributes={"operator": "1"}),
+    ]
+    assert bodies(link.receive(operation(0x04), NOW))[0] == Alarm(kind="manual_call_point", component="1-3")
+
+
+def test_a_system_that_says_reset_is_an_event() -> None:
+    unit = "0101" + "0103" + "0120" + "321D14180B1A"
+    found = bodies(session().receive(frames.gbt26875(head=frames.SMOKE_HEAD[:-6] + "0C0002", unit=unit), NOW))
+    assert Event(kind="reset", component="1-3") in found
+
+
+def test_the_clock_is_sent_again_until_it_is_right_and_three_times_at_most() -> None:
+    link, sent = session(), 0
+    for second in range(0, 120, 5):
+        link.receive(heartbeat(), NOW + timedelta(minutes=5, seconds=second))
+        sent += len(link.to_send()) > 30
+    assert sent == gbt26875.SYNC_TRIES_MAX
+    link.receive(heartbeat(), NOW)  # the clock is right again, and then runs away once more
+    link.to_send()
+    link.receive(heartbeat(), NOW + timedelta(hours=1))
+    assert len(link.to_send()) > 30
+
+
+def test_a_wrong_checksum_of_the_configured_device_is_denied_too() -> None:
+    frame = frames.gbt26875(head=frames.SMOKE_HEAD.replace("790300000000", "000000000000"))
+    link = session(device="889")
+    link.receive(frame[:-3] + bytes((frame[-3] ^ 1,)) + frame[-2:], NOW)
+    assert gbt26875_wire.read_frame(link.to_send()).command == gbt26875_wire.DENY
+
+
+def test_the_one_byte_handshake_is_answered_only_where_the_quirk_is_on() -> None:
+    greeting = frames.gbt26875(head=frames.SMOKE_HEAD[:-6] + "010002", unit="16")
+    for on, unit in ((False, b""), (True, b"\x17")):
+        link = session(one_byte_handshake=on)
+        assert bodies(link.receive(greeting, NOW)) == [Telemetry({})]
+        answer = gbt26875_wire.read_frame(link.to_send())
+        assert (answer.command, answer.unit) == (gbt26875_wire.CONFIRM, unit)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devices.families import jt808, jt808_bodies, jt808_wire
+from devices.families import jt808, jt808_bodies, jt808_parts, jt808_wire
 from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import EMERGENCY_BODY, LOCATION_BODY, NOW
 from tests.devices.frames import jt808 as frame
@@ -103,8 +103,11 @@ def test_missing_parts_are_asked_for_and_given_up_in_time() -> None:
     asked = jt808_wire.read_message(jt808_wire.unescape(link.to_send().split(b"\x7e")[3]))
     assert (asked.id, asked.body.hex()) == (0x8003, "0015" + "01" + "0001")
     [(_, first)] = parts([1])
-    late = NOW + timedelta(seconds=jt808.PARTS_S_MAX + 1)
-    assert bodies(link.receive(first, late)) == [Telemetry({})]
+    late = NOW + timedelta(seconds=jt808_parts.PARTS_S_MAX + 1)
+    found = link.receive(first, late)
+    assert bodies(found) == [Telemetry({})]
+    given_up = [result for result in found if isinstance(result, Rejected)]
+    assert [(one.reason, one.device) for one in given_up] == [("sub-packets missing", "jt808:13912345678")]
 
 
 def test_two_frames_may_share_a_mark() -> None:
@@ -121,3 +124,130 @@ def test_a_phone_that_is_no_bcd_is_an_imei() -> None:
     assert jt808.luhn_digit("49015420323751") == "8"
     assert len(native_id) == 15
     assert bodies(found) == [Telemetry({})]
+
+
+NOWHERE = "FFFFFFFF" * 2
+
+
+def located(**changes: str) -> str:
+    """LOCATION_BODY with other `alarms`, `status`, `place` or `time`, hex."""
+    parts = {
+        "alarms": "00000000",
+        "status": "00000003",
+        "place": LOCATION_BODY[16:32],
+        "time": "261124202950",
+        **changes,
+    }
+    return f"{parts['alarms']}{parts['status']}{parts['place']}00050168005A" + parts["time"] + "310109"
+
+
+def test_an_emergency_without_a_readable_place_is_still_an_emergency() -> None:
+    found = session().receive(frame("0200", located(alarms="00000001", place=NOWHERE)), NOW)
+    assert bodies(found)[0] == Alarm(kind="sos")
+    assert not any(isinstance(body, Position) for body in bodies(found))
+    assert any(isinstance(result, Rejected) and result.reason == "position not on the globe" for result in found)
+
+
+@pytest.mark.parametrize(
+    ("status", "place"),
+    [("00000003", "00000000" * 2), ("00000001", "00000000" * 2), ("00000023", LOCATION_BODY[16:32])],
+    ids=["fix at zero", "no fix", "encrypted"],
+)
+def test_what_is_no_place_makes_no_position(status: str, place: str) -> None:
+    assert not any(
+        isinstance(body, Position)
+        for body in bodies(session().receive(frame("0200", located(status=status, place=place)), NOW))
+    )
+
+
+@pytest.mark.parametrize("time", ["000000000000", "000101000000", "261125202950", "2A1124202950"])
+def test_impossible_times_are_replaced_and_flagged(time: str) -> None:
+    found = session().receive(frame("0200", located(time=time)), NOW)[0]
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (NOW, ("time_invalid",))
+
+
+def test_a_stored_report_keeps_its_time() -> None:
+    found = session().receive(frame("0200", located(time="261121202950")), NOW)[0]
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (OBSERVED - timedelta(days=3), ())
+
+
+def test_a_batch_that_is_cut_short_says_so() -> None:
+    body = "0003" + "01" + f"{len(LOCATION_BODY) // 2:04X}" + LOCATION_BODY
+    found = session().receive(frame("0704", body), NOW)
+    assert sum(isinstance(body, Position) for body in bodies(found)) == 1
+    assert [result.reason for result in found if isinstance(result, Rejected)] == ["batch cut short"]
+
+
+def test_parts_of_two_messages_are_not_mixed() -> None:
+    link = session()
+    half = len(LOCATION_BODY) // 4 * 2
+    first, second = LOCATION_BODY[:half], located(place="01D51C31" + "072E6FD9")[half:]
+    assert bodies(link.receive(frame("0200", first, serial=21, parts="00020001"), NOW)) == [Telemetry({})]
+    found = bodies(link.receive(frame("0200", second, serial=32, parts="00020002"), NOW))
+    assert found == [Telemetry({})]
+
+
+def test_a_part_that_was_asked_for_may_come_under_a_new_serial() -> None:
+    link = session()
+    [(_, last)] = parts([2])
+    link.receive(last, NOW)
+    half = len(LOCATION_BODY) // 4 * 2
+    found = bodies(link.receive(frame("0200", LOCATION_BODY[:half], serial=90, parts="00020001"), NOW))
+    assert sum(isinstance(body, Position) for body in found) == 1
+
+
+def test_sub_packets_take_a_bounded_memory() -> None:
+    link = session()
+    reasons = set()
+    for number in range(40):  # messages
+        for index in range(1, 30):  # parts of 1,000 bytes, the last one missing
+            part = frame("0801", "AB" * 1_000, serial=number * 30 + index, parts=f"001E{index:04X}")
+            for result in link.receive(part, NOW):
+                if isinstance(result, Rejected):
+                    reasons.add(result.reason)
+        link.to_send()
+    assert link.joining_bytes <= jt808_parts.JOINING_BYTES_MAX
+    for index in range(1, 201):
+        part = frame("0801", "AB" * 1_000, serial=5_000 + index, parts=f"00FF{index:04X}")
+        reasons |= {result.reason for result in link.receive(part, NOW) if isinstance(result, Rejected)}
+        assert link.joining_bytes <= jt808_parts.JOINING_BYTES_MAX
+    assert reasons == {"sub-packets too large", "sub-packets missing"}
+    for number in range(200):  # nothing in them, but each a message of its own
+        link.receive(frame("0801", "", serial=number, parts=f"{number % 200 + 2:04X}0001"), NOW)
+    assert len(link._parts._joining) <= jt808_parts.JOINING_MAX
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ("00020003", "sub-packet number wrong"),
+        ("00020000", "sub-packet number wrong"),
+        ("01010001", "sub-packets too large"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused_and_not_kept(item: str, reason: str) -> None:
+    link = session()
+    [found] = link.receive(frame("0200", LOCATION_BODY, parts=item), NOW)
+    assert isinstance(found, Rejected)
+    assert found.reason == reason
+    assert link.joining_bytes == 0
+
+
+def test_a_text_frame_is_answered_to_enrolled_terminals_only() -> None:
+    text = b"(013912345678,1,001,BASE,2,TIME)"
+    link = session()
+    assert bodies(link.receive(text, NOW)) == [Telemetry({})]
+    assert link.to_send() == text.replace(b"TIME", b"20261124123000")
+    [found] = link.receive(text.replace(b"0139", b"0138"), NOW)
+    assert isinstance(found, Rejected)
+    assert (found.reason, found.device) == ("not enrolled", "jt808:13812345678")
+    assert link.to_send() == b""
+
+
+def test_a_binary_frame_that_looks_like_text_is_none() -> None:
+    for serial in range(256):  # one of them ends in a checksum that is ")"
+        link = session()
+        link.receive(frame("2800", "00", serial=serial), NOW)
+        assert b"(" not in link.to_send()[:2]

@@ -2,6 +2,7 @@
 
 import copy
 from types import ModuleType
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,8 +19,9 @@ def test_every_line_is_decoded_as_expected(module: ModuleType) -> None:
     lines = lines_of(module.SAMPLES)
     assert len(lines) > 40
     assert list(failures(module, lines)) == []
-    assert len(module.UNSUPPORTED) <= UNSUPPORTED_SHARE_MAX * len(lines)
-    assert set(module.UNSUPPORTED) <= {line["id"] for line in lines}
+    left_out = {**getattr(module, "UNSUPPORTED", {}), **getattr(module, "CONTRADICTED", {})}
+    assert len(left_out) <= UNSUPPORTED_SHARE_MAX * len(lines)
+    assert set(left_out) <= {line["id"] for line in lines}
 
 
 def test_the_comparison_sees_what_differs() -> None:
@@ -31,3 +33,26 @@ def test_the_comparison_sees_what_differs() -> None:
         wrong[path] = value
         assert list(differences(expected, wrong))
     assert list(differences(expected, {}))
+
+
+@pytest.mark.parametrize("module", SETS, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_a_key_that_our_decoder_does_not_know_is_a_difference(module: ModuleType) -> None:
+    if not module.SAMPLES.exists():
+        pytest.skip(f"{module.SAMPLES} is not beside this checkout")
+    lines = lines_of(module.SAMPLES)
+    for line in lines:
+        line["expect"]["unheard_of"] = None
+    assert len(list(failures(module, lines))) == len(lines)
+
+
+def test_a_contradiction_that_is_none_is_found() -> None:
+    class Set:
+        CONTRADICTED: ClassVar = {"x-1": ("a reason", ("a",))}
+
+        @staticmethod
+        def decode(line: dict[str, Any]) -> dict[str, Any]:
+            return {"a": line["given"], "b": 2}
+
+    assert list(failures(Set, [{"id": "x-1", "given": 5, "expect": {"a": 1, "b": 2}}])) == []
+    assert list(failures(Set, [{"id": "x-1", "given": 5, "expect": {"a": 1, "b": 3}}]))
+    assert list(failures(Set, [{"id": "x-1", "given": 1, "expect": {"a": 1, "b": 2}}]))

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devices.families import watch
+from devices.families import watch, watch_wire
+from devices.framing import Cut
 from devices.observation import Alarm, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import NOW, SOS_CONTENT, UD_CONTENT
 from tests.devices.frames import watch as frame
@@ -112,3 +113,48 @@ def test_a_press_under_a_stopped_clock_is_new_an_hour_later() -> None:
     stuck_again = link.receive(frame(SOS_CONTENT), NOW + timedelta(hours=4))[0]
     ids = {result.frame_id for result in (first, stuck, stuck_again) if isinstance(result, Observation)}
     assert len(ids) == 3
+
+
+def test_numbers_longer_than_an_int_may_be_do_not_raise() -> None:
+    content = f"JXTK,1,a,{'9' * 5_000},1,x"
+    assert bodies(session().receive(frame(content), NOW)) == [Telemetry({})]
+
+
+@pytest.mark.parametrize("number", ["7_1", "nan", "inf", "0x47", "７１"])
+def test_what_python_would_read_but_no_band_writes_is_no_number(number: str) -> None:
+    data = f"heart,{number}".encode()
+    raw = b"[3G*8800000015*%04X*%b]" % (len(data), data)
+    assert bodies(session().receive(raw, NOW)) == [Telemetry({})]
+
+
+def test_a_fix_at_zero_zero_is_no_position() -> None:
+    nowhere = UD_CONTENT.replace(",A,30.743600,N,120.483800", ",A,0.0,N,0.0")
+    assert not any(isinstance(body, Position) for body in bodies(session().receive(frame(nowhere), NOW)))
+
+
+def test_a_press_that_is_sent_again_with_a_new_time_is_one_alarm_for_a_minute() -> None:
+    link = session()
+    link.receive(frame(SOS_CONTENT), NOW)
+    link.to_send()
+    again = SOS_CONTENT.replace("122950", "123010")
+    found = bodies(link.receive(frame(again), NOW + timedelta(seconds=20)))
+    assert [type(body) for body in found] == [Position, Telemetry]
+    assert link.to_send() == frame("AL")
+    other = SOS_CONTENT.replace("122950", "123020").replace("00010000", "00200000")
+    assert Alarm(kind="fall") in bodies(link.receive(frame(other), NOW + timedelta(seconds=30)))
+    later = SOS_CONTENT.replace("122950", "123130")
+    assert Alarm(kind="sos") in bodies(link.receive(frame(later), NOW + timedelta(seconds=100)))
+
+
+@pytest.mark.parametrize("time", ["241199,122950", "251126,122950"])  # 1999, tomorrow
+def test_impossible_times_are_replaced_and_flagged(time: str) -> None:
+    found = session().receive(frame(SOS_CONTENT.replace("241126,122950", time)), NOW)[0]
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (NOW, ("time_invalid",))
+
+
+def test_brackets_without_end_are_read_in_one_pass() -> None:
+    cut = watch_wire.cutter(False)
+    open_frame = b"[3G*1*0001*" + b"]x" * ((watch_wire.FRAME_BYTES_MAX - 20) // 2)
+    assert cut(open_frame, False) == Cut(0)
+    assert cut(open_frame + b"]\r\n[", False).taken == len(open_frame) + 1

@@ -9,7 +9,6 @@ from devices.observation import Observation, Rejected
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "gbt26875.jsonl"
-UNSUPPORTED: dict[str, str] = {}
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 ERRORS = {"end mark missing": "end_flag", "start mark missing": "no_start_flag", "checksum wrong": "checksum"}
 

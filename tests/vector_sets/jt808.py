@@ -13,7 +13,6 @@ from devices.observation import Observation
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "jt808.jsonl"
-UNSUPPORTED: dict[str, str] = {}
 OPTIONAL = ("vendor",)
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 
