@@ -47,6 +47,9 @@ class _Group(Struct):
 
 
 class _Forget(Struct):
+    """`epoch`: of the file that the hub spoke of; its successor has other rows under the same numbers."""
+
+    epoch: str
     lane: Lane
     seq: int
 
@@ -72,7 +75,7 @@ class Spool:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._group = _Group()
         self._timer: asyncio.TimerHandle | None = None
-        self._forgets: dict[Lane, int] = {}
+        self._forgets: dict[tuple[str, Lane], int] = {}
         self.stopped: asyncio.Future[None] = self._loop.create_future()  # done when the thread has ended
         self.waiting_rows = 0
         self.failing = ""
@@ -127,9 +130,9 @@ class Spool:
         elif self._timer is None:
             self._timer = self._loop.call_later(ROUTINE_WAIT_S, self._flush)
 
-    def forget(self, lane: Lane, seq: int) -> None:
-        """The hub has everything up to `seq`."""
-        self._queue.put(_Forget(lane, seq))
+    def forget(self, epoch: str, lane: Lane, seq: int) -> None:
+        """The hub has everything of this epoch up to `seq`."""
+        self._queue.put(_Forget(epoch, lane, seq))
 
     async def settled(self) -> None:
         """Until everything appended so far is durable or refused."""
@@ -183,7 +186,8 @@ class Spool:
         groups = [job for job in jobs if isinstance(job, _Group)]
         for job in jobs:
             if isinstance(job, _Forget):
-                self._forgets[job.lane] = max(job.seq, self._forgets.get(job.lane, 0))
+                key = (job.epoch, job.lane)
+                self._forgets[key] = max(job.seq, self._forgets.get(key, 0))
         room = {lane: self._file.room_for(lane) for lane in LANES}
         full = [group for group in groups if group.entries and not room[group.lane]]
         if full:
@@ -201,13 +205,13 @@ class Spool:
         for _ in range(2):
             try:
                 self._file.reopen(clock.now())
-                self._file.write(self._fresh(groups), self._forgets, keeps)
+                committed = {lane: seq for (epoch, lane), seq in self._forgets.items() if epoch == self._file.epoch}
+                self._file.write(self._fresh(groups), committed, keeps)
             except UNREADABLE:
                 try:
                     self._file.replace(clock.now())
                 except SpoolError as error:
                     return error
-                self._forgets = {}
                 continue
             except SpoolError as error:
                 return error

@@ -154,14 +154,15 @@ class SpoolFile:
             raise SpoolError(_said(error)) from error
 
     def room_for(self, lane: Lane) -> bool:
-        """Whether rows of this lane should be taken; a file that is not open is somebody else's trouble."""
-        if self._connection is None:
+        """Whether rows of this lane should be taken. True when that cannot be told: `write` will say what is wrong."""
+        try:
+            [[pages]] = self._sql.execute("PRAGMA page_count")
+            [[free]] = self._sql.execute("PRAGMA freelist_count")
+            disk = os.statvfs(self.path.parent)
+        except (apsw.Error, OSError, SpoolError):
             return True
-        [[pages]] = self._connection.execute("PRAGMA page_count")
-        [[free]] = self._connection.execute("PRAGMA freelist_count")
         if self._pages_max and self._pages_max - pages + free <= self._pages_max * FILE_LEFT_MIN[lane]:
             return False
-        disk = os.statvfs(self.path.parent)
         return bool(disk.f_bavail * disk.f_frsize + free * PAGE_BYTES >= DISK_LEFT_MIN[lane])
 
     def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched:

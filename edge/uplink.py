@@ -73,7 +73,7 @@ class LaneSender:
             return
         self._follow_epoch()
         if self.window.commit(told.seq, self._spool.lane(self._lane).appended, clock.monotonic()):
-            self._spool.forget(self._lane, told.seq)
+            self._spool.forget(told.epoch, self._lane, told.seq)
         self._wake.set()
 
     async def drain(self, publish: Publish) -> None:

@@ -248,7 +248,7 @@ async def test_a_full_file_refuses_routine_then_urgent_and_takes_both_again_when
             stored = sum(outcome is None for outcome in outcomes)
             assert taken == 0 and 0 < stored < len(wide), "alarms have the last tenth"
             assert spool.rows == accepted + stored and spool.refused_rows == 100 + len(wide) - stored
-            spool.forget("routine", accepted)
+            spool.forget(spool.epoch, "routine", accepted)
             await until(lambda: spool.rows == stored, "the rows are forgotten")
             assert await append(spool, wide[-1]) is None, "not taken for a duplicate"
             assert spool.rows == stored + 1
@@ -267,7 +267,7 @@ async def test_a_full_disk_refuses_rows_keeps_what_it_has_and_comes_back(small_d
             assert await append(spool, alarm(BAND, "sos")) is not None, "somebody else took the rest"
             ballast.unlink()
             assert await append(spool, steps(BAND, 1)) is not None
-            spool.forget("routine", accepted)
+            spool.forget(spool.epoch, "routine", accepted)
             await until(lambda: spool.rows == 1, "forgetting needs no more room than was left")
             assert await append(spool, steps(BAND, 1)) is None
     assert [line["event"] for line in logs] == ["spool_failing", "spool_recovered"]
@@ -293,6 +293,9 @@ async def test_a_file_that_cannot_be_read_is_set_aside(tmp_path: Path, from_page
         async with opened(tmp_path) as spool:
             assert spool.epoch != epoch, "the hub must not take new rows for old ones"
             assert await append(spool, steps(BAND, 1)) is None and spool.lane("routine").appended == 1
+            spool.forget(epoch, "routine", 2_000)
+            await spool.settled()
+            assert spool.rows == 1, "a receipt for the old file says nothing about the new one"
     assert [line["event"] for line in logs] == ["spool_set_aside"]
     assert [path for path in tmp_path.iterdir() if "unreadable" in path.name]
 
