@@ -4,6 +4,9 @@ Settings: `report_every_s` (position and counters), `link_every_s` (LK), `longit
 `wander_m` (how far it strays).
 Actions: sos, fall, off_wrist, on_wrist, low_battery, charged, heart with `bpm`, move with `longitude`, `latitude`.
 
+An alarm of the same kind within REPEAT_S of the last one is a repetition to the other side: it is answered and makes no
+new alarm, so the band does not claim one.
+
 A band is not answered for a position. It therefore sends LK behind each one: links are read in order, so the answer to
 that LK says that the position before it was taken, too.
 """
@@ -21,6 +24,7 @@ SOS, REMOVED, FALL, LOW_BATTERY_STATE, LOW_BATTERY, WORN_STATE = 1 << 16, 1 << 2
 BATTERY_FULL, BATTERY_LOW = 88, 12
 METRES_PER_DEGREE = 111_320.0
 STRIDE_M = 5.0
+REPEAT_S = 60
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +46,7 @@ class Band:
         self._index = self._random.randrange(60_000)
         self._battery = BATTERY_FULL
         self._worn = True
+        self._pressed: tuple[str, datetime] | None = None
         self._steps = self._random.randrange(200, 4_000)
         self._east_m = self._north_m = 0.0
         self._home = (settings.longitude, settings.latitude)
@@ -104,7 +109,9 @@ class Band:
     # --- reports ---
 
     def _alarm(self, bit: int, kind: str, now: datetime) -> None:
-        rows = [self._row(kind, now, raised=True), *self._place_rows(now)]
+        last, self._pressed = self._pressed, (kind, now)
+        again = last is not None and last[0] == kind and (now - last[1]).total_seconds() < REPEAT_S + 1
+        rows = self._place_rows(now) if again else [self._row(kind, now, raised=True), *self._place_rows(now)]
         self._send(f"AL,{self._fields(now, bit)}", rows)
 
     def _position(self, now: datetime, rows: list[Accepted]) -> None:

@@ -1,5 +1,7 @@
 """What every family promises, whatever the bytes: see devices/family.py. `make fuzz` runs this fifty times deeper."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,11 +11,25 @@ from devices.dictionary import ALARMS, EVENTS, METRICS
 from devices.envelope import decode_observation, encode
 from devices.families import BY_NAME, FAMILIES
 from devices.family import Everyone, Family, Session
-from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from devices.framing import xor8
+from devices.observation import REJECTED_BYTES_MAX, Alarm, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import GOOD, NOW
+from tests.vectors import SHARED, lines_of
 
 families = st.sampled_from(FAMILIES)
-FRAMES = [frame for _, frame in GOOD.values()]
+
+
+def real_frames() -> list[bytes]:
+    """What devices of the field sent, where the shared vectors are beside this checkout."""
+    paths = [SHARED / f"{name}.jsonl" for name in ("gbt26875", "watch", "jt808")]
+    lines = [line for path in paths if path.exists() for line in lines_of(path)]
+    frames = [
+        bytes.fromhex(line["frame_hex"]) if "frame_hex" in line else line["frame_text"].encode() for line in lines
+    ]
+    return [frame for frame in frames if len(frame) <= 400]
+
+
+FRAMES = [*(frame for _, frame in GOOD.values()), *real_frames()]
 
 
 @st.composite
@@ -25,6 +41,7 @@ def noise(draw: st.DrawFn) -> bytes:
         st.sampled_from(FRAMES),
         st.sampled_from(FRAMES).flatmap(lambda frame: st.integers(1, len(frame)).map(lambda end: frame[:end])),
         st.sampled_from(FRAMES).flatmap(_flipped),
+        st.tuples(st.sampled_from(FRAMES), st.integers(0, 60), st.binary(max_size=6)).map(_sealed),
     )
     return b"".join(draw(st.lists(pieces, max_size=8)))
 
@@ -33,6 +50,22 @@ def _flipped(frame: bytes) -> st.SearchStrategy[bytes]:
     return st.tuples(st.integers(0, len(frame) - 1), st.integers(1, 255)).map(
         lambda change: frame[: change[0]] + bytes((frame[change[0]] ^ change[1],)) + frame[change[0] + 1 :]
     )
+
+
+def _sealed(change: tuple[bytes, int, bytes]) -> bytes:
+    """A frame with other bytes in it whose checksum or length fits again, so that they reach the readers behind it."""
+    frame, at, put = change
+    changed = frame[:at] + put + frame[at + len(put) :]
+    if changed.startswith(b"@@") and changed.endswith(b"##"):
+        return changed[:-3] + bytes((sum(changed[2:-3]) & 0xFF,)) + b"##"
+    if changed[:1] == changed[-1:] == b"\x7e":
+        inner = changed[1:-2].replace(b"\x7d\x02", b"\x7e").replace(b"\x7d\x01", b"\x7d")
+        sealed = inner + bytes((xor8(inner),))
+        return b"\x7e" + sealed.replace(b"\x7d", b"\x7d\x01").replace(b"\x7e", b"\x7d\x02") + b"\x7e"
+    if changed[:1] == b"[" and changed[-1:] == b"]" and changed.count(b"*") >= 3:
+        *head, _, content = changed[:-1].split(b"*", 3)
+        return b"*".join([*head, b"%04X" % len(content), content]) + b"]"
+    return changed
 
 
 def open_session(family: Family) -> Session:
@@ -121,6 +154,17 @@ def test_reading_time_grows_with_the_bytes_not_faster(family: Family) -> None:
     for mark in (b"@@", b"\x7e\x30", b"[3G*1*0001*", b"("):
         session.receive(mark * 20_000, NOW)
         session.idle(NOW)
+
+
+@given(family=families, data=st.lists(noise(), max_size=40).map(b"".join), chunk=st.integers(1, 500))
+def test_a_session_never_holds_more_than_a_frame(family: Family, data: bytes, chunk: int) -> None:
+    session: Any = open_session(family)
+    for at in range(0, len(data), chunk):
+        session.receive(data[at : at + chunk], NOW)
+        assert session._framer.waiting < family.frame_bytes_max
+        assert len(session._framer._noise) <= REJECTED_BYTES_MAX
+    session.idle(NOW)
+    assert session._framer.waiting == 0
 
 
 def test_families_are_complete_and_settings_refuse_unknown_keys() -> None:

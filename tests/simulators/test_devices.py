@@ -23,7 +23,9 @@ ACTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("repaired", {"component": 18}),
         ("reset", {}),
     ],
-    "watch": [(name, {}) for name in ("sos", "off_wrist", "low_battery", "fall", "on_wrist", "heart", "charged")],
+    "watch": [
+        (name, {}) for name in ("sos", "sos", "off_wrist", "low_battery", "fall", "on_wrist", "heart", "charged")
+    ],
     "jt808": [(name, {}) for name in ("emergency", "overspeed", "overspeed_over", "park", "emergency_over", "drive")],
 }
 GOOD_LINE = Faults()
