@@ -5,6 +5,7 @@ carry the truth, so a broker that forgets everything loses nothing (tests/accept
 Production brokers have accounts and TLS: docs/install.md.
 """
 
+import os
 import shutil
 import socket
 import sys
@@ -19,12 +20,13 @@ HOST = "127.0.0.1"
 
 MOSQUITTO = """\
 # Written by gridward; loopback only, so there are no accounts.
-listener {port} {host}
+{user}listener {port} {host}
 allow_anonymous true
 persistence false
 max_inflight_messages 1000
 max_queued_messages 10000
 max_packet_size {bytes}
+set_tcp_nodelay true
 log_dest stdout
 log_type error
 log_type warning
@@ -50,6 +52,8 @@ max_payload_size = {bytes}
 max_inflight_count = 1000
 dynamic_filters = true
 """
+# Started by root, mosquitto changes its user, and the kernel then forgets that it must die with us.
+STAY_ROOT = "user root\n"
 RUN_RUMQTTD = (
     "import sys; from iotcore.iotcore import IotCoreBroker; IotCoreBroker(config_path=sys.argv[1]).run_forever()"
 )
@@ -72,7 +76,8 @@ class Broker:
             raise ProcessError(f"port {self.port} on {self.host} is in use: choose another for the broker")
         template, suffix = (MOSQUITTO, "conf") if self.program == "mosquitto" else (RUMQTTD, "toml")
         config = self._directory / f"{self.program}.{suffix}"
-        config.write_text(template.format(host=self.host, port=self.port, bytes=PACKET_BYTES_MAX))
+        user = STAY_ROOT if os.geteuid() == 0 else ""
+        config.write_text(template.format(host=self.host, port=self.port, bytes=PACKET_BYTES_MAX, user=user))
         self.child = start(f"broker ({self.program})", self._argv(config), self._directory / "broker.log")
         wait_until(self.child, lambda: listens(self.host, self.port), START_S_MAX)
 

@@ -25,6 +25,7 @@ from gridward.venue import OPERATOR
 
 SCENARIO = "wuzhen-evening.toml"
 WATCH_S = 0.5
+OBITUARY_S_MAX = 2.0
 FAILED = 1
 
 
@@ -60,12 +61,25 @@ def run(wish: Wish, console: Console) -> int:
             tell("stopping")
             return FAILED if wish.check else 0
         except (ProcessError, HubError) as error:
-            console.print(f"[red]stopped:[/red] {error}", highlight=False, markup=True)
+            console.print("[red]stopped:[/red]", end=" ")
+            console.print(_explained(stack, error), highlight=False, markup=False)
             return FAILED
         finally:
             with ignoring_signals():
                 stack.stop()
             tell("every process has ended")
+
+
+def _explained(stack: Stack, error: Exception) -> str:
+    """A hub that died shows first as a request that failed; its end says more than that."""
+    give_up_at = clock.monotonic() + OBITUARY_S_MAX
+    while isinstance(error, HubError) and clock.monotonic() < give_up_at:
+        try:
+            stack.check_alive()
+        except ProcessError as end:
+            return str(end)
+        clock.pause(WATCH_S / 5)
+    return str(error)
 
 
 def default_scenario() -> Path:

@@ -6,6 +6,7 @@ Rules
 - The demo and the acceptance tests start the product through this class, so that both see the same thing.
 """
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ DATABASE = "gridward"
 HUB_START_S_MAX = 60.0
 EDGE_START_S_MAX = 30.0
 STATE_FOLDERS = ("edge", "hub")
+MARK = ".made-by-gridward-demo"
 
 Progress = Callable[[str], None]
 
@@ -120,10 +122,16 @@ class Stack:
         self.dsn = self.postgres.ensure_database(DATABASE)
 
     def _forget(self) -> None:
-        """Remove what the last run left: spool, keys, password. The database is dropped by the server itself."""
-        for folder in STATE_FOLDERS:
-            for path in (self.directory / folder).glob("*"):
-                path.unlink()
+        """Remove what the last run left: spool, keys, password. The database is dropped by the server itself.
+
+        Only folders that we marked as ours are removed: a person may name any directory.
+        """
+        for folder in (self.directory / name for name in STATE_FOLDERS):
+            if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+                raise ProcessError(f"{folder} was not made by gridward demo: choose another --directory")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / MARK).touch()
         (self.directory / "operator-password").unlink(missing_ok=True)
 
     def _program(self, name: str, config: Path) -> Child:

@@ -102,3 +102,14 @@ def test_the_password_is_new_each_time_and_readable_by_its_owner_only(home: Path
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=60)
     assert seen[0] != seen[1]
+
+
+def test_a_directory_of_someone_else_is_left_alone(home: Path) -> None:
+    precious = home / "edge" / "precious.py"
+    precious.parent.mkdir()
+    precious.write_text("mine")
+    running = demo(home)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "was not made by gridward demo" in said
+    assert precious.read_text() == "mine"
