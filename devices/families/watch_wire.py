@@ -32,6 +32,7 @@ BLANKS = b" \r\n\t\0"
 BRACKET = re.compile(rb"\][ \r\n\t\0]*\[")  # behind the first `]` the next frame begins
 LAST_BRACKET = re.compile(rb"\][ \r\n\t\0]*\Z")
 NUMBER = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)[ \t]*", re.ASCII)
+TIME = re.compile(r" *(\d\d)(\d\d)(\d\d) *, *(\d\d)(\d\d)(\d\d) *", re.ASCII)
 NOISE = re.compile(rb"[^\[ \r\n\t\0]+")
 ESCAPE = 0x7D
 ESCAPED = {1: 0x7D, 2: 0x5B, 3: 0x5D, 4: 0x2C, 5: 0x2A}
@@ -51,15 +52,12 @@ class Frame(Struct, frozen=True):
     device: str
     index: str
     declared: int
+    type: str
     content: bytes
 
     @property
     def length_ok(self) -> bool:
         return self.declared == len(self.content)
-
-    @property
-    def type(self) -> str:
-        return self.content.partition(b",")[0].decode("ascii", "replace")
 
     @property
     def fields(self) -> list[str]:
@@ -107,7 +105,8 @@ def read_frame(frame: bytes) -> Frame:
     assert header is not None, "frames come from the cutter"
     vendor, device, index, length = header.groups()
     content = frame[header.end() : -1]
-    return Frame(vendor.decode(), device.decode(), (index or b"").decode(), int(length, 16), content)
+    kind = content.partition(b",")[0].decode("ascii", "replace")
+    return Frame(vendor.decode(), device.decode(), (index or b"").decode(), int(length, 16), kind, content)
 
 
 def write_frame(vendor: str, device: str, index: str, content: str) -> bytes:
@@ -167,8 +166,13 @@ NUMBERS = ("speed_kmh", "course", "altitude_m", "satellites", "gsm_signal", "bat
 
 
 def _time(fields: list[str]) -> datetime | None:
+    """ddMMyy and HHmmss; None when that is no date."""
+    found = TIME.fullmatch(",".join(fields))
+    if found is None:
+        return None
+    day, month, year, hour, minute, second = map(int, found.groups())
     try:
-        return datetime.strptime("".join(field.strip() for field in fields), "%d%m%y%H%M%S").replace(tzinfo=UTC)
+        return datetime(2000 + year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
 
