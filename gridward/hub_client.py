@@ -45,8 +45,12 @@ class HubClient:
         return self._items("/api/v1/incidents", limit=PAGE_ITEMS, **({"phase": phase} if phase else {}))
 
     def incident(self, number: int) -> dict[str, Any]:
-        """One incident with its steps and alarms; asking marks it as seen."""
+        """One incident with its steps and alarms."""
         return self._ask("GET", f"/api/v1/incidents/{number}")
+
+    def seen(self, number: int) -> None:
+        """An operator has this incident on the screen: the fourth time of its alarms."""
+        self._ask("POST", f"/api/v1/incidents/{number}/seen")
 
     def step(self, incident: dict[str, Any], action: str, reason: str = "", isolated: bool = False) -> dict[str, Any]:
         """Step on the version that we looked at; raises HubError when it has moved on or may not."""
@@ -75,7 +79,7 @@ class HubClient:
             raise HubError(f"{method} {path}: {error or type(error).__name__}") from error
         if answer.is_error:
             raise HubError(f"{method} {path}: {answer.status_code} {_problem(answer)}")
-        found: dict[str, Any] = answer.json()
+        found: dict[str, Any] = answer.json() if answer.content else {}
         return found
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +31,7 @@ NEXT = {"open": "acknowledge", "acknowledged": "dispatch", "dispatched": "arrive
 REASONS = {"resolve": "rehearsal: seen on site, handled", "close": "rehearsal: verified"}
 ISOLATED = "rehearsal: checked on site, the device sends no all-clear"
 SHOWN_MAX = 10
+HUBS_OWN = ("raise", "clear", "merge", "absorb")
 
 
 class AlarmTimes(Struct, frozen=True):
@@ -102,6 +104,7 @@ class Rehearsal:
         self._tell = tell
         self._ended_at: float | None = None
         self._phases: dict[int, str] = {}
+        self._looked: dict[int, int] = {}
 
     def play(self) -> Report:
         """Work incidents until the scenario is over, everything has arrived and every incident is closed."""
@@ -109,6 +112,7 @@ class Rehearsal:
         while not self._finished(began):
             self._stack.check_alive()
             for incident in self._client.incidents("active"):
+                self._look(incident)
                 self._work(incident)
             clock.pause(LOOK_S)
         return self._report(clock.monotonic() - began)
@@ -131,6 +135,13 @@ class Rehearsal:
         if self._client.incidents("active"):
             return False
         return not reconcile(self._stack.venue.ledger, self._stack.dsn).lost
+
+    def _look(self, incident: dict[str, Any]) -> None:
+        """Say that the operator sees it, whenever there is a new alarm to see."""
+        number, alarms = incident["incident"], incident["alarm_count"]
+        if self._looked.get(number) != alarms:
+            self._looked[number] = alarms
+            self._client.seen(number)
 
     def _work(self, incident: dict[str, Any]) -> None:
         """The next step on one incident, if there is one to take now."""
@@ -204,7 +215,7 @@ def _times(incident: dict[str, Any], alarm: dict[str, Any]) -> AlarmTimes:
 
 
 def _overview(report: Report) -> Table:
-    table = Table("what", "how many", title="Rehearsal", title_justify="left", show_header=False)
+    table = Table("what", "how many", title="Rehearsal", title_justify="left", show_header=False, box=SIMPLE)
     table.add_row("played and settled in", f"{report.seconds:.0f} s")
     table.add_row("reports accepted from devices", f"{report.balance.accepted:,}")
     for what, number in sorted(report.stored.items()):
@@ -213,28 +224,38 @@ def _overview(report: Report) -> Table:
     table.add_row("twice", f"{len(report.balance.twice)}")
     phases = Counter(incident["phase"] for incident in report.incidents)
     table.add_row("incidents", ", ".join(f"{number} {phase}" for phase, number in phases.items()) or "none")
-    commit_ms = [(alarm.committed - alarm.received).total_seconds() * 1000 for alarm in report.alarms]
-    seen_ms = [(alarm.seen - alarm.committed).total_seconds() * 1000 for alarm in report.alarms if alarm.seen]
+    commit_ms = [_ms(alarm.received, alarm.committed) for alarm in report.alarms]
+    seen_ms = [_ms(alarm.committed, alarm.seen) for alarm in report.alarms if alarm.seen]
     for name, values in (("received → committed", commit_ms), ("committed → seen", seen_ms)):
         table.add_row(f"alarms, {name}", f"p50 {percentile(values, 0.5):.0f} ms, p99 {percentile(values, 0.99):.0f} ms")
     return table
 
 
 def _incident_table(incidents: list[dict[str, Any]]) -> Table:
-    table = Table("incident", "priority", "kind", "where", "alarms", "steps", "phase", title_justify="left")
+    title = "Incidents, with the steps that people took"
+    table = Table("", "", "kind", "where", "alarms", "steps", "phase", title=title, title_justify="left", box=SIMPLE)
     for item in incidents:
         where = item["zone_name_en"] or item["subject_name"] or "-"
-        steps = " → ".join(step["action"] for step in item["steps"] if step["action"] not in ("raise", "clear"))
-        numbers = (str(item["incident"]), f"P{item['priority']}", item["kind"], where, str(item["alarm_count"]))
-        table.add_row(*numbers, steps, item["phase"])
+        steps = sum(step["action"] not in HUBS_OWN for step in item["steps"])
+        cells = (f"P{item['priority']}", item["kind"], where, str(item["alarm_count"]), str(steps), item["phase"])
+        table.add_row(str(item["incident"]), *cells)
     return table
 
 
 def _alarm_table(alarms: list[AlarmTimes]) -> Table:
-    table = Table("incident", "device", "alarm", "observed", "received", "committed", "seen", title_justify="left")
-    for alarm in sorted(alarms, key=lambda alarm: alarm.received)[: 3 * SHOWN_MAX]:
+    """The first alarms with their four times: the device's clock, then how long each further hand took."""
+    shown = sorted(alarms, key=lambda alarm: alarm.received)[: 3 * SHOWN_MAX]
+    title = f"Alarms ({len(shown)} of {len(alarms)}), milliseconds from each time to the next"
+    columns = ("", "device", "alarm", "observed", "received", "committed", "seen")
+    table = Table(*columns, title=title, title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
+    for alarm in shown:
         kind = f"{alarm.kind} (late)" if alarm.late else alarm.kind
-        moments = (alarm.observed, alarm.received, alarm.committed, alarm.seen)
-        cells = [f"{moment:%H:%M:%S.%f}"[:-3] if moment else "-" for moment in moments]
+        waits = [_ms(alarm.observed, alarm.received), _ms(alarm.received, alarm.committed)]
+        seen = f"+{_ms(alarm.committed, alarm.seen):.0f}" if alarm.seen else "-"
+        cells = (f"{alarm.observed:%H:%M:%S}", *(f"+{wait:.0f}" for wait in waits), seen)
         table.add_row(str(alarm.incident), alarm.device, kind, *cells)
     return table
+
+
+def _ms(first: datetime, then: datetime) -> float:
+    return (then - first).total_seconds() * 1000

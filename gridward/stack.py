@@ -128,7 +128,7 @@ class Stack:
         """
         for folder in (self.directory / name for name in STATE_FOLDERS):
             if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
-                raise ProcessError(f"{folder} was not made by gridward demo: choose another --directory")
+                raise ProcessError(f"{folder} was not made by gridward demo: remove it, or choose another --directory")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             (folder / MARK).touch()
