@@ -98,10 +98,15 @@ class Agent:
             "started",
             gateway=self._gateway,
             version=self._version,
-            links={link.name: link.port for link in self._links},
+            links=self.ports,
             devices=len(self._config.devices),
             spool_rows=self._spool.rows,
         )
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Link name -> the port it listens on."""
+        return {link.name: link.port for link in self._links}
 
     async def ended(self) -> None:
         """Returns only when the agent cannot go on."""

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from devices.envelope import Lane, decode_batch, join_batch
 from devices.families import BY_NAME
-from devices.observation import Alarm, DeviceId, Observation, Telemetry
+from devices.observation import Alarm, DeviceId, GatewayId, Observation, Telemetry
 from edge.config import Config, load
 from edge.reports import Reports
 from edge.spool_file import SpoolFile
@@ -17,7 +18,8 @@ from tests.devices import frames
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 PANEL, BAND, TERMINAL = "gbt26875:889", "watch:8800000015", "jt808:13912345678"
 WAIT_S_MAX = 15.0
-ANSWER_BYTES = 30
+ANSWER_BYTES_MIN = 30
+CONFIRM = 3
 ROWS_MAX = 1_000_000
 
 
@@ -90,6 +92,14 @@ def spool_file(folder: Path, rows_max: int = ROWS_MAX, file_mb_max: int = 0, dev
     return file
 
 
+def held(file: SpoolFile, lane: Lane) -> list[tuple[int, Observation]]:
+    """(seq, observation) of all rows that wait, as they would travel."""
+    rows: list[tuple[int, Observation]] = []
+    while (found := file.fetch(lane, rows[-1][0] if rows else 0, 5_000, 500_000)).pieces:
+        rows += decode_batch(join_batch(GatewayId("gw"), file.epoch, lane, found.pieces)).rows
+    return rows
+
+
 class Device:
     """A device's end of a link: `async with Device(port) as device`."""
 
@@ -112,6 +122,15 @@ class Device:
 
     def hang_up(self) -> None:
         self._writer.close()
+
+    @property
+    def confirmed(self) -> int:
+        """How many reports the edge has confirmed (GB/T 26875.3 command 3); it also sends its time."""
+        found, at = 0, 0
+        while len(self.received) >= at + ANSWER_BYTES_MIN:
+            found += self.received[at + 26] == CONFIRM
+            at += ANSWER_BYTES_MIN + int.from_bytes(self.received[at + 24 : at + 26], "little")
+        return found
 
     async def _read(self) -> None:
         try:

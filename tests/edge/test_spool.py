@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from devices.envelope import LANES, Lane, decode_batch, decode_observation, encode, join_batch
-from devices.observation import GatewayId, Observation
+from devices.envelope import LANES, Lane, decode_observation, encode
+from devices.observation import Observation
 from edge.reports import Reports
 from edge.spool import Spool
 from edge.spool_file import CHUNK_ROWS_MAX, SpoolError, SpoolFile
-from tests.edge.site import BAND, NOW, alarm, spool_file, steps, until
+from tests.edge.site import BAND, NOW, alarm, held, spool_file, steps, until
 
 ALL = 10**6
 
@@ -41,14 +41,6 @@ async def append(spool: Spool, *rows: Observation) -> SpoolError | None:
     outcome: asyncio.Future[SpoolError | None] = asyncio.get_running_loop().create_future()
     spool.append(rows, outcome.set_result)
     return await outcome
-
-
-def held(file: SpoolFile, lane: Lane) -> list[tuple[int, Observation]]:
-    """(seq, observation) of all rows that wait, as they would travel."""
-    rows: list[tuple[int, Observation]] = []
-    while (found := file.fetch(lane, rows[-1][0] if rows else 0, 5_000, 500_000)).pieces:
-        rows += decode_batch(join_batch(GatewayId("gw"), file.epoch, lane, found.pieces)).rows
-    return rows
 
 
 def write(file: SpoolFile, rows: int, start: int = 0, lane: Lane = "routine", size: int = 0) -> None:

@@ -1,0 +1,347 @@
+"""Links with real sockets: answered only when durable, one crash costs one connection, everything bounded."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Container
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+from structlog.testing import capture_logs
+
+from devices.families import BY_NAME
+from devices.family import Family
+from devices.observation import DeviceId, Event, Observation, Result
+from edge import clock, intake, links, spool
+from edge.actuators import Actuators
+from edge.contacts import Contacts
+from edge.intake import Intake
+from edge.links import Address, LinkError, TcpServer
+from edge.pipeline import view_of
+from edge.spool import Spool
+from tests.devices import frames
+from tests.edge import site
+from tests.edge.site import PANEL, Device, until
+
+GATEWAY = DeviceId("gateway:gw")
+
+
+class Rig:
+    """A link of one family before a real spool, with what was appended noted down."""
+
+    def __init__(self, folder: Path, family: Family, connections_max: int = 100) -> None:
+        config = site.config(folder)
+        self.file = site.spool_file(folder / "state")
+        self.spool = Spool(self.file, self.file._reports, self.resume)
+        self.actuators = Actuators(config.actuators, lambda act, error: None)
+        self.contacts = Contacts({DeviceId(PANEL): 90.0}, (), clock.monotonic())
+        self.intake = Intake(
+            gateway=GATEWAY,
+            view=view_of(config.devices),
+            rules=config.rules,
+            actuators=self.actuators,
+            spool=self.spool,
+            contacts=self.contacts,
+        )
+        self.link = TcpServer(
+            name="link",
+            address=Address("127.0.0.1", 0),
+            family=family,
+            settings=family.settings(),
+            enrolled=frozenset({"889", "8800000015", "13912345678"}),
+            connections_max=connections_max,
+            intake=self.intake,
+        )
+        self.siren = folder / "siren"
+
+    def resume(self) -> None:
+        self.link.resume()
+
+    def disk_full(self, full: bool) -> None:
+        self.file._pages_max = 1 if full else 0
+
+    def rows(self, lane: Any = "urgent") -> list[Observation]:
+        return [row for _, row in site.held(self.file, lane)]
+
+
+@asynccontextmanager
+async def rig(folder: Path, family: str | Family = "gbt26875", connections_max: int = 100) -> AsyncIterator[Rig]:
+    made = Rig(folder, BY_NAME[family] if isinstance(family, str) else family, connections_max)
+    await made.link.open()
+    try:
+        yield made
+    finally:
+        made.link.stop_reading()
+        await made.link.close()
+        await made.spool.close()
+
+
+async def test_a_report_is_answered_when_it_is_durable_and_not_before(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made, Device(made.link.port) as panel:
+        made.disk_full(True)
+        panel.send(site.smoke())
+        await until(lambda: made.spool.failing, "the disk refuses")
+        assert panel.received == b""
+        await until(lambda: panel.ended, "the connection is ended unanswered")
+        made.disk_full(False)
+        async with Device(made.link.port) as again:
+            again.send(site.smoke())
+            await until(lambda: again.confirmed == 1, "answered")
+        assert len(made.rows()) >= 1
+
+
+async def test_a_second_delivery_is_answered_and_not_stored(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        for number in range(1, 4):
+            async with Device(made.link.port) as panel:
+                panel.send(site.smoke())
+                await until(lambda: panel.confirmed == 1, "answered")
+            raised = [row for row in made.rows() if row.body.kind == "smoke" and row.body.raised]  # type: ignore[union-attr]
+            assert len(raised) == 1, number
+
+
+async def test_the_siren_is_on_before_anything_is_durable_and_a_silenced_one_stays_silent(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.disk_full(True)
+        async with Device(made.link.port) as panel:
+            panel.send(site.smoke())
+            await until(lambda: made.spool.failing, "the disk refuses")
+            assert made.siren.read_text() == "1"
+        made.disk_full(False)
+        async with Device(made.link.port) as panel:
+            panel.send(site.smoke(component=1))
+            await until(lambda: panel.confirmed == 1, "answered")
+            made.siren.write_text("0")
+            panel.send(site.smoke(component=1))
+            await until(lambda: panel.confirmed == 2, "answered again")
+            assert made.siren.read_text() == "0", "a report that was accepted before drives nothing"
+            panel.send(site.smoke(serial=8, component=1))
+            await until(lambda: made.siren.read_text() == "1", "a new report drives again")
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_pieces_of_any_size_give_the_same(tmp_path: Path, size: int) -> None:
+    async with rig(tmp_path) as made, Device(made.link.port) as panel:
+        data = b"noise" + site.smoke(1) + b"\r\n" + site.smoke(2, 0x13)
+        for start in range(0, len(data), size):
+            panel.send(data[start : start + size])
+            await asyncio.sleep(0)
+        await until(lambda: panel.confirmed == 2, "both answered")
+        assert made.intake.counts.rejected == 2
+
+
+async def test_half_a_frame_is_given_up_after_silence(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made, Device(made.link.port) as panel:
+        panel.send(site.smoke()[:-4])
+        await until(lambda: made.link.connections, "connected")
+        [connection] = made.link.connections
+        await until(lambda: not connection._given_up, "bytes arrived")
+        made.link.sweep()
+        assert made.intake.counts.rejected == 0, "not yet"
+        connection.look(clock.monotonic() + links.QUIET_S + 0.1)
+        await until(lambda: made.intake.counts.rejected > 0, "given up")
+        panel.send(site.smoke(9))
+        await until(lambda: panel.confirmed == 1, "the next frame is good")
+
+
+async def test_a_connection_that_is_silent_for_too_long_is_ended(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made, Device(made.link.port) as panel:
+        await until(lambda: made.link.connections, "connected")
+        [connection] = made.link.connections
+        connection.look(clock.monotonic() + 2 * made.link.family.silence_s_max - 1)
+        assert not panel.ended
+        connection.look(clock.monotonic() + 2 * made.link.family.silence_s_max + 1)
+        await until(lambda: panel.ended, "ended")
+
+
+class Settings(Struct):
+    pass
+
+
+class Crashing:
+    """A session with a bug: it cannot stand the byte "!"."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        self._out = b""
+
+    def receive(self, data: bytes, now: datetime) -> list[Result]:
+        if b"!" in data:
+            raise ZeroDivisionError
+        self._out += data
+        return [Observation(device=DeviceId(PANEL), observed_at=now, received_at=now, body=Event(kind="test"))]
+
+    def idle(self, now: datetime) -> list[Result]:
+        return []
+
+    def to_send(self) -> bytes:
+        out, self._out = self._out, b""
+        return out
+
+
+CRASHING = Family(
+    name="crashing",
+    title="",
+    links=("tcp_server",),
+    integrity="",
+    frame_bytes_max=10,
+    silence_s_max=10,
+    settings=Settings,
+    open_session=Crashing,
+)
+
+
+async def test_a_crash_of_one_session_costs_one_connection_and_one_line(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with rig(tmp_path, CRASHING) as made, Device(made.link.port) as good:
+            good.send(b"a")
+            for _ in range(3):
+                async with Device(made.link.port) as bad:
+                    bad.send(b"!")
+                    await until(lambda: bad.ended, "cut off")
+            good.send(b"b")
+            await until(lambda: good.received == b"ab", "the other one lives")
+            assert len(made.link.connections) == 1
+    assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_crashed"]
+
+
+async def test_a_full_link_refuses_but_a_stranger_gives_way_to_a_device(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with (
+            rig(tmp_path, connections_max=2) as made,
+            Device(made.link.port) as known,
+            Device(made.link.port) as quiet,
+        ):
+            known.send(site.smoke())
+            await until(lambda: known.received, "answered")
+            async with Device(made.link.port) as third:
+                await until(lambda: quiet.ended, "the stranger gives way")
+                third.send(site.smoke(8))
+                await until(lambda: third.received, "answered")
+                async with Device(made.link.port) as fourth:
+                    await until(lambda: fourth.ended, "two devices are enough")
+                    assert not third.ended and not known.ended and len(made.link.connections) == 2
+    assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_full"]
+
+
+async def test_links_stop_reading_while_the_spool_is_behind_and_go_on_when_it_is_not(tmp_path: Path) -> None:
+    number = spool.WAITING_ROWS_MAX // 2
+    async with rig(tmp_path, "jt808") as made, Device(made.link.port) as terminal:
+        release = threading.Event()
+        made.file.write = _hanging(made.file.write, release)  # type: ignore[method-assign]
+        for serial in range(number * 2):
+            terminal.send(site.location(serial & 0xFFFF))
+        await until(lambda: made.link._holding, "reading stops")
+        waiting = made.spool.waiting_rows
+        assert spool.WAITING_ROWS_MAX < waiting < spool.WAITING_ROWS_MAX + 1_000
+        [connection] = made.link.connections
+        connection_time = connection.last_byte_at
+        made.link.sweep()
+        assert connection.last_byte_at == connection_time and not terminal.ended
+        release.set()
+        await until(lambda: made.spool.lane("routine").appended == 4 * number, "everything arrives", 30)
+        assert not made.link._holding
+
+
+def _hanging(write: Callable[..., None], release: threading.Event) -> Callable[..., None]:
+    """A disk that hangs until it is released."""
+
+    def waiting(*arguments: Any) -> None:
+        release.wait()
+        write(*arguments)
+
+    return waiting
+
+
+async def test_a_device_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    async with rig(tmp_path, CRASHING) as made:
+        reader, writer = await asyncio.open_connection("127.0.0.1", made.link.port, limit=1024)
+        try:
+            writer.transport.set_write_buffer_limits(high=50_000_000)
+            for _ in range(2_000):
+                writer.write(b"x" * 8_192)
+            await until(lambda: made.link.connections, "connected")
+            await until(lambda: not made.link.connections, "cut off", 30)
+        finally:
+            writer.transport.abort()
+        del reader
+
+
+async def test_a_stranger_is_named_once_and_strangers_without_number_are_not(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with rig(tmp_path, "watch") as made, Device(made.link.port) as device:
+            for number in range(intake.STRANGERS_MAX + 50):
+                device.send(2 * frames.watch("LK", f"{number:010d}"))
+            await until(lambda: made.intake.counts.rejected == 2 * (intake.STRANGERS_MAX + 50), "all looked at")
+            await made.spool.settled()
+            assert made.spool.lane("urgent").appended == intake.STRANGERS_MAX
+            [first, *_] = made.rows()
+    assert first.device == GATEWAY and isinstance(first.body, Event)
+    assert first.body.kind == "unknown_device" and first.body.attributes["device"] == "watch:0000000000"
+    assert sum(line["event"] == "device_not_enrolled" for line in logs) == intake.STRANGERS_MAX
+
+
+async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.link._address = Address("127.0.0.1", made.link.port)
+        with pytest.raises(LinkError, match=r"^link link: cannot listen on 127\.0\.0\.1:\d+: .*in use$"):
+            await made.link.open()
+
+
+async def test_what_was_read_before_the_end_is_answered(tmp_path: Path) -> None:
+    made = Rig(tmp_path, BY_NAME["gbt26875"])
+    await made.link.open()
+    async with Device(made.link.port) as panel:
+        panel.send(site.smoke())
+        await until(lambda: made.intake.counts.observations, "read")
+        made.link.stop_reading()
+        await made.spool.settled()
+        await made.link.close()
+        await until(lambda: panel.ended, "ended")
+        assert panel.confirmed == 1
+    await made.spool.close()
+
+
+# --- intake: what the edge itself says ---------------------------------------------------------------
+
+
+async def test_what_the_edge_says_is_said_again_when_the_disk_did_not_take_it(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.disk_full(True)
+        made.intake.say([site.alarm(GATEWAY, "lost_contact"), site.steps(GATEWAY, 1)])
+        await until(lambda: made.spool.failing, "the disk refuses")
+        made.disk_full(False)
+        made.intake.say_again()
+        made.intake.say_again()
+        await made.spool.settled()
+        assert [row.body.kind for row in made.rows()] == ["lost_contact"]  # type: ignore[union-attr]
+        assert made.rows("routine") == [], "a measurement of then is not worth it"
+
+
+async def test_lost_contact_is_raised_cleared_and_remembered(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.contacts.excuse(clock.monotonic() - 91)
+        made.intake.supervise(listening=True)
+        await made.spool.settled()
+        assert intake.stored_lost(made.file.kept(intake.LOST)) == [PANEL]
+        async with Device(made.link.port) as panel:
+            panel.send(site.smoke())
+            await until(lambda: panel.received, "answered")
+        await made.spool.settled()
+        supervision = [row.body.raised for row in made.rows() if row.body.kind == "lost_contact"]  # type: ignore[union-attr]
+        assert supervision == [True, False] and intake.stored_lost(made.file.kept(intake.LOST)) == []
+
+
+async def test_nobody_is_lost_while_the_edge_itself_did_not_listen(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.contacts.excuse(clock.monotonic() - 91)
+        made.intake.supervise(listening=False)
+        made.intake.supervise(listening=True)
+        assert made.contacts.lost == []
+
+
+@pytest.mark.parametrize("kept", ["", "[]", "nonsense", "[1]"])
+def test_a_list_of_the_lost_that_cannot_be_read_is_empty(kept: str) -> None:
+    assert intake.stored_lost(kept) == []
