@@ -1,0 +1,75 @@
+// Sound and spoken announcements for new incidents. Browsers let no page sound before a click, so the state says which of
+// the three it is: off (the operator's choice, and the start), blocked (wanted, but the browser waits for a click), on.
+
+import type { Cue } from "../queue";
+import { preferences } from "./preferences.svelte";
+
+const ANNOUNCED_MAX = 5;
+
+class Cues {
+  sound = $state<"off" | "blocked" | "on">("off");
+  polite = $state<string[]>([]);
+  assertive = $state<string[]>([]);
+  private audio: AudioContext | null = null;
+
+  constructor() {
+    if (preferences.sound) this.open();
+  }
+
+  toggle(): void {
+    if (this.sound === "on") {
+      preferences.setSound(false);
+      this.sound = "off";
+      void this.audio?.suspend();
+      return;
+    }
+    preferences.setSound(true);
+    this.open();
+    void this.audio?.resume().then(() => {
+      this.read();
+      this.ring("quiet");
+    });
+  }
+
+  announce(cue: Cue, text: string): void {
+    if (cue === "none") return;
+    if (cue === "life") this.assertive = [...this.assertive, text].slice(-ANNOUNCED_MAX);
+    else this.polite = [...this.polite, text].slice(-ANNOUNCED_MAX);
+    if (cue === "life" || cue === "loud") this.ring(cue);
+  }
+
+  private open(): void {
+    if (!this.audio) {
+      this.audio = new AudioContext();
+      this.audio.addEventListener("statechange", () => this.read());
+    }
+    this.read();
+  }
+
+  private read(): void {
+    if (!preferences.sound) this.sound = "off";
+    else this.sound = this.audio?.state === "running" ? "on" : "blocked";
+  }
+
+  /** Three falling tones for a life, two for the rest, one to show that sound works. */
+  private ring(cue: Cue): void {
+    const audio = this.audio;
+    if (!audio || audio.state !== "running" || !preferences.sound) return;
+    const tones = cue === "life" ? [988, 784, 988, 784, 988, 784] : cue === "loud" ? [784, 659] : [659];
+    tones.forEach((tone, index) => {
+      const start = audio.currentTime + index * 0.2;
+      const source = audio.createOscillator();
+      const gain = audio.createGain();
+      source.type = "triangle";
+      source.frequency.value = tone;
+      gain.gain.setValueAtTime(0, start);
+      gain.gain.linearRampToValueAtTime(0.25, start + 0.02);
+      gain.gain.exponentialRampToValueAtTime(0.001, start + 0.18);
+      source.connect(gain).connect(audio.destination);
+      source.start(start);
+      source.stop(start + 0.2);
+    });
+  }
+}
+
+export const cues = new Cues();
