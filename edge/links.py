@@ -12,6 +12,7 @@ Rules
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 
@@ -84,8 +85,10 @@ class TcpServer:
         try:
             self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024)
         except OSError as error:
-            reason = error.strerror if error.errno is not None and error.errno > 0 else str(error)
-            raise LinkError(f"link {self.name}: cannot listen on {host}:{port}: {reason or error}") from error
+            reason = (
+                os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            )  # asyncio says it longer
+            raise LinkError(f"link {self.name}: cannot listen on {host}:{port}: {reason}") from error
 
     def stop_reading(self) -> None:
         """The end is near: no more devices and no more bytes; what was read may still be answered."""
