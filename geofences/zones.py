@@ -146,10 +146,15 @@ def _position(position: Any, where: str) -> tuple[float, float]:
         raise ZoneError(f"{where}: expected [longitude, latitude]")
     longitude, latitude = position[:2]
     if abs(longitude) > LONGITUDE_MAX or abs(latitude) > LATITUDE_MAX:
-        raise ZoneError(f"{where}: ({longitude:.9g}, {latitude:.9g}) is not on the globe")
+        raise ZoneError(f"{where}: ({_shown(longitude)}, {_shown(latitude)}) is not on the globe")
     if not (isfinite(longitude) and isfinite(latitude)):
         raise ZoneError(f"{where}: not a number")
     return float(longitude), float(latitude)
+
+
+def _shown(value: float) -> str:
+    """Whole numbers of JSON may be longer than any float."""
+    return f"{max(min(value, 1e9), -1e9):.9g}"
 
 
 def _is_list(value: Any) -> bool:
