@@ -14,11 +14,21 @@ that LK says that the position before it was taken, too.
 import math
 import random
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, convert
+from msgspec import Meta, Struct, convert
 
-from simulators.device import Accepted, ActionError, Every, Mailbag, Report
+from simulators.device import (
+    Accepted,
+    Every,
+    Latitude,
+    Longitude,
+    Mailbag,
+    NoArgs,
+    Report,
+    Seconds,
+    args_of,
+)
 
 SOS, REMOVED, FALL, LOW_BATTERY_STATE, LOW_BATTERY, WORN_STATE = 1 << 16, 1 << 20, 1 << 21, 1, 1 << 17, 1 << 3
 BATTERY_FULL, BATTERY_LOW = 88, 12
@@ -28,11 +38,28 @@ REPEAT_S = 60
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    report_every_s: float = 30.0
-    link_every_s: float = 60.0
-    longitude: float = 120.4838
-    latitude: float = 30.7436
-    wander_m: float = 60.0
+    report_every_s: Seconds = 30.0
+    link_every_s: Seconds = 60.0
+    longitude: Longitude = 120.4838
+    latitude: Latitude = 30.7436
+    wander_m: Annotated[float, Meta(ge=0, le=10_000)] = 60.0
+
+
+class Beats(Struct, frozen=True, forbid_unknown_fields=True):
+    bpm: Annotated[int, Meta(ge=0, le=300)] = 72
+
+
+class To(Struct, frozen=True, forbid_unknown_fields=True):
+    longitude: Longitude
+    latitude: Latitude
+
+
+ALARMS = {"sos": SOS, "fall": FALL, "off_wrist": REMOVED, "low_battery": LOW_BATTERY}
+ACTIONS: dict[str, type[NoArgs | Beats | To]] = {
+    **dict.fromkeys((*ALARMS, "on_wrist", "charged"), NoArgs),
+    "heart": Beats,
+    "move": To,
+}
 
 
 class Band:
@@ -64,25 +91,24 @@ class Band:
         self._say(f"LK,{self._steps},0,{self._battery}")
 
     def act(self, action: str, args: dict[str, Any], now: datetime) -> None:
+        said = args_of(ACTIONS, "a band", action, args)
         if action in ALARMS:
             if action == "off_wrist":
                 self._worn = False
             if action == "low_battery":
                 self._battery = BATTERY_LOW
             self._alarm(ALARMS[action], action, now)
-        elif action == "heart":
-            self._say(f"heart,{int(args.get('bpm', 72))}")
-        elif action == "move":
-            self._home = (float(args["longitude"]), float(args["latitude"]))
+        elif isinstance(said, Beats):
+            self._say(f"heart,{said.bpm}")
+        elif isinstance(said, To):
+            self._home = (said.longitude, said.latitude)
             self._east_m = self._north_m = 0.0
         elif action == "on_wrist":
             self._worn = True
             self._position(now, [self._row("off_wrist", now, raised=False)])
-        elif action == "charged":
+        else:
             self._battery = BATTERY_FULL
             self._position(now, [self._row("low_battery", now, raised=False)])
-        else:
-            raise ActionError(f"a band cannot {action}; it can {', '.join(ALARMS)}, on_wrist, charged, heart, move")
 
     def tick(self, now: datetime) -> None:
         if self._settings.report_every_s and self._report.due(now):
@@ -105,6 +131,9 @@ class Band:
 
     def accepted(self) -> list[Accepted]:
         return self._mail.take_accepted()
+
+    def owed(self) -> list[Accepted]:
+        return self._mail.owed()
 
     # --- reports ---
 
@@ -166,9 +195,6 @@ class Band:
     def _frame(self, content: str) -> bytes:
         self._index = (self._index + 1) & 0xFFFF
         return f"[ZJ*{self.native_id}*{self._index:04X}*{len(content):04X}*{content}]".encode()
-
-
-ALARMS = {"sos": SOS, "fall": FALL, "off_wrist": REMOVED, "low_battery": LOW_BATTERY}
 
 
 def build(native_id: str, settings: dict[str, Any], seed: int) -> Band:

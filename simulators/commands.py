@@ -6,17 +6,24 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec import json
 from msgspec.structs import replace
 
 from simulators.parts import play_parts
 from simulators.play import Ledger, Play
 from simulators.replay import ReplayError, replay
 from simulators.scenario import Scenario, ScenarioError, load
+from simulators.truth import truth_of
 
 REFUSED = 2
-EXAMPLE = """examples:
-  python -m simulators simulators/scenarios/wuzhen-evening.toml --speed 10
-  python -m simulators --replay vectors/watch.jsonl --host 127.0.0.1 --port 26900
+SPEED_MAX = 10_000
+EXAMPLE = """\
+Example: gridward simulate simulators/scenarios/wuzhen-evening.toml --speed 10
+         gridward simulate simulators/scenarios/wuzhen-evening.toml --check --truth truth.jsonl
+         gridward simulate --replay vectors/watch.jsonl --port 26900
+
+A scenario's form is told in simulators/scenario.py; faults (drop, delay, duplicate, garbage, reconnect storms) are part
+of it. The ledger holds what was confirmed to the devices, the truth what has to happen whatever is confirmed.
 """
 
 Tell = Callable[[str], None]
@@ -32,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("scenario", nargs="?", type=Path, help="scenario file (TOML)")
     made.add_argument("--speed", type=float, default=1.0, help="times as fast as life (default 1)")
     made.add_argument("--only", default="", metavar="FAMILY", help="play only the devices of this family")
-    made.add_argument("--ledger", type=Path, help="append what was accepted, as JSON lines")
+    made.add_argument("--ledger", type=Path, metavar="FILE", help="append what was accepted, as JSON lines")
+    made.add_argument("--truth", type=Path, metavar="FILE", help="write which alarms must come and when, as JSON lines")
+    made.add_argument("--check", action="store_true", help="read the scenario, write its truth, play nothing")
     made.add_argument("--replay", type=Path, metavar="FILE", help="send the frames of a vector file instead")
     made.add_argument("--host", default="127.0.0.1", help="with --replay: where to")
     made.add_argument("--port", type=int, default=0, help="with --replay: where to")
@@ -43,13 +52,17 @@ def run(words: Sequence[str], tell: Tell) -> int:
     """The exit code."""
     options = parser().parse_args(words)
     try:
+        if options.replay is not None and not options.port:
+            parser().error("--replay needs --port, and --host when it is not this machine")
         if options.replay is not None:
             sent = asyncio.run(replay(options.replay, options.host, options.port, tell))
             tell(f"{sent} frames sent")
             return 0
-        if options.scenario is None or options.speed <= 0:
-            parser().error("give a scenario file and a speed above 0")
-        return _play(options, words, tell)
+        if options.scenario is None:
+            parser().error("give a scenario file, or --replay FILE")
+        if not 0 < options.speed <= SPEED_MAX:
+            parser().error(f"--speed: more than 0 and at most {SPEED_MAX}")
+        return _play(options, tell)
     except (ScenarioError, ReplayError) as error:
         tell(f"gridward simulate: {error}")
         return REFUSED
@@ -57,17 +70,25 @@ def run(words: Sequence[str], tell: Tell) -> int:
         return 0
 
 
-def _play(options: argparse.Namespace, words: Sequence[str], tell: Tell) -> int:
+def _play(options: argparse.Namespace, tell: Tell) -> int:
     scenario = load(options.scenario)
     families = sorted({spec.family for spec in scenario.devices})
-    if options.only and options.only not in families:
-        raise ScenarioError(
-            f"{options.scenario}: no devices of family {options.only!r}; there are {', '.join(families)}"
-        )
-    if not options.only and len(families) > 1:
-        return play_parts(families, words)
-    family = options.only or families[0]
-    return asyncio.run(_play_family(_part(scenario, family), options, tell))
+    if options.only:
+        if options.only not in families:
+            there = ", ".join(families)
+            raise ScenarioError(f"{options.scenario}: no devices of family {options.only!r}; there are {there}")
+        scenario, families = _part(scenario, options.only), [options.only]
+    truth = truth_of(scenario, str(options.scenario))
+    if options.truth is not None:
+        _write(options.truth, b"".join(json.encode(row) + b"\n" for row in truth))
+    if options.check:
+        counted = f"{len(scenario.devices)} devices, {len(scenario.events)} events"
+        tell(f"{options.scenario}: {counted}, from which {len(truth)} alarms and events must come")
+        return 0
+    if len(families) > 1:
+        ledger = ["--ledger", str(options.ledger)] if options.ledger else []
+        return play_parts(families, [str(options.scenario), "--speed", str(options.speed), *ledger])
+    return asyncio.run(_play_family(scenario, options, tell))
 
 
 async def _play_family(scenario: Scenario, options: argparse.Namespace, tell: Tell) -> int:
@@ -85,6 +106,13 @@ async def _play_family(scenario: Scenario, options: argparse.Namespace, tell: Te
         f"{unanswered} unanswered, {play.counts.connections} connections"
     )
     return 0
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ScenarioError(f"{path}: {error.strerror}") from error
 
 
 def _part(scenario: Scenario, family: str) -> Scenario:

@@ -8,12 +8,17 @@ Encoders here are written from the byte tables, apart from devices.families, so 
 """
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, ValidationError, convert, field
 
 RESEND_S = 5.0
+Seconds = Annotated[float, Meta(ge=0, le=1_000_000)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+
 UNANSWERED_MAX = 5_000  # reports that a device keeps; beyond it the oldest is gone, as in real ones
 
 
@@ -48,6 +53,9 @@ class SimulatedDevice(Protocol):
     def accepted(self) -> list[Accepted]:
         """Take the rows that were confirmed since last asked."""
 
+    def owed(self) -> list[Accepted]:
+        """Take the rows of the reports that wait, and forget these: for the ground truth, where nobody answers."""
+
     @property
     def unanswered(self) -> int:
         """How many reports wait for their confirmation."""
@@ -55,6 +63,23 @@ class SimulatedDevice(Protocol):
 
 class ActionError(ValueError):
     """The scenario asks a device for something that it cannot do."""
+
+
+class NoArgs(Struct, frozen=True, forbid_unknown_fields=True):
+    """Most actions need nothing to be said."""
+
+
+_Args = TypeVar("_Args", bound=Struct)
+
+
+def args_of(known: Mapping[str, type[_Args]], device: str, action: str, args: Mapping[str, Any]) -> _Args:
+    """What a scenario says to an action, checked; raises ActionError. `device` as in "a panel"."""
+    if action not in known:
+        raise ActionError(f"{device} cannot {action}; it can {', '.join(known)}")
+    try:
+        return convert(args, known[action])
+    except ValidationError as error:
+        raise ActionError(f"{action}: {str(error).replace(' - at `$', ' - at `args')}") from error
 
 
 class Report(Struct):
@@ -107,6 +132,12 @@ class Mailbag:
                 self._accepted += report.rows
                 return True
         return False
+
+    def owed(self) -> list[Accepted]:
+        """Take the rows of all reports that wait, and the reports with them."""
+        rows = [row for report in self._waiting for row in report.rows]
+        self._waiting.clear()
+        return rows
 
     def take_out(self) -> list[bytes]:
         out, self._out = self._out, []

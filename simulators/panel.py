@@ -7,11 +7,11 @@ Actions: smoke, clear, fault, repaired, manual_call_point with `component` = num
 import random
 from datetime import datetime, timedelta, timezone
 from struct import pack, unpack_from
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, convert
+from msgspec import Meta, Struct, convert
 
-from simulators.device import Accepted, ActionError, Every, Mailbag, Report
+from simulators.device import Accepted, Every, Mailbag, NoArgs, Report, Seconds, args_of
 
 CENTRE = 88888
 LOCAL = timezone(timedelta(hours=8))
@@ -23,10 +23,25 @@ DESCRIPTION_BYTES = 31
 ANSWER_BYTES_MIN = 30
 
 
+ID_MAX = 2**48 - 1
+
+ComponentNumber = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    report_every_s: float = 30.0
-    heartbeat_s: float = 20.0
-    components: tuple[int, ...] = (18,)
+    report_every_s: Seconds = 30.0
+    heartbeat_s: Seconds = 20.0
+    components: Annotated[tuple[ComponentNumber, ...], Meta(min_length=1, max_length=10_000)] = (18,)
+
+
+class OfComponent(Struct, frozen=True, forbid_unknown_fields=True):
+    component: ComponentNumber | None = None
+
+
+ACTIONS: dict[str, type[NoArgs | OfComponent]] = {
+    **dict.fromkeys(("smoke", "clear", "fault", "repaired", "manual_call_point"), OfComponent),
+    "reset": NoArgs,
+}
 
 
 class Panel:
@@ -54,10 +69,11 @@ class Panel:
         self._say(b"", now, [])
 
     def act(self, action: str, args: dict[str, Any], now: datetime) -> None:
-        if action == "reset":
+        said = args_of(ACTIONS, "a panel", action, args)
+        if not isinstance(said, OfComponent):
             self._operation(1, "reset", now)
             return
-        component = int(args.get("component", self._settings.components[0]))
+        component = self._settings.components[0] if said.component is None else said.component
         before = self._state.get(component, 0)
         changes = {
             "smoke": before | FIRE,
@@ -66,8 +82,6 @@ class Panel:
             "fault": before | FAULT,
             "repaired": before & ~FAULT,
         }
-        if action not in changes:
-            raise ActionError(f"a panel cannot {action}; it can reset, {', '.join(changes)}")
         if action == "manual_call_point":
             self._call_points.add(component)
         self._state[component] = changes[action]
@@ -100,6 +114,9 @@ class Panel:
 
     def accepted(self) -> list[Accepted]:
         return self._mail.take_accepted()
+
+    def owed(self) -> list[Accepted]:
+        return self._mail.owed()
 
     # --- reports ---
 
@@ -157,4 +174,7 @@ def _whole(now: datetime) -> datetime:
 
 
 def build(native_id: str, settings: dict[str, Any], seed: int) -> Panel:
+    """Raises ValueError for an id that has no place in the frame."""
+    if not (native_id.isdecimal() and 0 < int(native_id) <= ID_MAX):
+        raise ValueError(f"the address of a fire device is a whole number from 1 to {ID_MAX}, not {native_id!r}")
     return Panel(native_id, convert(settings, Settings), seed)

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import json
 
 from simulators import clock
-from simulators.device import Accepted, ActionError
+from simulators.device import Accepted
 from simulators.line import Counts, Line
 from simulators.scenario import Scenario, ScenarioError, WorldEvent, build
 
@@ -23,11 +23,14 @@ Tell = Callable[[str], None]
 
 
 class Ledger:
-    """Rows that the other side has confirmed; nothing is written when `path` is None."""
+    """Rows that the other side has confirmed; nothing is written when `path` is None. Raises ScenarioError."""
 
     def __init__(self, path: Path | None) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        self._handle = os.open(path, flags, 0o644) if path is not None else None
+        try:
+            self._handle = os.open(path, flags, 0o644) if path is not None else None
+        except OSError as error:
+            raise ScenarioError(f"{path}: {error.strerror}") from error
 
     def write(self, rows: list[Accepted]) -> None:
         if self._handle is None:
@@ -90,8 +93,5 @@ class Play:
             task.result()
 
     def _act(self, event: WorldEvent) -> None:
-        try:
-            self._lines[event.device].device.act(event.action, event.args, clock.now())
-        except (ActionError, KeyError, ValueError) as error:
-            raise ScenarioError(f"{event.device} at {event.at_s:g} s: {error}") from error
+        self._lines[event.device].device.act(event.action, event.args, clock.now())
         self._tell(f"{event.at_s:6.1f} s  {event.device}: {event.action}")

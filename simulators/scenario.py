@@ -17,8 +17,10 @@
     garbage = 0.02
 
 A device, action or setting that does not exist is refused before anything is played; the error names file and key.
+The scenario's ground truth (simulators/truth.py) is made by playing it without time and lines.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,9 +29,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from simulators import band, panel, terminal
-from simulators.device import SimulatedDevice
+from simulators.device import Seconds, SimulatedDevice
 
 DEVICES_MAX = 10_000
+EVENTS_MAX = 100_000
+_PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
 BUILDERS: dict[str, Callable[[str, dict[str, Any], int], SimulatedDevice]] = {
     "gbt26875": panel.build,
     "watch": band.build,
@@ -37,7 +41,6 @@ BUILDERS: dict[str, Callable[[str, dict[str, Any], int], SimulatedDevice]] = {
 }
 
 Share = Annotated[float, Meta(ge=0, le=1)]
-Seconds = Annotated[float, Meta(ge=0, le=1_000_000)]
 
 
 class ScenarioError(Exception):
@@ -78,7 +81,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     devices: Annotated[tuple[DeviceSpec, ...], Meta(min_length=1, max_length=DEVICES_MAX)]
     seed: int = 1
     title: str = ""
-    events: tuple[WorldEvent, ...] = ()
+    events: Annotated[tuple[WorldEvent, ...], Meta(max_length=EVENTS_MAX)] = ()
     faults: Faults = Faults()
 
 
@@ -88,13 +91,16 @@ def load(path: Path) -> Scenario:
         scenario = msgspec.toml.decode(path.read_bytes(), type=Scenario)
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise ScenarioError(f"{path}: {_placed(str(error))}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: {error}") from error
-    known = [spec.device for spec in scenario.devices]
+        raise ScenarioError(f"{path}: not TOML: {error}") from error
+    known: set[str] = set()
     for index, spec in enumerate(scenario.devices):
-        if known.count(spec.device) > 1:
-            raise ScenarioError(f"{path}: devices[{index}]: {spec.device} is given twice")
         build(spec, scenario.seed, f"{path}: devices[{index}]")
+        if spec.device in known:
+            raise ScenarioError(f"{path}: devices[{index}]: {spec.device} is given twice")
+        known.add(spec.device)
     for index, event in enumerate(scenario.events):
         if event.device not in known:
             raise ScenarioError(f"{path}: events[{index}].device: no device {event.device!r} in this scenario")
@@ -109,4 +115,15 @@ def build(spec: DeviceSpec, seed: int, where: str = "") -> SimulatedDevice:
     try:
         return builder(spec.id, spec.settings, seed)
     except msgspec.ValidationError as error:
-        raise ScenarioError(f"{where}.settings: {error}") from error
+        raise ScenarioError(_placed(str(error), f"{where}.settings")) from error
+    except ValueError as error:
+        raise ScenarioError(f"{where}.id: {error}") from error
+
+
+def _placed(text: str, prefix: str = "") -> str:
+    """ "Expected `float` <= 1.0 - at `$.faults.drop`" becomes "faults.drop: Expected float ≤ 1.0"."""
+    found = _PLACE.match(text)
+    what = (found["what"] if found else text).replace("`", "").replace("<=", "≤").replace(">=", "≥")
+    where = found["where"].removeprefix("key in ").removeprefix("$").removeprefix(".") if found else ""
+    place = ".".join(filter(None, (prefix, where)))
+    return f"{place}: {what}" if place else what

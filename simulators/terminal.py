@@ -11,11 +11,11 @@ from datetime import datetime, timedelta, timezone
 from functools import reduce
 from operator import xor
 from struct import pack
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, convert
+from msgspec import Meta, Struct, convert
 
-from simulators.device import Accepted, ActionError, Every, Mailbag, Report
+from simulators.device import Accepted, Every, Latitude, Longitude, Mailbag, NoArgs, Report, Seconds, args_of
 
 LOCAL = timezone(timedelta(hours=8))
 EMERGENCY, OVERSPEED = 1, 2
@@ -28,13 +28,16 @@ SATELLITES = 11
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
-    report_every_s: float = 10.0
-    heartbeat_s: float = 30.0
+    report_every_s: Seconds = 10.0
+    heartbeat_s: Seconds = 30.0
     standard: Literal["2013", "2019"] = "2013"
-    longitude: float = 120.4838
-    latitude: float = 30.7436
-    round_m: float = 400.0
-    speed_kmh: float = 24.0
+    longitude: Longitude = 120.4838
+    latitude: Latitude = 30.7436
+    round_m: Annotated[float, Meta(gt=0, le=100_000)] = 400.0
+    speed_kmh: Annotated[float, Meta(ge=0, le=500)] = 24.0
+
+
+ACTIONS = dict.fromkeys(("emergency", "emergency_over", "overspeed", "overspeed_over", "park", "drive"), NoArgs)
 
 
 class Terminal:
@@ -71,6 +74,7 @@ class Terminal:
             self._register()
 
     def act(self, action: str, args: dict[str, Any], now: datetime) -> None:
+        args_of(ACTIONS, "a terminal", action, args)
         before = self._flags
         if action == "emergency":
             self._flags |= EMERGENCY
@@ -80,12 +84,9 @@ class Terminal:
             self._flags |= OVERSPEED
         elif action == "overspeed_over":
             self._flags &= ~OVERSPEED
-        elif action in ("park", "drive"):
+        else:
             self._driving = action == "drive"
             return
-        else:
-            known = "emergency, emergency_over, overspeed, overspeed_over, park, drive"
-            raise ActionError(f"a terminal cannot {action}; it can {known}")
         self._location(now, before)
 
     def tick(self, now: datetime) -> None:
@@ -110,6 +111,9 @@ class Terminal:
 
     def accepted(self) -> list[Accepted]:
         return self._mail.take_accepted()
+
+    def owed(self) -> list[Accepted]:
+        return self._mail.owed()
 
     # --- what the platform says ---
 
@@ -196,4 +200,11 @@ class Terminal:
 
 
 def build(native_id: str, settings: dict[str, Any], seed: int) -> Terminal:
-    return Terminal(native_id, convert(settings, Settings), seed)
+    """Raises ValueError for an id that has no place in the frame."""
+    read = convert(settings, Settings)
+    digits_max = 20 if read.standard == "2019" else 12
+    if not native_id.isdecimal() or len(native_id) > digits_max:
+        raise ValueError(
+            f"the phone number of a {read.standard} terminal has {digits_max} digits at most, not {native_id!r}"
+        )
+    return Terminal(native_id, read, seed)

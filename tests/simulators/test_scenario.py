@@ -30,7 +30,13 @@ def test_the_default_scenario_can_be_played() -> None:
         (f"duration_s = 1\n{DEVICE}settings = {{ colour = 1 }}\n", "colour"),
         (f"duration_s = 1\n{DEVICE}[[events]]\nat_s = 1\ndevice = 'x:1'\naction = 'smoke'\n", "no device 'x:1'"),
         (f"duration_s = 1\n{DEVICE}[faults]\ndrop = 2\n", "faults.drop"),
-        ("not toml", "line 1"),
+        ("not toml", "not TOML: .*line 1"),
+        (f"duration_s = -1\n{DEVICE}", r"scenario.toml: duration_s: Expected float ≥ 0"),
+        (f"duration_s = 1\n{DEVICE.replace('889', '0')}", r"devices\[0\].id: the address of a fire device"),
+        (f"duration_s = 1\n{DEVICE.replace('889', 'abc')}", r"devices\[0\].id: the address of a fire device"),
+        (f"duration_s = 1\n{DEVICE.replace('889', '9' * 20)}", r"devices\[0\].id: the address of a fire device"),
+        (f"duration_s = 1\n{DEVICE.replace('gbt26875', 'jt808').replace('889', '9' * 13)}", "has 12 digits at most"),
+        (f"duration_s = 1\n{DEVICE}settings = {{ components = [] }}\n", r"devices\[0\].settings.components: "),
     ],
 )
 def test_a_bad_scenario_is_refused_with_the_reason(tmp_path: Path, text: str, said: str) -> None:
