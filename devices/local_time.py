@@ -33,9 +33,16 @@ class LocalClock:
         return at.astimezone(self._zone)
 
 
-def believable(claimed: datetime, now: datetime) -> bool:
-    """Whether a device's claim about when something was can be kept."""
-    return -AHEAD_MAX <= now - claimed <= BEHIND_MAX
+def observed(claimed: datetime | None, now: datetime, keep: bool = False) -> tuple[datetime, tuple[str, ...]]:
+    """When something was, and flags. What the device claims, when that can be; else the time of receiving, flagged.
+
+    `keep`: an impossible claim is flagged, but kept.
+    """
+    if claimed is None:
+        return now, ("time_invalid",)
+    if -AHEAD_MAX <= now - claimed <= BEHIND_MAX:
+        return claimed, ()
+    return (claimed if keep else now), ("time_invalid",)
 
 
 def hour_of_doubt(claimed: datetime | None, now: datetime) -> bytes:

@@ -29,7 +29,7 @@ from devices.families import gbt26875_wire as wire
 from devices.families.gbt26875_wire import Fields, Frame, Unit
 from devices.family import Family
 from devices.framing import Framer
-from devices.local_time import LocalClock, believable, hour_of_doubt
+from devices.local_time import LocalClock, hour_of_doubt, observed
 from devices.observation import (
     Alarm,
     Body,
@@ -80,13 +80,15 @@ HANDSHAKE, HANDSHAKE_ANSWER = b"\x16", b"\x17"
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`device`: the native id of a device that sends source address 0. The rest are quirks of single devices:
-    `bcd_time` (time bytes in BCD), `one_byte_handshake` (unit 16 is answered by unit 17), `sync_clock` off."""
+    `bcd_time` (time bytes in BCD), `one_byte_handshake` (unit 16 is answered by unit 17), `sync_clock` off. `any_time`:
+    impossible times are flagged, but kept (recordings, `gridward decode`)."""
 
     time_zone: str = "Asia/Shanghai"
     device: str = ""
     bcd_time: bool = False
     one_byte_handshake: bool = False
     sync_clock: bool = True
+    any_time: bool = False
 
     def __post_init__(self) -> None:
         LocalClock(self.time_zone)
@@ -226,7 +228,7 @@ class Session:
         name = _name(report, doubt)
         found: list[Result] = []
         for fields, claimed in zip(unit.objects, claims, strict=True):
-            at, flags = _time(claimed, report.now)
+            at, flags = observed(claimed, report.now, self._settings.any_time)
             for body in self._bodies(report.device, unit.type, fields):
                 found.append(_observation(report, at, body, f"{name}.{len(found)}", flags))
         return found
@@ -268,18 +270,13 @@ class Session:
 
     def _unknown(self, report: Report, unit: Unit) -> Observation:
         attributes = {"type": str(unit.type), "hex": report.frame.unit.hex()[:HEX_CHARS_MAX]}
-        at, flags = _time(report.sent_at, report.now)
+        at, flags = observed(report.sent_at, report.now, self._settings.any_time)
         body = Event(kind="unknown_report", attributes=attributes)
         return _observation(report, at, body, f"{_name(report, b'')}.0", flags)
 
     def _claimed(self, report: Report, fields: Fields) -> datetime | None:
         """When the object says it was; objects without a time have that of their frame."""
         return self._clock.utc(fields["time"]) if "time" in fields else report.sent_at
-
-
-def _time(claimed: datetime | None, now: datetime) -> tuple[datetime, tuple[str, ...]]:
-    good = claimed is not None and believable(claimed, now)
-    return (claimed, ()) if good and claimed is not None else (now, ("time_invalid",))
 
 
 def _name(report: Report, doubt: bytes) -> str:

@@ -31,7 +31,7 @@ from devices.families.jt808_parts import Parts
 from devices.families.jt808_wire import Location, Message
 from devices.family import Family
 from devices.framing import Framer
-from devices.local_time import LocalClock, believable
+from devices.local_time import LocalClock, observed
 from devices.observation import (
     Alarm,
     Body,
@@ -82,9 +82,11 @@ CLEARED_BY_TERMINAL = frozenset(kind for kind in wire.ALARM_BITS.values() if not
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`clock_zone`: quirk of terminals that do not send UTC+8."""
+    """`clock_zone`: quirk of terminals that do not send UTC+8. `any_time`: impossible times are flagged, but kept
+    (recordings, `gridward decode`)."""
 
     clock_zone: str = "Asia/Shanghai"
+    any_time: bool = False
 
     def __post_init__(self) -> None:
         LocalClock(self.clock_zone)
@@ -96,6 +98,7 @@ class Session:
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._enrolled = enrolled
         self._clock = LocalClock(settings.clock_zone)
+        self._any_time = settings.any_time
         self._framer = Framer(wire.cut, wire.FRAME_BYTES_MAX)
         self._replies: list[bytes] = []
         self._serial = 0
@@ -236,11 +239,8 @@ class Session:
                 continue
             if not location.on_globe:
                 found.append(rejected("position not on the globe", frame, report.device))
-            claimed = self._clock.utc(location.time)
-            good = claimed is not None and believable(claimed, report.now)
-            at = claimed if good and claimed is not None else report.now
+            at, flags = observed(self._clock.utc(location.time), report.now, self._any_time)
             for body in self._bodies(report.device, location):
-                flags = () if good else ("time_invalid",)
                 found.append(_observation(report, at, body, number, flags))
                 number += 1
         return found or [_heard(report.device, report.now)]

@@ -28,7 +28,7 @@ from devices.families import watch_wire as wire
 from devices.families.watch_wire import Fields, Frame
 from devices.family import Family
 from devices.framing import Framer
-from devices.local_time import believable, hour_of_doubt
+from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     Alarm,
     Body,
@@ -85,9 +85,11 @@ POSITION_METRICS = {
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`strict_length`: frames whose length field is wrong are dropped (quirk of bands that send broken frames)."""
+    """`strict_length`: frames whose length field is wrong are dropped (quirk of bands that send broken frames).
+    `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
 
     strict_length: bool = False
+    any_time: bool = False
 
 
 class Pressed(Struct, frozen=True):
@@ -111,6 +113,7 @@ class Session:
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._enrolled = enrolled
+        self._any_time = settings.any_time
         self._framer = Framer(wire.cutter(settings.strict_length), wire.FRAME_BYTES_MAX)
         self._replies: list[bytes] = []
         self._bands: dict[str, Held] = {}
@@ -153,7 +156,7 @@ class Session:
                 found.append(Observation(device=device, observed_at=now, received_at=now, body=body))
             return found
         claimed: datetime = fields["time"]
-        good = believable(claimed, now)
+        at, flags = observed(claimed, now, self._any_time)
         report = digest(frame.device.encode(), frame.content, hour_of_doubt(claimed, now) if alarm else b"")
         raised = frozenset(KIND_OF_ALARM[name] for name in fields["alarms"])
         held = self._held(frame.device)
@@ -162,11 +165,11 @@ class Session:
         return [
             Observation(
                 device=device,
-                observed_at=claimed if good else now,
+                observed_at=at,
                 received_at=now,
                 body=body,
                 frame_id=f"{report}.{number}",
-                flags=() if good else ("time_invalid",),
+                flags=flags,
             )
             for number, body in enumerate(_bodies(held, fields, raised, alarm))
         ]
