@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gridward import clock
@@ -21,13 +22,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog="\b\nExample: gridward demo\n         gridward doctor\n\nEach command tells more: gridward demo --help",
 )
-FAMILY_ARGUMENT = typer.Argument(help="Device family: gbt26875, watch, jt808.", show_default=False)
+FAMILY_ARGUMENT = typer.Argument(help="gbt26875, watch or jt808.", metavar="FAMILY", show_default=False)
 CONFIG_OPTION = typer.Option("--config", help="Its TOML file.", show_default=False)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
-@app.command(epilog="Example: gridward demo   |   gridward demo --check --speed 4")
+@app.command(
+    short_help="Hub, edge and a simulated venue on this machine.",
+    epilog="\b\nExample: gridward demo\n         gridward demo --check --speed 4",
+)
 def demo(  # noqa: PLR0917 - each is a named option
     check: Annotated[
         bool, typer.Option("--check", help="Run without a person, report, exit 0 only if all is well.")
@@ -47,38 +52,49 @@ def demo(  # noqa: PLR0917 - each is a named option
     raise typer.Exit(playing.run(wish, Console()))
 
 
-@app.command(epilog="Example: gridward edge --config site/edge.toml", context_settings=PASS_ON)
+@app.command(
+    epilog="\b\nExample: gridward edge --config site/edge.toml\n         gridward edge --config site/edge.toml --check",
+    context_settings=PASS_ON,
+)
 def edge(context: typer.Context, config: Annotated[Path, CONFIG_OPTION]) -> None:
     """Run one edge agent. Add --check to check its file only."""
     _become("edge", "--config", str(config), *context.args)
 
 
-@app.command(epilog="Example: gridward hub --config site/hub.toml", context_settings=PASS_ON)
+@app.command(
+    epilog="\b\nExample: gridward hub --config site/hub.toml\n         gridward hub --config site/hub.toml --check",
+    context_settings=PASS_ON,
+)
 def hub(context: typer.Context, config: Annotated[Path, CONFIG_OPTION]) -> None:
     """Run the hub: ingest, incidents, API and console. Add --check to check its file only."""
     _become("hub", "--config", str(config), *context.args)
 
 
 @app.command(
-    epilog="Example: gridward simulate simulators/scenarios/wuzhen-evening.toml --speed 10", context_settings=PASS_ON
+    short_help="Play a scenario's devices, or replay recorded frames.",
+    context_settings={**PASS_ON, "help_option_names": []},
 )
-def simulate(
-    context: typer.Context,
-    scenario: Annotated[Path, typer.Argument(help="Scenario file (TOML).", show_default=False)],
-) -> None:
-    """Play a scenario's devices against an edge agent. More options: python -m simulators --help."""
-    _become("simulators", str(scenario), *context.args)
+def simulate(context: typer.Context) -> None:
+    """Play a scenario's devices against an edge agent, or replay recorded frames."""
+    _become("simulators", *context.args)
 
 
 @app.command(
-    epilog="Example: gridward decode watch --hex '5b33472a...'   |   gridward decode jt808 --jsonl frames.jsonl"
+    short_help="What a device's bytes mean.",
+    epilog="\b\n"
+    "Example: gridward decode watch --hex '5b33472a383830303030303031352a303030322a4c4b5d'\n"
+    "         gridward decode jt808 --jsonl frames.jsonl\n"
+    "         cat frames.hex | gridward decode gbt26875",
 )
 def decode(
     family: Annotated[str, FAMILY_ARGUMENT],
     hex_text: Annotated[str | None, typer.Option("--hex", help="One frame or stream, as hex.")] = None,
     jsonl: Annotated[Path | None, typer.Option(help="Lines with frame_hex or frame_text.")] = None,
 ) -> None:
-    """What a device's bytes mean: one JSON line for every observation or rejection. Reads stdin without options."""
+    """What a device's bytes mean: one JSON line for every observation or rejection.
+
+    Without options lines of hex or JSON are read from stdin. Each line is read as the start of a connection.
+    """
     from gridward import decode as decoding
 
     try:
@@ -90,19 +106,25 @@ def decode(
         _refuse(str(error))
 
 
-@app.command(epilog="Example: gridward doctor   |   gridward doctor --edge site/edge.toml --hub site/hub.toml")
+@app.command(epilog="\b\nExample: gridward doctor\n         gridward doctor --edge site/edge.toml --hub site/hub.toml")
 def doctor(
     edge_config: Annotated[Path | None, typer.Option("--edge", help="Also check this edge file.")] = None,
     hub_config: Annotated[Path | None, typer.Option("--hub", help="Also check this hub file.")] = None,
 ) -> None:
-    """Check this machine, and say what to do."""
+    """Check this machine, and say what to do.
+
+    Looks at versions, disk, clock, ports, broker and database; with a config file at what that names: ports, broker
+    (certificate and log-in), database, keys. Changes nothing. Exit code 1 when something will not work.
+    """
     from gridward.doctor import examine
 
     marks = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "failure": "[red]failure[/red]"}
-    table = Table("check", "verdict", "found", "what to do")
+    table = Table("check", "verdict")
+    for heading in ("found", "what to do"):
+        table.add_column(heading, overflow="fold")  # a path that is cut off helps nobody
     findings = list(examine(edge_config, hub_config))
     for finding in findings:
-        table.add_row(finding.name, marks[finding.verdict], finding.found, finding.advice)
+        table.add_row(finding.name, marks[finding.verdict], escape(finding.found), escape(finding.advice))
     Console().print(table)
     raise typer.Exit(any(finding.verdict == "failure" for finding in findings))
 
@@ -117,6 +139,8 @@ def _frames(hex_text: str | None, jsonl: Path | None) -> Iterable[tuple[str, byt
     """(id, bytes) from wherever the person gave them."""
     from gridward.decode import DecodeError, from_hex, lines_of
 
+    if hex_text is not None and jsonl is not None:
+        raise DecodeError("--hex or --jsonl, not both")
     if hex_text is not None:
         return [("", from_hex(hex_text))]
     if jsonl is None:

@@ -1,10 +1,10 @@
 """`gridward doctor`: what is wrong on this machine, and what to do about it.
 
-Each check is a function that returns Findings and changes nothing. A warning is something that works but should be
-known; a failure is something that will stop the demo, an edge or a hub.
+Each check is a function that returns Findings and changes nothing. The broker's are in broker_check.py.
 """
 
 import ctypes
+import os
 import shutil
 import subprocess
 import sys
@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
 
 import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gridward import clock
 from gridward.broker import HOST, listens, mosquitto
+from gridward.broker_check import BrokerConfig, examine_broker
+from gridward.finding import Finding
 from gridward.postgres import Postgres, rows
 from gridward.processes import ProcessError
 
@@ -28,15 +31,6 @@ PORTS = {8460: "console and API", 18830: "demo broker", 26875: "fire panels", 80
 CHECK_S_MAX = 30
 TIME_ERROR = 5  # adjtimex: the kernel clock is not kept by a time source
 
-Verdict = Literal["ok", "warning", "failure"]
-
-
-class Finding(msgspec.Struct, frozen=True):
-    name: str
-    verdict: Verdict
-    found: str
-    advice: str = ""
-
 
 def examine(edge: Path | None, hub: Path | None) -> Iterator[Finding]:
     """Everything, in the order in which a person should mend it."""
@@ -44,13 +38,16 @@ def examine(edge: Path | None, hub: Path | None) -> Iterator[Finding]:
     yield from packages()
     yield disk(Path.cwd())
     yield clock_sane()
-    yield from ports() if hub is None and edge is None else ()
-    yield broker_program()
-    yield database_program()
+    if hub is None and edge is None:
+        yield from ports()
+        yield broker_program()
+        yield database_program()
     for program, config in (("edge", edge), ("hub", hub)):
         if config is not None:
             yield config_file(program, config)
-            yield from configured(config)
+            yield from configured(program, config)
+    if edge is not None and hub is not None:
+        yield from same_keys(edge, hub)
 
 
 def python() -> Finding:
@@ -76,14 +73,18 @@ def packages() -> Iterator[Finding]:
         yield Finding("packages", "ok", shown)
 
 
-def disk(folder: Path) -> Finding:
-    free_mb = shutil.disk_usage(folder).free // 1_000_000
-    found = f"{free_mb:,} MB free at {folder}"
+def disk(folder: Path, name: str = "disk") -> Finding:
+    """Of the nearest folder that exists already."""
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
+    if not os.access(there, os.W_OK):
+        return Finding(name, "failure", f"{there} cannot be written", "run as its owner, or change its owner")
+    free_mb = shutil.disk_usage(there).free // 1_000_000
+    found = f"{free_mb:,} MB free at {there}"
     if free_mb < DISK_FREE_MB_MIN:
-        return Finding("disk", "failure", found, f"free at least {DISK_FREE_MB_MIN:,} MB")
+        return Finding(name, "failure", found, f"free at least {DISK_FREE_MB_MIN:,} MB")
     if free_mb < DISK_FREE_MB_WARN:
-        return Finding("disk", "warning", found, "enough for a demo, little for a site")
-    return Finding("disk", "ok", found)
+        return Finding(name, "warning", found, "enough for a demo, little for a site")
+    return Finding(name, "ok", found)
 
 
 def clock_sane() -> Finding:
@@ -153,9 +154,10 @@ class _Database(msgspec.Struct):
     dsn_file: str = ""
 
 
-class _Broker(msgspec.Struct):
-    host: str = ""
-    port: int = 1883
+class _Link(msgspec.Struct):
+    name: str = ""
+    host: str = HOST
+    port: int = 0
 
 
 class _Configured(msgspec.Struct):
@@ -163,18 +165,26 @@ class _Configured(msgspec.Struct):
 
     state_dir: str = ""
     hub_public_key_file: str = ""
+    listen_host: str = HOST
+    listen_port: int = 8460
     database: _Database | None = None
-    broker: _Broker | None = None
+    broker: BrokerConfig = BrokerConfig()
+    links: tuple[_Link, ...] = ()
 
 
-def configured(config: Path) -> Iterator[Finding]:
-    """The things that a config file points at: broker, database, keys."""
-    try:
-        read = msgspec.toml.decode(config.read_bytes(), type=_Configured)
-    except (OSError, msgspec.DecodeError):
-        return  # config_file has said so
-    if read.broker is not None:
-        yield reachable(read.broker.host, read.broker.port)
+def configured(program: str, config: Path) -> Iterator[Finding]:
+    """The things that a config file points at: disk, ports, broker, database, keys."""
+    read = _decoded(config)
+    if not read.state_dir:
+        return  # config_file has said what is wrong
+    yield disk(Path(read.state_dir), f"{program} disk")
+    listening = [(link.name, link.host, link.port) for link in read.links]
+    if program == "hub":
+        listening.append(("console and API", read.listen_host, read.listen_port))
+    for purpose, host, port in listening:
+        if port:
+            yield configured_port(program, purpose, host, port)
+    yield from examine_broker(read.broker)
     if read.database is not None:
         yield database(read.database)
         yield private_key(Path(read.state_dir) / "hub.key")
@@ -182,12 +192,12 @@ def configured(config: Path) -> Iterator[Finding]:
         yield public_key(Path(read.hub_public_key_file))
 
 
-def reachable(host: str, port: int) -> Finding:
-    if listens(host, port):
-        return Finding("broker connection", "ok", f"{host}:{port} answers")
-    return Finding(
-        "broker connection", "failure", f"{host}:{port} does not answer", "start the broker, check its address"
-    )
+def configured_port(program: str, purpose: str, host: str, port: int) -> Finding:
+    reached = HOST if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+    if listens(reached, port):
+        advice = f"right when this {program} runs; else find who has it: ss -ltnp | grep :{port}"
+        return Finding(f"port {port}", "warning", f"in use ({purpose})", advice)
+    return Finding(f"port {port}", "ok", f"free ({purpose})")
 
 
 def database(named: _Database) -> Finding:
@@ -197,7 +207,7 @@ def database(named: _Database) -> Finding:
         hypertables = rows(dsn, "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'")
     except (OSError, ProcessError) as error:
         advice = "start PostgreSQL, check [database] dsn"
-        return Finding("database connection", "failure", str(error).splitlines()[0], advice)
+        return Finding("database connection", "failure", str(error).removeprefix("database: ").splitlines()[0], advice)
     extension = "with TimescaleDB" if hypertables else "native partitions (no TimescaleDB)"
     return Finding("database connection", "ok", f"{version}, {extension}")
 
@@ -207,14 +217,55 @@ def private_key(path: Path) -> Finding:
         return Finding("hub key", "ok", f"{path} is made at the hub's first start")
     if path.stat().st_mode & 0o077:
         return Finding("hub key", "failure", f"{path} can be read by others", f"chmod 600 {path}")
+    beside = path.with_suffix(".pub")
+    try:
+        private = serialization.load_pem_private_key(path.read_bytes(), None)
+        public = serialization.load_pem_public_key(beside.read_bytes()) if beside.exists() else None
+    except (OSError, ValueError, TypeError) as error:
+        return Finding("hub key", "failure", f"{path}: {error}", "put the key back from its backup")
+    if not isinstance(private, Ed25519PrivateKey):
+        return Finding("hub key", "failure", f"{path} is no Ed25519 key", "put the key back from its backup")
+    if public is not None and public != private.public_key():
+        return Finding(
+            "hub key", "warning", f"{beside} does not belong to {path}", "the hub writes it anew when it starts"
+        )
     return Finding("hub key", "ok", str(path))
 
 
 def public_key(path: Path) -> Finding:
-    if path.exists():
-        return Finding("hub public key", "ok", str(path))
+    """Of the hub, as an edge holds it."""
     advice = "copy hub.pub from the hub's state_dir; without it no documents and commands are taken"
-    return Finding("hub public key", "warning", f"{path} is not there", advice)
+    try:
+        held = serialization.load_pem_public_key(path.read_bytes())
+    except FileNotFoundError:
+        return Finding("hub public key", "failure", f"{path} is not there", advice)
+    except (OSError, ValueError) as error:
+        return Finding("hub public key", "failure", f"{path}: {str(error).splitlines()[0]}", advice)
+    if not isinstance(held, Ed25519PublicKey):
+        return Finding("hub public key", "failure", f"{path} is no Ed25519 key", advice)
+    return Finding("hub public key", "ok", str(path))
+
+
+def same_keys(edge: Path, hub: Path) -> Iterator[Finding]:
+    """Whether the edge takes what this hub signs, when both are looked at on one machine."""
+    held = _decoded(edge).hub_public_key_file
+    pair = Path(_decoded(hub).state_dir) / "hub.pub"
+    if held and Path(held).exists() and pair.exists() and _key(Path(held)) != _key(pair):
+        yield Finding("keys", "failure", f"{held} is not the key of this hub", f"copy {pair} to {held}")
+
+
+def _key(path: Path) -> object:
+    try:
+        return serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError):
+        return None  # public_key has said so
+
+
+def _decoded(config: Path) -> _Configured:
+    try:
+        return msgspec.toml.decode(config.read_bytes(), type=_Configured)
+    except (OSError, msgspec.DecodeError):
+        return _Configured()  # config_file has said so
 
 
 def _said(argv: list[str]) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gridward import doctor
+from tests.vectors import SHARED, lines_of
 
 COMMANDS = ("demo", "edge", "hub", "simulate", "decode", "doctor", "version")
 POWER_FAULT = (
@@ -28,13 +28,24 @@ def test_each_help_has_an_example(command: str) -> None:
     assert f"Example: gridward {command}" in said.stdout
 
 
+def test_the_front_page_has_an_example_and_whole_sentences() -> None:
+    said = gridward("--help")
+    assert "Example: gridward demo" in said.stdout
+    commands = said.stdout.partition("Commands:")[2]
+    assert "..." not in commands
+    assert all(f"  {command} " in commands for command in COMMANDS)
+
+
 def test_decode_reads_hex_from_the_option_and_from_stdin() -> None:
     given = gridward("decode", "gbt26875", "--hex", POWER_FAULT)
     typed = gridward("decode", "gbt26875", typed=f"{POWER_FAULT}\n")
     assert given.returncode == typed.returncode == 0, given.stderr
-    lines = [json.loads(line) for line in given.stdout.splitlines()]
-    assert [line["observation"]["body"]["kind"] for line in lines] == ["power_fault"]
-    assert [list(json.loads(line)) for line in typed.stdout.splitlines()] == [["observation"]]
+    found = [json.loads(line)["observation"] for line in given.stdout.splitlines()]
+    assert [one["body"]["kind"] for one in found if one["body"].get("raised", True)] == ["power_fault"]
+    assert found[0]["observed_at"] == "2012-09-26T01:58:02Z"  # the device's own time, long ago
+    assert found[0]["flags"] == ["time_invalid"]
+    bodies = [one["body"] for one in found]
+    assert [json.loads(line)["observation"]["body"] for line in typed.stdout.splitlines()] == bodies
 
 
 def test_decode_carries_the_id_of_a_jsonl_line_and_shows_rejected_bytes(tmp_path: Path) -> None:
@@ -42,8 +53,19 @@ def test_decode_carries_the_id_of_a_jsonl_line_and_shows_rejected_bytes(tmp_path
     file.write_text(f'{{"id": "good", "frame_hex": "{POWER_FAULT}"}}\n{{"id": "bad", "frame_text": "noise"}}\n')
     said = gridward("decode", "gbt26875", "--jsonl", str(file))
     lines = [json.loads(line) for line in said.stdout.splitlines()]
-    assert [(line["id"], "rejected" in line) for line in lines] == [("good", False), ("bad", True)]
-    assert bytes.fromhex(lines[1]["rejected"]["frame"]) == b"noise"
+    assert {(line["id"], "rejected" in line) for line in lines} == {("good", False), ("bad", True)}
+    assert bytes.fromhex(lines[-1]["rejected"]["frame"]) == b"noise"
+
+
+@pytest.mark.parametrize("family", ["gbt26875", "watch", "jt808"])
+def test_decode_says_something_of_every_line_of_the_shared_vectors(family: str) -> None:
+    if not SHARED.exists():
+        pytest.skip(f"{SHARED} is not beside this checkout")
+    said = gridward("decode", family, "--jsonl", str(SHARED / f"{family}.jsonl"))
+    assert (said.returncode, said.stderr) == (0, "")
+    lines = [json.loads(line) for line in said.stdout.splitlines()]
+    assert all(len(line) == 2 and ("observation" in line or "rejected" in line) for line in lines)
+    assert {line["id"] for line in lines} == {line["id"] for line in lines_of(SHARED / f"{family}.jsonl")}
 
 
 @pytest.mark.parametrize(
@@ -53,47 +75,21 @@ def test_decode_carries_the_id_of_a_jsonl_line_and_shows_rejected_bytes(tmp_path
         (("decode", "watch", "--hex", "0g"), None, "gridward: not hex: '0g'"),
         (("decode", "watch"), '{"frame": 1}', "gridward: stdin:1: neither frame_hex nor frame_text"),
         (("decode", "watch", "--jsonl", "/nowhere"), None, "gridward: /nowhere: No such file or directory"),
+        (("decode", "watch"), "5b33\n5g33\n", "gridward: stdin:2: not hex: '5g33"),
+        (("decode", "watch"), "", "gridward: stdin: nothing to decode"),
+        (("decode", "watch", "--hex", " "), None, "gridward: nothing to decode"),
+        (("decode", "watch", "--hex", "00", "--jsonl", "/nowhere"), None, "gridward: --hex or --jsonl, not both"),
+        (("simulate", "/nowhere.toml"), None, "gridward simulate: /nowhere.toml: No such file or directory"),
+        (("edge", "--config", "/nowhere.toml", "--check"), None, "/nowhere.toml: No such file or directory"),
+        (("hub", "--config", "/nowhere.toml", "--check"), None, "/nowhere.toml: No such file or directory"),
     ],
 )
 def test_a_mistake_is_one_line(words: tuple[str, ...], typed: str | None, line: str) -> None:
     said = gridward(*words, typed=typed)
     assert said.returncode == 2
-    assert said.stdout == ""
-    assert said.stderr.startswith(line)
+    assert said.stderr.removeprefix("hub: ").removeprefix("edge: ").startswith(line), said.stderr
+    assert not said.stdout or "5b33" in (typed or "")
     assert said.stderr.count("\n") == 1
-
-
-def test_doctor_finds_a_broker_and_a_database_that_are_not_there(tmp_path: Path) -> None:
-    config = tmp_path / "hub.toml"
-    dsn = f"postgresql:///gridward?host={tmp_path}"
-    config.write_text(f'state_dir = "{tmp_path}"\n[database]\ndsn = "{dsn}"\n[broker]\nhost = "127.0.0.1"\nport = 1\n')
-    found = {finding.name: finding for finding in doctor.configured(config)}
-    assert found["broker connection"].verdict == "failure"
-    assert found["database connection"].verdict == "failure"
-    assert found["hub key"].verdict == "ok"
-
-
-def test_doctor_finds_a_key_that_others_can_read(tmp_path: Path) -> None:
-    key = tmp_path / "hub.key"
-    key.touch(mode=0o644)
-    assert doctor.private_key(key).advice == f"chmod 600 {key}"
-    key.chmod(0o600)
-    assert doctor.private_key(key).verdict == "ok"
-
-
-def test_doctor_connects_to_a_database_that_is_there(postgres: str) -> None:
-    finding = doctor.database(doctor._Database(dsn=postgres))
-    assert finding.verdict == "ok"
-    assert "PostgreSQL 18" in finding.found
-
-
-def test_doctor_is_well_here_and_says_what_the_programs_say_of_their_files(tmp_path: Path) -> None:
-    config = tmp_path / "edge.toml"
-    config.write_text("site = 3\n")
-    said = gridward("doctor", "--edge", str(config))
-    assert said.returncode == 1
-    assert "edge config" in said.stdout
-    assert "Traceback" not in said.stdout + said.stderr
 
 
 def test_version() -> None:
