@@ -33,7 +33,11 @@ MAY_IMPORT_OTHERS = {
     "devices": {"msgspec", "cryptography"},
 }
 NO_IO = {"asyncio", "socket", "socketserver", "select", "selectors", "subprocess", "threading", "time", "os", "logging"}
-PURE_PACKAGES = ("geofences", "devices")
+NO_IO |= {"pathlib", "io", "tempfile", "shutil", "signal", "ssl", "http", "urllib", "sqlite3", "structlog"}
+PURE = re.compile(
+    r"^(geofences/.*|devices/.*|edge/(pipeline|rules|reports|window)\.py|hub/(incidents|correlation|escalation)\.py)$"
+)
+MODELS = {"onnxruntime", "cv2"}  # edge/inference/ is the only place with them
 
 # Structs, typing and logging are the language we write in, not clients of something outside.
 NOT_CLIENTS = {"msgspec", "structlog", "cryptography", "shapely", "numpy", "typer", "rich", "starlette", "fastapi"}
@@ -93,12 +97,32 @@ def imports_point_downwards(path: str, tree: ast.Module) -> list[str]:
             wrong.append(f"{path}:{line} {package} imports {top}")
         if package == "hub" and name.startswith("devices.families"):
             wrong.append(f"{path}:{line} hub imports devices.families")
-        if package in PURE_PACKAGES and top in NO_IO:
-            wrong.append(f"{path}:{line} {package} imports {top}: no I/O and no clock here")
+        if PURE.match(path) and (top in NO_IO or name.split(".")[-1] == "clock"):
+            wrong.append(f"{path}:{line} imports {name}: no I/O and no clock here")
+        if top in MODELS and not path.startswith("edge/inference/"):
+            wrong.append(f"{path}:{line} imports {top}: only edge/inference may")
         stranger = top not in OURS and top not in sys.stdlib_module_names
         if stranger and package in MAY_IMPORT_OTHERS and top not in MAY_IMPORT_OTHERS[package]:
             wrong.append(f"{path}:{line} {package} imports {top}")
     return wrong
+
+
+def imports_are_absolute(path: str, tree: ast.Module) -> list[str]:
+    """The table above cannot see where a relative import leads, nor one made of a string."""
+    wrong = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            wrong.append(f"{path}:{node.lineno} imports relatively")
+        if isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] in ("import_module", "__import__"):
+            wrong.append(f"{path}:{node.lineno} imports by a string")
+    return wrong
+
+
+def pure_modules_open_nothing(path: str, tree: ast.Module) -> list[str]:
+    if not PURE.match(path):
+        return []
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [f"{path}:{call.lineno} opens a file" for call in calls if dotted(call.func) in ("open", "input")]
 
 
 def functions_are_short_and_flat(path: str, tree: ast.Module) -> list[str]:
@@ -190,6 +214,8 @@ def printing_has_owners(path: str, tree: ast.Module) -> list[str]:
 
 CHECKS: tuple[Callable[[str, ast.Module], list[str]], ...] = (
     imports_point_downwards,
+    imports_are_absolute,
+    pure_modules_open_nothing,
     functions_are_short_and_flat,
     modules_are_short_and_named,
     broad_except_has_three_homes,
@@ -265,6 +291,19 @@ BAD = [
     (imports_point_downwards, "devices/x.py", "import shapely"),
     (imports_point_downwards, "geofences/x.py", "from time import sleep"),
     (imports_point_downwards, "simulators/x.py", "import gridward.clock"),
+    (imports_point_downwards, "simulators/x.py", "from edge.spool import Spool"),
+    (imports_point_downwards, "geofences/x.py", "from devices.observation import Alarm"),
+    (imports_point_downwards, "geofences/x.py", "import pyproj"),
+    (imports_point_downwards, "devices/families/x.py", "from pathlib import Path"),
+    (imports_point_downwards, "edge/pipeline.py", "import structlog"),
+    (imports_point_downwards, "edge/rules.py", "from edge import clock"),
+    (imports_point_downwards, "hub/incidents.py", "import asyncio"),
+    (imports_point_downwards, "hub/correlation.py", "from hub import clock"),
+    (imports_point_downwards, "hub/x.py", "import cv2"),
+    (imports_point_downwards, "edge/x.py", "import onnxruntime"),
+    (imports_are_absolute, "edge/x.py", "from ..hub import store"),
+    (imports_are_absolute, "edge/x.py", "import importlib\nimportlib.import_module('hub')"),
+    (pure_modules_open_nothing, "geofences/x.py", "open('a')"),
     (functions_are_short_and_flat, "hub/x.py", DEEP),
     (functions_are_short_and_flat, "hub/x.py", LONG),
     (modules_are_short_and_named, "hub/utils.py", '"""Doc."""'),
@@ -283,6 +322,9 @@ BAD = [
 GOOD = [
     (imports_point_downwards, "hub/x.py", "from devices.observation import Alarm\nimport geofences"),
     (imports_point_downwards, "gridward/x.py", "from devices.families import FAMILIES"),
+    (imports_point_downwards, "edge/inference/x.py", "import onnxruntime"),
+    (imports_point_downwards, "edge/uplink.py", "from edge import clock"),
+    (pure_modules_open_nothing, "edge/config.py", "open('a')"),
     (functions_are_short_and_flat, "hub/x.py", FLAT),
     (broad_except_has_three_homes, "hub/ingest.py", "try:\n    f()\nexcept Exception:\n    pass"),
     (clock_and_environment_have_owners, "hub/clock.py", "from datetime import datetime\ndatetime.now()"),
