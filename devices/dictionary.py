@@ -1,7 +1,7 @@
 """The one table of metrics, alarms and events: name, unit, range, priority. docs/dictionary.md is generated from it.
 
 Priorities: 0 life safety, 1 security and SOS, 2 faults and supervision, 3 state, 4 telemetry.
-A value outside a metric's range is not published: the decoder drops it and counts a rejection.
+A value outside a metric's range is not published: the decoder leaves it out, as it does what was not measured.
 """
 
 from msgspec import Struct
@@ -74,7 +74,7 @@ _ALARMS = (
     AlarmKind("smoke", P0, "fire", True, "smoke detector in alarm"),
     AlarmKind("heat", P0, "fire", True, "heat detector in alarm"),
     AlarmKind("gas", P0, "fire", True, "combustible gas detector in alarm"),
-    AlarmKind("manual_call_point", P0, "fire", True, "manual call point or hydrant button pressed"),
+    AlarmKind("manual_call_point", P0, "fire", True, "call point or hydrant button pressed, or fire reported by hand"),
     AlarmKind("sos", P1, "person", True, "a person asked for help"),
     AlarmKind("fall", P1, "person", True, "a person fell"),
     AlarmKind("unspecified_alarm", P1, "person", True, "a person-worn device raised an alarm without saying which"),

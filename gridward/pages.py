@@ -11,8 +11,8 @@ HEAD = """\
 
 Generated from `devices/dictionary.py` by `make docs`. Do not edit.
 
-Every name that an observation may carry. A value outside its metric's range is not published:
-it is rejected and counted.
+Every name that an observation may carry. A value outside its metric's range is not published: the decoder leaves it
+out, as it does what was not measured.
 Priorities: 0 life safety, 1 security and SOS, 2 faults and supervision, 3 state, 4 telemetry.
 """
 
