@@ -29,8 +29,11 @@ class LocalClock:
             return None
 
     def local(self, at: datetime) -> datetime:
-        """Aware time as this wall clock shows it."""
-        return at.astimezone(self._zone)
+        """Aware time as this wall clock shows it; as it is at the ends of the calendar."""
+        try:
+            return at.astimezone(self._zone)
+        except OverflowError:
+            return at
 
 
 def observed(claimed: datetime | None, now: datetime, keep: bool = False) -> tuple[datetime, tuple[str, ...]]:

@@ -149,7 +149,8 @@ def read_time(raw: bytes, bcd: bool = False) -> datetime | None:
 
 
 def write_time(at: datetime) -> bytes:
-    return bytes((at.second, at.minute, at.hour, at.day, at.month, at.year - 2000))
+    year = min(max(at.year - 2000, 0), 255)  # a gateway without a clock battery starts in 1970
+    return bytes((at.second, at.minute, at.hour, at.day, at.month, year))
 
 
 def read_text(raw: bytes) -> str:

@@ -33,6 +33,7 @@ from devices.family import Family
 from devices.framing import Framer
 from devices.local_time import LocalClock, observed
 from devices.observation import (
+    TEXT_CHARS_MAX,
     Alarm,
     Body,
     DeviceId,
@@ -289,7 +290,7 @@ def _event(message: Message, report: Report) -> Observation:
         attributes = {"id": f"0x{message.id:04X}", "hex": message.body.hex()[:HEX_CHARS_MAX]}
     else:
         fields: dict[str, Any] = read_body(message)
-        attributes = {name: str(fields[name]) for name in TOLD if name in fields}
+        attributes = {name: str(fields[name])[:TEXT_CHARS_MAX] for name in TOLD if name in fields}
     return _observation(report, report.now, Event(kind=kind, attributes=attributes), 0)
 
 

@@ -278,5 +278,5 @@ def alarm_kinds(flags: int) -> tuple[str, ...]:
 
 
 def read_text(raw: bytes) -> str:
-    """GBK, NUL padded on either side."""
-    return raw.strip(b"\0").decode("gbk", "replace")
+    """GBK, NUL padded on either side, in some firmware also inside."""
+    return raw.replace(b"\0", b"").decode("gbk", "replace")

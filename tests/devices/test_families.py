@@ -1,5 +1,6 @@
 """What every family promises, whatever the bytes: see devices/family.py. `make fuzz` runs this fifty times deeper."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from devices.framing import xor8
 from devices.observation import REJECTED_BYTES_MAX, Alarm, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import GOOD, NOW
 from tests.vectors import SHARED, lines_of
+
+OBSERVATION_BYTES_MAX = 10_000
 
 families = st.sampled_from(FAMILIES)
 
@@ -101,7 +104,10 @@ def test_results_keep_to_the_dictionary_and_travel(family: Family, data: bytes) 
         assert not isinstance(body, Alarm) or body.kind in ALARMS
         assert not isinstance(body, Event) or body.kind in EVENTS
         assert not isinstance(body, Telemetry) or set(body.values) <= set(METRICS)
-        assert decode_observation(encode(result)) == result
+        encoded = encode(result)
+        assert decode_observation(encoded) == result
+        assert b"\\u0000" not in encoded  # PostgreSQL cannot hold it
+        assert len(encoded) < OBSERVATION_BYTES_MAX
 
 
 @given(family=families, data=noise())
@@ -119,6 +125,17 @@ def test_a_device_that_is_not_enrolled_makes_no_observation(family: Family, data
     session = family.open_session(family.settings(), frozenset())
     found = [*session.receive(data + GOOD[family.name][1], NOW), *session.idle(NOW)]
     assert not any(isinstance(result, Observation) for result in found)
+
+
+@pytest.mark.parametrize("year", [1970, 1999, 2026, 2300, 9999])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_gateway_whose_own_clock_is_wrong_still_hears_alarms(family: Family, year: int) -> None:
+    """A board without a clock battery starts in 1970."""
+    for now in (datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)):
+        session = open_session(family)
+        found = [*session.receive(GOOD[family.name][1], now), *session.idle(now)]
+        assert any(isinstance(result, Observation) and isinstance(result.body, Alarm) for result in found)
+        assert session.to_send()
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

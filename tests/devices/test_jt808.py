@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from devices.families import jt808, jt808_bodies, jt808_parts, jt808_wire
-from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
+from devices.observation import TEXT_CHARS_MAX, Alarm, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import EMERGENCY_BODY, LOCATION_BODY, NOW
 from tests.devices.frames import jt808 as frame
 
@@ -251,3 +251,13 @@ def test_a_binary_frame_that_looks_like_text_is_none() -> None:
         link = session()
         link.receive(frame("2800", "00", serial=serial), NOW)
         assert b"(" not in link.to_send()[:2]
+
+
+def test_texts_are_short_and_hold_no_nul() -> None:
+    link = session()
+    register = "0021" + "012C" + "37003031" + "37" + "00" * 20 + "32333636313034" + "02" + "41" * 900
+    [found] = link.receive(frame("0100", register), NOW)
+    assert isinstance(found, Observation)
+    assert isinstance(found.body, Event)
+    assert found.body.attributes["manufacturer_id"] == "7017"
+    assert len(found.body.attributes["plate"]) == TEXT_CHARS_MAX
