@@ -12,6 +12,7 @@ import asyncio
 import gzip
 import mimetypes
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from fastapi.responses import FileResponse, Response
@@ -98,9 +99,12 @@ class Console:
         headers = {**SECURITY, "Cache-Control": IMMUTABLE if name.startswith("assets/") else ASK_AGAIN}
         media_type = TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         try:
-            size = file.stat().st_size
-            if size > MEMORY_BYTES_MAX or not media_type.startswith(TEXT):
-                return FileResponse(file, headers=headers, media_type=media_type)
+            found = file.stat()
+            if found.st_size > MEMORY_BYTES_MAX or not media_type.startswith(TEXT):
+                headers["ETag"] = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+                if headers["ETag"] in request.headers.get("if-none-match", ""):
+                    return Response(status_code=304, headers=headers)
+                return FileResponse(file, headers=headers, media_type=media_type, stat_result=found)
             page = self._pages.get(name)
             if page is None or name == "index.html":
                 page = self._pages[name] = await asyncio.to_thread(_read, file)
@@ -119,10 +123,12 @@ class Console:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Name as in the address -> file; links that lead out of the folder are left out."""
+    """Name as in the address -> file; dot files and links that lead out of the folder are left out."""
     root = folder.resolve()
-    found = (path for path in sorted(root.rglob("*")) if path.is_file() and path.resolve().is_relative_to(root))
-    return {path.relative_to(root).as_posix(): path for path, _ in zip(found, range(FILES_MAX), strict=False)}
+    inside = (path for path in sorted(root.rglob("*")) if path.is_file() and path.resolve().is_relative_to(root))
+    names = ((path.relative_to(root).as_posix(), path) for path in inside)
+    shown = ((name, path) for name, path in names if not any(part.startswith(".") for part in name.split("/")))
+    return dict(islice(shown, FILES_MAX))
 
 
 def _read(file: Path) -> Page:
