@@ -110,20 +110,27 @@ async def _read(headers: Headers, receive: Receive) -> bytes:
     """The whole body."""
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()) or int(length) > BODY_BYTES_MAX:
-        raise _Turned(413, f"a body has at most {BODY_BYTES_MAX} bytes", {"Connection": "close"})
-    pieces = bytearray()
+        raise _too_large()
     try:
         async with asyncio.timeout(BODY_S_MAX):
-            more = True
-            while more:
-                message = await receive()
-                pieces += message.get("body", b"")
-                more = message["type"] == "http.request" and message.get("more_body", False)
-                if len(pieces) > BODY_BYTES_MAX:
-                    raise _Turned(413, f"a body has at most {BODY_BYTES_MAX} bytes", {"Connection": "close"})
+            return await _read_pieces(receive)
     except TimeoutError:
         raise _Turned(408, f"the body did not come within {BODY_S_MAX} s", {"Connection": "close"}) from None
-    return bytes(pieces)
+
+
+async def _read_pieces(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > BODY_BYTES_MAX:
+            raise _too_large()
+        if not message.get("more_body", False):  # the last, or the client has left
+            return bytes(body)
+
+
+def _too_large() -> _Turned:
+    return _Turned(413, f"a body has at most {BODY_BYTES_MAX} bytes", {"Connection": "close"})
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

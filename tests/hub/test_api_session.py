@@ -7,7 +7,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from hub import clock
+from hub import api_gate, clock
 from hub.api_gate import BODY_BYTES_MAX, COOKIE, PUBLIC
 from hub.auth import HASHES_AT_ONCE_MAX, HASHES_WAITING_MAX, Auth, Passwords, ensure_first_user
 from hub.auth_attempts import FAILURES_OF_ADDRESS_MAX, FAILURES_OF_NAME_MAX, Attempts, TooManyAttempts
@@ -318,3 +318,13 @@ async def test_answers_are_not_kept_on_the_way(postgres: str) -> None:
             assert answer.headers["cache-control"] == "no-store"
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_a_body_that_never_ends_is_given_up(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trickle() -> object:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    monkeypatch.setitem(vars(api_gate), "BODY_S_MAX", 0.05)
+    async with world(postgres) as hub, hub.stranger() as client:
+        problem(await client.post(LOGIN, content=trickle()), 408)
