@@ -69,6 +69,7 @@ class Agent:
         self._version = installed_version()
         self._skew = health.Skew()
         self._started_at = clock.now()
+        self._uplinking: asyncio.Task[None] | None = None  # begun last: what stops the start is told alone
 
     # --- start and stop ---
 
@@ -79,7 +80,6 @@ class Agent:
         stack.push_async_callback(self._spool.close)
         stack.push_async_callback(asyncio.to_thread, self._actuators.close)
         await self._documents.load()
-        self._uplinking = asyncio.create_task(supervise("uplink", self._uplink.run))
         stack.push_async_callback(self._say_goodbye)
         for link in self._links:
             await link.open()
@@ -93,6 +93,7 @@ class Agent:
         for name, work in works.items():
             stack.callback(asyncio.create_task(supervise(name, work)).cancel)
         self._serve_metrics(stack)
+        self._uplinking = asyncio.create_task(supervise("uplink", self._uplink.run))
         stack.push_async_callback(self._stop_reading)
         log.info(
             "started",
@@ -187,6 +188,8 @@ class Agent:
 
     async def _say_goodbye(self) -> None:
         """The broker would tell that we are gone; better that we do."""
+        if self._uplinking is None:
+            return
         offline = GatewayState(gateway=self._gateway, online=False, at=clock.now(), version=self._version)
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S_MAX):

@@ -77,6 +77,7 @@ async def test_the_main_job_from_the_wire_to_the_broker_and_a_polite_end(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_stops_politely_without_a_broker_too(tmp_path: Path, number: signal.Signals) -> None:
     async with AgentProcess(site.write(tmp_path, broker=NO_BROKER)) as agent:
+        await until(lambda: agent.said("uplink_lost"), "told")
         assert await agent.stop(number) == 0
     told = [json.loads(line)["event"] for line in agent.lines]
     assert sorted(told[:2]) == ["started", "uplink_lost"] and told[2:] == ["stopping", "stopped"]

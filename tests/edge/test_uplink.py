@@ -96,12 +96,17 @@ async def test_rows_arrive_in_order_and_only_the_receipt_deletes_them(
         assert edge.receipts > 0 and hub.states[0].online
 
 
+async def fill_window(hub: HubSide, edge: Site) -> None:
+    """One row a batch until no more are sent, then some rows more."""
+    await until(lambda: edge.uplink.connected, "connected")
+    for number in range(BATCHES_MAX + 5):
+        await edge.append(steps(BAND, number))
+        await until(lambda n=number: len(hub.batches) >= min(n + 1, BATCHES_MAX), "sent")  # type: ignore[misc]
+
+
 async def test_no_more_than_the_window_is_under_way(tmp_path: Path, broker: BrokerAddress, gateway: str) -> None:
     async with HubSide(*broker, gateway, committing=False) as hub, opened(tmp_path, gateway, broker.port) as edge:
-        await until(lambda: edge.uplink.connected, "connected")
-        for number in range(BATCHES_MAX + 5):
-            await edge.append(steps(BAND, number))
-            await until(lambda n=number: len(hub.batches) >= min(n + 1, BATCHES_MAX), "sent")  # type: ignore[misc]
+        await fill_window(hub, edge)
         assert len(hub.batches) == BATCHES_MAX
         await hub.commit("routine", hub.batches[0].epoch, 1)
         await until(lambda: len(hub.rows["routine"]) == BATCHES_MAX + 5, "one receipt opens the window")
@@ -112,9 +117,7 @@ async def test_urgent_does_not_wait_for_a_routine_lane_that_is_stuck(
     tmp_path: Path, broker: BrokerAddress, gateway: str
 ) -> None:
     async with HubSide(*broker, gateway, committing=False) as hub, opened(tmp_path, gateway, broker.port) as edge:
-        for number in range(BATCHES_MAX + 5):
-            await edge.append(steps(BAND, number))
-        await until(lambda: len(hub.batches) == BATCHES_MAX, "the routine lane is full", 5)
+        await fill_window(hub, edge)
         await edge.append(alarm(BAND, "sos"))
         await until(lambda: hub.rows["urgent"], "the alarm goes by")
 
