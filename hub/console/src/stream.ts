@@ -13,9 +13,12 @@ const FRAME_CHARS_MAX = 4_000_000;
 /** Cuts `text/event-stream` into events, whatever the chunks. A frame over the limit is an error: the hub sends none. */
 export class EventCutter {
   private rest = "";
+  private half = ""; // a carriage return at the end of a chunk: its line feed may be in the next
 
-  receive(text: string): ServerEvent[] {
-    this.rest = (this.rest + text).replace(/\r\n?/g, "\n");
+  receive(chunk: string): ServerEvent[] {
+    const text = this.half + chunk;
+    this.half = text.endsWith("\r") ? "\r" : "";
+    this.rest += text.slice(0, text.length - this.half.length).replace(/\r\n?/g, "\n");
     const frames = this.rest.split("\n\n");
     this.rest = frames.pop() ?? "";
     if (this.rest.length > FRAME_CHARS_MAX) throw new ApiError(0, "frame too long");

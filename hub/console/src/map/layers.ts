@@ -3,6 +3,7 @@
 import type { ExpressionSpecification, StyleSpecification } from "maplibre-gl";
 import type { Device, Incident, Zone } from "../types";
 import { stageOf } from "../queue";
+import { boundsOf, midLatitude } from "./bounds";
 import { KINDS, type SymbolKind, type SymbolState } from "./symbols";
 
 export interface MapColours {
@@ -37,6 +38,7 @@ export function mapColours(dark: boolean, of: (variable: string) => string): Map
 }
 
 const FONT = ["system-ui", "Noto Sans CJK SC", "sans-serif"];
+const SYMBOL_SIZE: ExpressionSpecification = ["interpolate", ["linear"], ["zoom"], 13, 0.62, 16, 0.9, 18, 1];
 const EMPTY = { type: "FeatureCollection" as const, features: [] };
 
 export function styleOf(c: MapColours): StyleSpecification {
@@ -44,7 +46,7 @@ export function styleOf(c: MapColours): StyleSpecification {
   const isRing: ExpressionSpecification = ["==", ["get", "purpose"], "ring"];
   return {
     version: 8,
-    sources: { grid: source, zones: source, devices: source, chosen: source },
+    sources: { grid: source, zones: source, labels: source, devices: source, chosen: source },
     layers: [
       { id: "background", type: "background", paint: { "background-color": c.bg } },
       { id: "grid", type: "line", source: "grid", paint: { "line-color": c.grid, "line-width": 1 } },
@@ -73,8 +75,8 @@ export function styleOf(c: MapColours): StyleSpecification {
         paint: { "line-color": c.buildingLine, "line-width": 1 },
       },
       {
-        id: "zone-alarm", type: "line", source: "zones", filter: ["all", ["!", isRing], ["has", "grade"]],
-        paint: { "line-color": ["match", ["get", "grade"], 0, c.p0, 1, c.p1, c.p2], "line-width": ["match", ["get", "grade"], 0, 4, 2.5] },
+        id: "zone-alarm", type: "line", source: "zones", filter: ["has", "grade"],
+        paint: { "line-color": ["match", ["get", "grade"], 0, c.p0, c.p1], "line-width": ["match", ["get", "grade"], 0, 4, 2.5] },
       },
       {
         id: "ring-label", type: "symbol", source: "zones", filter: isRing,
@@ -85,12 +87,12 @@ export function styleOf(c: MapColours): StyleSpecification {
         paint: { "text-color": c.text, "text-halo-color": c.halo, "text-halo-width": 2 },
       },
       {
-        id: "zone-label", type: "symbol", source: "zones", filter: ["!", isRing],
+        id: "zone-label", type: "symbol", source: "labels",
         layout: {
           "text-field": ["get", "label"], "text-font": FONT, "text-size": ["interpolate", ["linear"], ["zoom"], 13, 11, 17, 14],
-          "text-max-width": 9, "text-padding": 6,
-          "symbol-sort-key": ["match", ["get", "purpose"], "building", 0, "gate", 1, 2],
-          "text-offset": ["match", ["get", "purpose"], "building", ["literal", [0, 1.9]], ["literal", [0, 0]]],
+          "text-max-width": 10, "text-padding": 4, "symbol-sort-key": ["get", "rank"],
+          "text-anchor": ["case", ["get", "below"], "top", "center"],
+          "text-offset": ["case", ["get", "below"], ["literal", [0, 0.35]], ["literal", [0, 0]]],
         },
         paint: { "text-color": c.text, "text-halo-color": c.halo, "text-halo-width": 1.6 },
       },
@@ -100,13 +102,13 @@ export function styleOf(c: MapColours): StyleSpecification {
       },
       {
         id: "course", type: "symbol", source: "devices", filter: ["has", "course"],
-        layout: { "icon-image": "course", "icon-rotate": ["get", "course"], "icon-rotation-alignment": "map", "icon-allow-overlap": true, "icon-ignore-placement": true },
+        layout: { "icon-image": "course", "icon-size": SYMBOL_SIZE, "icon-rotate": ["get", "course"], "icon-rotation-alignment": "map", "icon-allow-overlap": true, "icon-ignore-placement": true },
       },
       {
         id: "devices", type: "symbol", source: "devices",
         layout: {
           "icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-ignore-placement": true, "symbol-sort-key": ["get", "rank"],
-          "icon-size": ["interpolate", ["linear"], ["zoom"], 13, 0.62, 16, 0.9, 18, 1],
+          "icon-size": SYMBOL_SIZE,
         },
       },
       {
@@ -124,25 +126,54 @@ export function styleOf(c: MapColours): StyleSpecification {
 type Features = GeoJSON.FeatureCollection;
 const NAME_CHARS_MAX = 40;
 
-/** Zones with their label in the language and the grade of the worst incident that is not settled. */
+const ENCLOSED: ReadonlySet<string> = new Set(["building", "gate", "parking"]);
+const LOUD_PRIORITY_MAX = 1;
+
+/** Zones with their label in the language; an enclosed one with the grade of its worst P0 or P1 that is not settled. */
 export function zoneFeatures(zones: readonly Zone[], incidents: readonly Incident[], label: (zone: Zone) => string): Features {
   const grades = new Map<string, number>();
   for (const incident of incidents) {
-    if (!incident.zone || stageOf(incident) === "settled") continue;
-    grades.set(incident.zone, Math.min(incident.priority, grades.get(incident.zone) ?? 9));
+    if (!incident.zone || stageOf(incident) === "settled" || incident.priority > LOUD_PRIORITY_MAX) continue;
+    grades.set(incident.zone, Math.min(incident.priority, grades.get(incident.zone) ?? LOUD_PRIORITY_MAX));
   }
-  return {
-    type: "FeatureCollection",
-    features: zones.map((zone) => {
-      const grade = grades.get(zone.properties.zone);
+  return collection(
+    zones.map((zone) => {
       const { purpose, ring } = zone.properties;
-      return {
-        type: "Feature",
-        geometry: zone.geometry as GeoJSON.Geometry,
-        properties: { purpose, ring, label: label(zone).slice(0, NAME_CHARS_MAX), ...(grade === undefined ? {} : { grade }) },
-      };
+      const grade = ENCLOSED.has(purpose) ? grades.get(zone.properties.zone) : undefined;
+      return feature(zone.geometry as GeoJSON.Geometry, {
+        purpose, ring, label: labelText(label(zone)), ...(grade === undefined ? {} : { grade }),
+      });
     }),
-  };
+  );
+}
+
+/** A point for each label: below what is enclosed, because symbols stand inside it; in the middle of streets and water. */
+export function labelFeatures(zones: readonly Zone[], label: (zone: Zone) => string): Features {
+  const features: GeoJSON.Feature[] = [];
+  for (const zone of zones) {
+    const { purpose } = zone.properties;
+    const bounds = boundsOf([zone.geometry.coordinates]);
+    if (purpose === "ring" || !bounds) continue;
+    const below = ENCLOSED.has(purpose);
+    const longitude = (bounds.west + bounds.east) / 2;
+    const [outer] = (zone.geometry.type === "Polygon" ? zone.geometry.coordinates : []) as unknown[][];
+    const middle = midLatitude(outer ?? [], longitude) ?? (bounds.south + bounds.north) / 2;
+    const point: GeoJSON.Point = { type: "Point", coordinates: [longitude, below ? bounds.south : middle] };
+    features.push(feature(point, { label: labelText(label(zone)), below, rank: below ? 0 : 1 }));
+  }
+  return collection(features);
+}
+
+function labelText(text: string): string {
+  return text.slice(0, NAME_CHARS_MAX);
+}
+
+function feature(geometry: GeoJSON.Geometry, properties: GeoJSON.GeoJsonProperties): GeoJSON.Feature {
+  return { type: "Feature", geometry, properties };
+}
+
+function collection(features: GeoJSON.Feature[]): Features {
+  return { type: "FeatureCollection", features };
 }
 
 export function spotOf(device: Device): [number, number] | null {
@@ -160,7 +191,7 @@ export function deviceFeatures(devices: Iterable<Device>, stateOf: (device: Devi
     const state = stateOf(device);
     const kind: SymbolKind = KINDS.find((known) => known === device.kind) ?? "device";
     const { position } = device;
-    const moving = position?.course_deg != null && (position.speed_kmh ?? 0) >= MOVING_KMH_MIN && device.kind === "vehicle";
+    const moving = position?.course_deg != null && (position.speed_kmh ?? 0) >= MOVING_KMH_MIN && device.kind === "vehicle" && state !== "silent";
     features.push({
       type: "Feature",
       geometry: { type: "Point", coordinates: spot },

@@ -9,6 +9,11 @@ class Clock {
     document.addEventListener("visibilitychange", () => this.tick());
   }
 
+  /** The hub's time at this moment, for what must not run again each second. */
+  get current(): number {
+    return Date.now() + this.offsetMs;
+  }
+
   /** The hub said that it is `iso` now. */
   set(iso: string): void {
     const at = Date.parse(iso);
@@ -18,7 +23,7 @@ class Clock {
   }
 
   private tick(): void {
-    this.now = Date.now() + this.offsetMs;
+    this.now = this.current;
   }
 }
 
