@@ -69,11 +69,15 @@ export class Stream {
   }
 
   start(): void {
+    addEventListener("offline", this.cut);
+    addEventListener("online", this.return);
     void this.keep();
   }
 
   stop(): void {
     this.stopped = true;
+    removeEventListener("offline", this.cut);
+    removeEventListener("online", this.return);
     this.connection?.abort();
     this.wake?.();
   }
@@ -83,6 +87,10 @@ export class Stream {
     this.attempt = 0;
     this.wake?.();
   }
+
+  // The system says that the line is gone or back: sooner than silence would.
+  private readonly cut = (): void => this.connection?.abort();
+  private readonly return = (): void => this.retryNow();
 
   private async keep(): Promise<void> {
     while (!this.stopped) {
