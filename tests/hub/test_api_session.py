@@ -11,7 +11,7 @@ from hub import api_gate, clock
 from hub.api_gate import BODY_BYTES_MAX, COOKIE, PUBLIC
 from hub.auth import HASHES_AT_ONCE_MAX, HASHES_WAITING_MAX, Auth, Passwords, ensure_first_user
 from hub.auth_attempts import FAILURES_OF_ADDRESS_MAX, FAILURES_OF_NAME_MAX, Attempts, TooManyAttempts
-from tests.hub.api_world import NAME, PASSWORD, World, log_in, problem, world
+from tests.hub.api_world import NAME, PASSWORD, World, log_in, problem, until, world
 
 LOGIN = "/api/v1/login"
 
@@ -155,8 +155,13 @@ async def test_two_hubs_that_start_at_once_make_one_first_user(postgres: str) ->
     async with world(postgres) as hub:
         async with hub.store.transaction() as tx:
             await tx.script("TRUNCATE users CASCADE")
-        made = await asyncio.gather(*(ensure_first_user(hub.store, f"user-{n}", "password") for n in range(3)))
-        assert sorted(made) == [False, False, True]
+        async with hub.store.transaction() as tx:  # one is creating it
+            await tx.execute("users_lock")
+            assert await tx.execute("user_first", name="one", display_name="one", password_hash="x") == 1
+            other = asyncio.create_task(ensure_first_user(hub.store, "two", PASSWORD))
+            await until(lambda: other.done() or hub.count("pg_locks WHERE NOT granted"), "the other's waiting")
+        assert not await other
+        assert hub.count("users") == 1
 
 
 async def test_logging_out_ends_the_session_at_once(postgres: str) -> None:
