@@ -31,6 +31,7 @@ class Reports:
         self._held: dict[bytes, dict[bytes, None]] = {}
         self._new: dict[tuple[bytes, bytes], None] = {}
         self._rows: set[tuple[bytes, str]] = set()
+        self._last = ("", b"")  # the observations of one frame follow one another
         self.duplicates = 0
 
     def offer(self, device: str, frame_id: str) -> bool:
@@ -38,7 +39,7 @@ class Reports:
         if not frame_id:
             return True
         name = self._names.get(device) or self._name(device)
-        report = name_of(frame_id.partition(".")[0])
+        report = self._report(frame_id.partition(".")[0])
         known = self._held.get(name)
         row = (name, frame_id)
         if (known is not None and report in known) or row in self._rows:
@@ -88,6 +89,11 @@ class Reports:
         reports[report] = None
         if len(reports) > self._share:
             del reports[next(iter(reports))]
+
+    def _report(self, text: str) -> bytes:
+        if text != self._last[0]:
+            self._last = (text, name_of(text))
+        return self._last[1]
 
     def _name(self, device: str) -> bytes:
         if len(self._names) >= self._devices_max:

@@ -39,11 +39,7 @@ class _Group(Struct):
     entries: list[Entry] = field(default_factory=list)
     dones: list[Done] = field(default_factory=list)
     keeps: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def lane(self) -> Lane:
-        """The more urgent of what is in it."""
-        return "urgent" if any(lane == "urgent" for lane, *_ in self.entries) else "routine"
+    lane: Lane = "routine"  # the more urgent of what is in it
 
 
 class _Forget(Struct):
@@ -117,15 +113,15 @@ class Spool:
     def append(self, observations: Sequence[Observation], done: Done, keeps: Mapping[str, str] | None = None) -> None:
         """`keeps`: small values that `SpoolFile.kept` gives back after a restart, stored together with the rows."""
         entries = self._group.entries
-        urgent = False
         for observation in observations:
             lane = lane_of(observation)
-            urgent = urgent or lane == "urgent"
+            if lane == "urgent":
+                self._group.lane = lane
             entries.append((lane, observation.device, observation.frame_id, encode(observation)))
         self.waiting_rows += len(observations)
         self._group.dones.append(done)
         self._group.keeps.update(keeps or {})
-        if urgent or len(entries) >= GROUP_ROWS_MAX:
+        if self._group.lane == "urgent" or len(entries) >= GROUP_ROWS_MAX:
             self._flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(ROUTINE_WAIT_S, self._flush)
