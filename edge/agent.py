@@ -37,12 +37,14 @@ from edge.rules import Act
 from edge.spool import Spool
 from edge.spool_file import SpoolError, SpoolFile
 from edge.supervisor import supervise
+from edge.turns import Turns
 from edge.uplink import Uplink
 
 HEALTH_S = 15.0
 SUPERVISE_S = 1.0
 LATE_S = 10.0  # a supervision that comes later than this was not listening
 GOODBYE_S_MAX = 2.0
+WAITING_ROWS_MAX, WAITING_ROWS_MIN = 20_000, 1_000  # read and not durable yet: of all links together, of each at least
 
 log = structlog.get_logger()
 
@@ -155,6 +157,7 @@ class Agent:
             down=self._arrived,
             committed_at=lambda at: self._skew.receipt(at, clock.now()),
         )
+        self._turns = Turns()
         self._links = [self._link(index) for index in range(len(config.links))]
 
     def _link(self, index: int) -> TcpServer:
@@ -168,7 +171,9 @@ class Agent:
             settings=family_settings(link, family, self._config.time_zone),
             enrolled=frozenset(native_id for name, _, native_id in ids if name == link.family),
             connections_max=link.connections_max,
+            rows_max=max(WAITING_ROWS_MAX // len(self._config.links), WAITING_ROWS_MIN),
             intake=self._intake,
+            turns=self._turns,
         )
 
     def _serve_metrics(self, stack: AsyncExitStack) -> None:
@@ -212,7 +217,8 @@ class Agent:
         while True:
             await clock.sleep(SUPERVISE_S)
             at = clock.monotonic()
-            self._intake.supervise(listening=at - before < LATE_S)
+            holding = any(link.holding for link in self._links)
+            self._intake.supervise(listening=at - before < LATE_S and not holding)
             self._intake.say_again()
             before = at
 
@@ -268,8 +274,6 @@ class Agent:
 
     def _stored(self) -> None:
         self._uplink.stored()
-        for link in self._links:
-            link.resume()
 
     def _arrived(self, name: str, payload: bytes) -> None:
         tail = name.split("/")[4:]

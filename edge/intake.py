@@ -67,16 +67,6 @@ class Intake:
         self._strangers: dict[DeviceId, datetime] = {}
         self._unsaid: deque[Observation] = deque(maxlen=UNSAID_MAX)
 
-    @property
-    def behind(self) -> bool:
-        """Whether links should stop reading for a while."""
-        return self._spool.behind
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether links that stopped reading should go on."""
-        return self._spool.caught_up
-
     def use_places(self, places: Places) -> None:
         """Zones have been drawn anew."""
         self._view = msgspec.structs.replace(self._view, places=places)
@@ -115,7 +105,7 @@ class Intake:
     def supervise(self, listening: bool) -> None:
         """Look for devices that have gone silent. `listening`: whether the links were reading since last asked."""
         at = clock.monotonic()
-        if not listening or self.behind or self._spool.failing:
+        if not listening or self._spool.failing:
             self._contacts.excuse(at)
         elif silent := self._contacts.overdue(at, clock.now()):
             self.say(silent)

@@ -4,9 +4,11 @@ Rules
 - An answer is written when what it answers is durable; when the spool does not take it, the connection is ended
   unanswered, so that the device sends again to a Session that knows nothing of it.
 - A crash inside a Session costs its connection, never another one.
-- Bounded: connections per link, bytes that a device does not read (WRITE_BYTES_MAX), and rows in flight: while the
-  spool is behind, no link reads.
-- A turn of the loop reads at most READ_BYTES_MAX of each connection, so that one that floods does not hold up an alarm.
+- Bounded: connections per link, bytes that a device does not read (WRITE_BYTES_MAX), and rows that are not durable yet:
+  a link that has `rows_max` of them stops reading until half are. Each link has its own share, so that terminals that
+  flood, or a disk that hangs under them, do not keep a fire panel from being heard.
+- A turn of the loop reads at most READ_BYTES_MAX of a connection; connections that bring FLOOD_BYTES at once take turns
+  (edge.turns).
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
   allows is ended. When a link is full, the one that was quiet longest and never showed an enrolled device gives way.
 """
@@ -24,11 +26,14 @@ from devices.observation import Observation, Result
 from edge import clock
 from edge.intake import Intake
 from edge.spool_file import SpoolError
+from edge.turns import Turns
 
 QUIET_S = 3.0  # mobile networks pause inside a frame
 SWEEP_S = 0.5
 READ_BYTES_MAX = 8_192
+FLOOD_BYTES = 512  # more than a device says at once, unless it has much to catch up on
 WRITE_BYTES_MAX = 256_000
+HELD, WAITS = "the link is held", "waits for its turn"
 SAID_EVERY_S = 60.0  # that a link is full, or that a session crashed
 CLOSE_S_MAX = 2.0
 
@@ -47,6 +52,13 @@ class Address(Struct, frozen=True):
     port: int
 
 
+class Delivery(Struct):
+    """Rows of one reading on their way to the disk; `settled` once they are there, or refused."""
+
+    rows: int
+    settled: bool = False
+
+
 class TcpServer:
     """One link: a listening port and the connections on it."""
 
@@ -59,18 +71,24 @@ class TcpServer:
         settings: Struct,
         enrolled: Container[str],
         connections_max: int,
+        rows_max: int,
         intake: Intake,
+        turns: Turns,
     ) -> None:
         self.name = name
         self.family = family
         self.settings = settings
         self.enrolled = enrolled
         self.intake = intake
+        self.turns = turns
+        self.holding = False
         self.connections: set[Connection] = set()
         self._address = address
         self._connections_max = connections_max
         self._full_said_at = self._crash_said_at = -SAID_EVERY_S
-        self._holding = False
+        self._rows_max = rows_max
+        self._rows = 0
+        self._stopping = False
         self._server: asyncio.Server | None = None
 
     @property
@@ -92,6 +110,7 @@ class TcpServer:
 
     def stop_reading(self) -> None:
         """The end is near: no more devices and no more bytes; what was read may still be answered."""
+        self._stopping = True
         if self._server is not None:
             self._server.close()
         self.hold()
@@ -110,27 +129,38 @@ class TcpServer:
         if len(self.connections) >= self._connections_max and not self._make_room():
             return False
         self.connections.add(connection)
-        if self._holding:
-            connection.pause()
+        if self.holding:
+            connection.stop(HELD)
         return True
 
     def hold(self) -> None:
         """Stop reading, all connections at once: each could bring hundreds of rows."""
-        if not self._holding:
-            self._holding = True
+        if not self.holding:
+            self.holding = True
             for connection in self.connections:
-                connection.pause()
+                connection.stop(HELD)
 
-    def resume(self) -> None:
-        """Go on reading when the spool has caught up."""
-        if self._holding and self.intake.caught_up:
-            self._holding = False
+    def deliver(self, rows: int) -> Delivery:
+        """Rows are on their way to the disk."""
+        self._rows += rows
+        if self._rows > self._rows_max:
+            self.hold()
+        return Delivery(rows)
+
+    def settle(self, delivery: Delivery) -> None:
+        """They are there, or refused; whoever knows of it first says so."""
+        if delivery.settled:
+            return
+        delivery.settled = True
+        self._rows -= delivery.rows
+        if self.holding and self._rows <= self._rows_max // 2 and not self._stopping:
+            self.holding = False
             for connection in self.connections:
-                connection.resume()
+                connection.go_on(HELD)
 
     def sweep(self) -> None:
         """Look after quiet connections; called every SWEEP_S."""
-        if not self._holding:
+        if not self.holding:
             now = clock.monotonic()
             for connection in list(self.connections):
                 connection.look(now)
@@ -165,6 +195,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._given_up = True
         self._broken = False
+        self._stops: set[str] = set()  # why it is not read; empty: it is
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -187,17 +218,21 @@ class Connection(asyncio.BufferedProtocol):
         self.last_byte_at = clock.monotonic()
         self._given_up = False
         self._work(lambda now: self._session.receive(data, now))
-        if self._server.intake.behind:
-            self._server.hold()
+        if nbytes >= FLOOD_BYTES and self._transport is not None:
+            self.stop(WAITS)
+            self._server.turns.wait(lambda: self.go_on(WAITS))
 
-    def pause(self) -> None:
+    def stop(self, why: str) -> None:
+        self._stops.add(why)
         if self._transport is not None:
             self._transport.pause_reading()
 
-    def resume(self) -> None:
+    def go_on(self, why: str) -> None:
+        self._stops.discard(why)
+        if self._stops or self._transport is None:
+            return
         self.last_byte_at = clock.monotonic()  # we did not listen: that was not its silence
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._transport.resume_reading()
 
     def look(self, now: float) -> None:
         quiet_s = now - self.last_byte_at
@@ -219,18 +254,24 @@ class Connection(asyncio.BufferedProtocol):
         """Let the session read, hand over what it found, answer when that is durable."""
         if self._broken:
             return
+        delivery = Delivery(0)
         try:
             results = read(clock.now())
             answer = self._session.to_send()
             if results or answer:
-                self._server.intake.take(self._server.name, results, lambda error: self._answer(answer, error))
+                delivery = self._server.deliver(len(results))
+                self._server.intake.take(
+                    self._server.name, results, lambda error: self._answer(delivery, answer, error)
+                )
             self.known = self.known or any(isinstance(result, Observation) for result in results)
         except Exception:
             self._broken = True
             self._server.crashed()
+            self._server.settle(delivery)
             self.abort()
 
-    def _answer(self, answer: bytes, error: SpoolError | None) -> None:
+    def _answer(self, delivery: Delivery, answer: bytes, error: SpoolError | None) -> None:
+        self._server.settle(delivery)
         transport = self._transport
         if transport is None or transport.is_closing():
             return

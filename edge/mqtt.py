@@ -98,6 +98,7 @@ class Channel:
         self._arrived = arrived
         self._works = works
         self._will = will
+        self._tls = ssl.create_default_context() if broker.tls else None
         self._client: aiomqtt.Client | None = None
 
     async def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
@@ -156,7 +157,7 @@ class Channel:
             clean_start=True,
             timeout=CONNECT_S_MAX,
             will=will,
-            tls_context=ssl.create_default_context() if self._broker.tls else None,
+            tls_context=self._tls,
             logger=_quiet,
         )
 

@@ -5,7 +5,7 @@ Rules
   while the disk is busy joins the next transaction.
 - `done(None)` is called in the loop after the commit, `done(error)` when the disk did not take the rows: they were not
   accepted, and the device must not be answered.
-- The loop never waits for the disk. When `behind`, whoever brings rows must stop reading.
+- The loop never waits for the disk. Whoever brings rows must stop when too many of its own are not durable yet.
 - A failing disk is logged once and its recovery once; so is a file set aside because it could not be read.
 """
 
@@ -25,7 +25,6 @@ from edge.spool_file import UNREADABLE, Fetched, LaneState, Rows, SpoolError, Sp
 
 ROUTINE_WAIT_S = 0.02
 GROUP_ROWS_MAX = 1_000
-WAITING_ROWS_MAX = 20_000
 
 Done = Callable[[SpoolError | None], None]
 Entry = tuple[Lane, str, str, bytes]  # lane, device, frame id, encoded observation
@@ -84,15 +83,6 @@ class Spool:
     @property
     def epoch(self) -> str:
         return self._file.epoch
-
-    @property
-    def behind(self) -> bool:
-        return self.waiting_rows > WAITING_ROWS_MAX
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether those who stopped reading should go on."""
-        return self.waiting_rows <= WAITING_ROWS_MAX // 2
 
     @property
     def rows(self) -> int:

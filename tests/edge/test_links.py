@@ -1,6 +1,7 @@
 """Links with real sockets: answered only when durable, one crash costs one connection, everything bounded."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
@@ -15,18 +16,20 @@ from structlog.testing import capture_logs
 from devices.families import BY_NAME
 from devices.family import Family
 from devices.observation import DeviceId, Event, Observation, Result
-from edge import clock, intake, links, spool
+from edge import clock, intake, links
 from edge.actuators import Actuators
 from edge.contacts import Contacts
 from edge.intake import Intake
 from edge.links import Address, LinkError, TcpServer
 from edge.pipeline import view_of
 from edge.spool import Spool
+from edge.turns import AT_ONCE, Turns
 from tests.devices import frames
 from tests.edge import site
 from tests.edge.site import PANEL, Device, until
 
 GATEWAY = DeviceId("gateway:gw")
+ROWS_MAX = 2_000
 
 
 class Rig:
@@ -35,7 +38,7 @@ class Rig:
     def __init__(self, folder: Path, family: Family, connections_max: int = 100) -> None:
         config = site.config(folder)
         self.file = site.spool_file(folder / "state")
-        self.spool = Spool(self.file, self.file._reports, self.resume)
+        self.spool = Spool(self.file, self.file._reports, lambda: None)
         self.actuators = Actuators(config.actuators, lambda act, error: None)
         self.contacts = Contacts({DeviceId(PANEL): 90.0}, (), clock.monotonic())
         self.intake = Intake(
@@ -46,19 +49,25 @@ class Rig:
             spool=self.spool,
             contacts=self.contacts,
         )
-        self.link = TcpServer(
-            name="link",
+        self.link = self._link(family, connections_max, Turns())
+        self.siren = folder / "siren"
+
+    def another(self, family: str) -> TcpServer:
+        """A second link of this edge."""
+        return self._link(BY_NAME[family], 10, self.link.turns)
+
+    def _link(self, family: Family, connections_max: int, turns: Turns) -> TcpServer:
+        return TcpServer(
+            name=family.name,
             address=Address("127.0.0.1", 0),
             family=family,
             settings=family.settings(),
             enrolled=frozenset({"889", "8800000015", "13912345678"}),
             connections_max=connections_max,
+            rows_max=ROWS_MAX,
             intake=self.intake,
+            turns=turns,
         )
-        self.siren = folder / "siren"
-
-    def resume(self) -> None:
-        self.link.resume()
 
     def disk_full(self, full: bool) -> None:
         self.file._pages_max = 1 if full else 0
@@ -226,23 +235,76 @@ async def test_a_full_link_refuses_but_a_stranger_gives_way_to_a_device(tmp_path
     assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_full"]
 
 
-async def test_links_stop_reading_while_the_spool_is_behind_and_go_on_when_it_is_not(tmp_path: Path) -> None:
-    number = spool.WAITING_ROWS_MAX // 2
+async def test_a_link_stops_reading_when_too_much_is_not_durable_and_goes_on_when_it_is(tmp_path: Path) -> None:
     async with rig(tmp_path, "jt808") as made, Device(made.link.port) as terminal:
         release = threading.Event()
         made.file.write = _hanging(made.file.write, release)  # type: ignore[method-assign]
-        for serial in range(number * 2):
-            terminal.send(site.location(serial & 0xFFFF))
-        await until(lambda: made.link._holding, "reading stops")
-        waiting = made.spool.waiting_rows
-        assert spool.WAITING_ROWS_MAX < waiting < spool.WAITING_ROWS_MAX + 1_000
+        for serial in range(ROWS_MAX):
+            terminal.send(site.location(serial))
+        await until(lambda: made.link.holding, "reading stops")
+        assert ROWS_MAX < made.spool.waiting_rows < ROWS_MAX + 400
         [connection] = made.link.connections
-        connection_time = connection.last_byte_at
+        connection.last_byte_at -= 10_000
         made.link.sweep()
-        assert connection.last_byte_at == connection_time and not terminal.ended
-        release.set()
-        await until(lambda: made.spool.lane("routine").appended == 4 * number, "everything arrives", 30)
-        assert not made.link._holding
+        async with Device(made.link.port) as another:
+            another.send(site.location(ROWS_MAX))
+            await until(lambda: len(made.link.connections) == 2, "connected")
+            assert not terminal.ended, "we did not listen: that is not its silence"
+            release.set()
+            await until(lambda: another.received, "answered")
+        await until(lambda: made.spool.lane("routine").appended == 2 * ROWS_MAX + 2, "everything arrives", 30)
+        assert not made.link.holding and made.link._rows == 0
+
+
+async def test_a_disk_that_hangs_under_one_link_does_not_keep_another_from_being_heard(tmp_path: Path) -> None:
+    async with rig(tmp_path, "jt808") as made:
+        release = threading.Event()
+        made.file.write = _hanging(made.file.write, release)  # type: ignore[method-assign]
+        panels = made.another("gbt26875")
+        await panels.open()
+        async with Device(made.link.port) as terminal, Device(panels.port) as panel:
+            for serial in range(ROWS_MAX):
+                terminal.send(site.location(serial))
+            await until(lambda: made.link.holding, "reading stops")
+            panel.send(site.smoke())
+            await until(lambda: made.siren.exists() and made.siren.read_text() == "1", "the siren is on")
+            assert panel.received == b""
+            release.set()
+            await until(lambda: panel.confirmed == 1, "answered")
+        await panels.close()
+
+
+async def test_connections_that_flood_take_turns(tmp_path: Path) -> None:
+    turns, read = Turns(), []
+    for number in range(3 * AT_ONCE + 1):
+        turns.wait(lambda number=number: read.append(number))  # type: ignore[misc]
+    assert read == []
+    for turn in range(1, 5):
+        await asyncio.sleep(0)
+        assert read == list(range(min(turn * AT_ONCE, 3 * AT_ONCE + 1)))
+    turns.wait(lambda: read.append(99))
+    await asyncio.sleep(0)
+    assert read[-1] == 99
+
+
+async def test_an_alarm_is_read_between_the_turns_of_a_flood(tmp_path: Path) -> None:
+    """Whatever forty connections still have to say, the panel's frame is looked at within a few pieces of theirs."""
+    async with rig(tmp_path, "jt808") as made, contextlib.AsyncExitStack() as stack:
+        panels = made.another("gbt26875")
+        await panels.open()
+        panel = await stack.enter_async_context(Device(panels.port))
+        flood = [await stack.enter_async_context(Device(made.link.port)) for _ in range(40)]
+        await until(lambda: len(made.link.connections) == 40 and panels.connections, "connected")
+        order: list[str] = []
+        take = made.intake.take
+        made.intake.take = lambda link, *rest: (order.append(link), take(link, *rest))[1]  # type: ignore[method-assign]
+        piece = b"".join(site.location(serial) for serial in range(200))
+        for device in flood:
+            device.send(piece)
+        panel.send(site.smoke())
+        await until(lambda: "gbt26875" in order, "heard")
+        assert order.index("gbt26875") <= 40 + 2 * AT_ONCE, "not behind all that they have"
+        await panels.close()
 
 
 def _hanging(write: Callable[..., None], release: threading.Event) -> Callable[..., None]:
@@ -286,7 +348,7 @@ async def test_a_stranger_is_named_once_and_strangers_without_number_are_not(tmp
 async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     async with rig(tmp_path) as made:
         made.link._address = Address("127.0.0.1", made.link.port)
-        with pytest.raises(LinkError, match=r"^link link: cannot listen on 127\.0\.0\.1:\d+: .*in use$"):
+        with pytest.raises(LinkError, match=r"^link gbt26875: cannot listen on 127\.0\.0\.1:\d+: .*in use$"):
             await made.link.open()
 
 
