@@ -6,6 +6,7 @@ time one line on stderr says why.
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from edge.log import LogLines
 
 log = structlog.get_logger()
 
+SWITCH_S = 0.001  # how long the spool's thread may keep the interpreter from the one that drives the siren
 EXAMPLE = "Example: python -m edge --config /etc/gridward/edge.toml --check"
 
 
@@ -41,6 +43,7 @@ def main(words: list[str]) -> int:
             sys.stderr.write(f"note: no device is in zone {zone}, which a rule names\n")
         print(f"{options.config}: good")
         return 0
+    sys.setswitchinterval(SWITCH_S)
     with LogLines() as lines:
         lines.begin()
         try:
@@ -70,6 +73,8 @@ async def _run(config: Config, secrets: Secrets) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with running(config, secrets) as agent:
+        gc.collect()
+        gc.freeze()  # what is here stays; looking through it again would hold up an alarm by tens of milliseconds
         waits = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(agent.ended())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

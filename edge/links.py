@@ -7,8 +7,8 @@ Rules
 - Bounded: connections per link, bytes that a device does not read (WRITE_BYTES_MAX), and rows that are not durable yet:
   a link that has `rows_max` of them stops reading until half are. Each link has its own share, so that terminals that
   flood, or a disk that hangs under them, do not keep a fire panel from being heard.
-- A turn of the loop reads at most READ_BYTES_MAX of a connection; connections that bring FLOOD_BYTES at once take turns
-  (edge.turns).
+- A turn of the loop reads FLOOD_BYTES of a connection. One that has more takes turns with its like (edge.turns),
+  READ_BYTES_MAX at a time.
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
   allows is ended. When a link is full, the one that was quiet longest and never showed an enrolled device gives way.
 """
@@ -30,7 +30,7 @@ from edge.turns import Turns
 
 QUIET_S = 3.0  # mobile networks pause inside a frame
 SWEEP_S = 0.5
-READ_BYTES_MAX = 8_192
+READ_BYTES_MAX = 4_096
 FLOOD_BYTES = 512  # more than a device says at once, unless it has much to catch up on
 WRITE_BYTES_MAX = 256_000
 HELD, WAITS = "the link is held", "waits for its turn"
@@ -41,6 +41,7 @@ log = structlog.get_logger()
 
 _buffer = bytearray(READ_BYTES_MAX)  # of all connections: what it holds is taken before another one is read
 _view = memoryview(_buffer)
+_small = _view[:FLOOD_BYTES]
 
 
 class LinkError(Exception):
@@ -195,6 +196,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._given_up = True
         self._broken = False
+        self._in_turn = False
         self._stops: set[str] = set()  # why it is not read; empty: it is
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -211,14 +213,15 @@ class Connection(asyncio.BufferedProtocol):
             self._work(self._session.idle)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _view
+        return _view if self._in_turn else _small
 
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(_view[:nbytes])
         self.last_byte_at = clock.monotonic()
         self._given_up = False
         self._work(lambda now: self._session.receive(data, now))
-        if nbytes >= FLOOD_BYTES and self._transport is not None:
+        self._in_turn = nbytes >= FLOOD_BYTES
+        if self._in_turn and self._transport is not None:
             self.stop(WAITS)
             self._server.turns.wait(lambda: self.go_on(WAITS))
 
