@@ -1,4 +1,4 @@
-"""Observations as PostgreSQL's binary COPY stream, packed by `struct`. Pure.
+"""Observations as PostgreSQL's binary COPY stream and as arrays for `unnest`, packed by `struct`. Pure.
 
     stream = header(19) row… trailer(2)      header = "PGCOPY\\n\\xff\\r\\n\\0" flags(4) extension length(4)
     row    = field count(int16) field…       field  = byte length(int32, -1 = NULL) value
@@ -6,8 +6,8 @@
     text[]      = dimensions flags element-oid [size lower-bound] field…
 
 The order of the fields is the order of the columns in the COPY queries of queries.sql.
-Why by hand: psycopg's own row writer reaches 0.6× of psql, this more than 1×. Most of a routine row is two strings that
-repeat, so their fields are packed once per batch and name.
+Why by hand: psycopg's own row writer reaches 0.6× of psql, this more than 1×; its arrays cost more than the upsert that
+takes them. Most of a routine row is strings that repeat, so their fields are packed once and remembered.
 
 Text from the wire is made fit here: names lose blanks and controls and are cut at NAME_CHARS_MAX (they stand in
 indexes), free text loses NUL, which PostgreSQL cannot hold.
@@ -15,6 +15,7 @@ indexes), free text loses NUL, which PostgreSQL cannot hold.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct as Packer
 from struct import pack
 
@@ -26,16 +27,19 @@ HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 NAME_CHARS_MAX = 200
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+NEVER = -(2**63)
+SERIES_KEPT_MAX = 50_000  # packed names remembered from batch to batch
 MICROS_MIN, MICROS_MAX = -63_000_000_000_000_000, 252_000_000_000_000_000  # years 3 and 9985: Python reads them back
-TEXT_OID = 25
+TEXT_OID, TIMESTAMPTZ_OID, FLOAT4_OID, FLOAT8_OID = 25, 1184, 700, 701
 REAL_MAX = 3.4e38
 
 _NULL = pack("!i", -1)
-_TELEMETRY = Packer("!iqiqid")  # observed_at, received_at, value
+_TELEMETRY_REST = Packer("!iqiqid").pack  # observed_at, received_at, value
 _TIMES = Packer("!iqiq")
-_PLACE = Packer("!idid")  # longitude, latitude
+_PLACE = Packer("!iqiqidid")  # observed_at, received_at, longitude, latitude
 _REAL = Packer("!if")
 _INT64 = Packer("!iq")
+_DOUBLE = Packer("!id")
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ class Placed(msgspec.Struct, frozen=True):
 class Latest(msgspec.Struct):
     """The newest of what a batch says, by series: what the latest_ tables and devices.last_seen need."""
 
-    values: dict[tuple[str, str, str], tuple[datetime, float]] = {}  # by device, metric, component
+    values: dict[tuple[str, str, str], tuple[int, float]] = {}  # by device, metric, component: micros, value
     positions: dict[str, Placed] = {}
     seen: dict[str, datetime] = {}
 
@@ -100,6 +104,45 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     incident: int | None = None
 
 
+class TextArray(bytes):
+    """A text[] parameter, packed."""
+
+
+class TimeArray(bytes):
+    """A timestamptz[] parameter, packed."""
+
+
+class DoubleArray(bytes):
+    """A float8[] parameter, packed."""
+
+
+class RealArray(bytes):
+    """A real[] parameter, packed."""
+
+
+def text_array(texts: Sequence[str | None]) -> TextArray:
+    return TextArray(_array(TEXT_OID, [_NULL if text is None else _field(text) for text in texts]))
+
+
+def time_array(times: Sequence[int]) -> TimeArray:
+    """Of `micros`."""
+    return TimeArray(_array(TIMESTAMPTZ_OID, [_INT64.pack(8, at) for at in times]))
+
+
+def double_array(values: Sequence[float]) -> DoubleArray:
+    return DoubleArray(_array(FLOAT8_OID, [_DOUBLE.pack(8, value) for value in values]))
+
+
+def real_array(values: Sequence[float | None]) -> RealArray:
+    return RealArray(_array(FLOAT4_OID, [_real(value) for value in values]))
+
+
+def _array(oid: int, fields: Sequence[bytes]) -> bytes:
+    """One dimension, from 1; flag 1: there may be NULLs."""
+    head = pack("!iii", 0, 0, oid) if not fields else pack("!iiiii", 1, 1, oid, len(fields), 1)
+    return head + b"".join(fields)
+
+
 def micros(at: datetime) -> int:
     """Raises TypeError for a time without a zone, OverflowError for one that could not be read back."""
     delta = at - POSTGRES_EPOCH
@@ -128,31 +171,32 @@ def text_of(text: str) -> str:
 
 
 def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
-    """Telemetry and positions of a batch; other bodies wait in `events` for what only the transaction knows."""
+    """Telemetry and positions of a batch; other bodies wait in `events` for what only the transaction knows.
+
+    This is the hub's hottest loop: what repeats is looked up (a device's names are packed once per batch), and a row is
+    one concatenation.
+    """
     packed = Series()
-    telemetry, latest, seen = packed.telemetry, packed.latest.values, packed.latest.seen
-    heads: dict[tuple[str, str, str], tuple[bytes, tuple[str, str, str]]] = {}
-    times = _TELEMETRY.pack
+    telemetry, positions = packed.telemetry, packed.positions
+    known: dict[str, _Known] = {}
     for seq, observation in rows:
-        body, observed_at, received_at = observation.body, observation.observed_at, observation.received_at
-        device = observation.device
-        if device not in seen or seen[device] < received_at:
-            seen[device] = received_at
-        if not isinstance(body, Telemetry):
-            if isinstance(body, Position):
-                _pack_position(packed, observation, body)
-            else:
-                packed.events.append((seq, observation))
-            continue
-        observed, received, component = micros(observed_at), micros(received_at), body.component
-        for metric, value in body.values.items():
-            series = (device, metric, component)
-            head = heads.get(series) or _head(heads, series)
-            telemetry.append(head[0] + times(8, observed, 8, received, 8, value))
-            held = latest.get(head[1])
-            if held is None or held[0] <= observed_at:
-                latest[head[1]] = (observed_at, value)
-    packed.latest.seen = {name_of(device): at for device, at in seen.items()}
+        body, device = observation.body, observation.device
+        received_at = observation.received_at
+        held = known.get(device)
+        if held is None:
+            held = known[device] = _Known(name_of(device), received_at)
+        elif held.seen < received_at:
+            held.seen = received_at
+        if isinstance(body, Telemetry):
+            telemetry += held.measured(micros(observation.observed_at), micros(received_at), body)
+        elif isinstance(body, Position):
+            observed = micros(observation.observed_at)
+            positions.append(_position(held, observed, observation, body))
+            if held.observed <= observed:
+                held.observed, held.position = observed, (observation, body)
+        else:
+            packed.events.append((seq, observation))
+    _take_newest(packed.latest, known.values())
     return packed
 
 
@@ -165,20 +209,100 @@ def stream(rows: Iterable[bytes]) -> bytes:
     return b"".join((HEADER, *rows, TRAILER))
 
 
-def _head(
-    heads: dict[tuple[str, str, str], tuple[bytes, tuple[str, str, str]]], series: tuple[str, str, str]
-) -> tuple[bytes, tuple[str, str, str]]:
-    """Field count and the three names of a telemetry row, and the names as stored; remembered for the batch."""
-    device, metric, component = series
-    names = (name_of(device), name_of(metric), label_of(component))
-    found = (pack("!h", 6) + b"".join(map(_text, names)), names)
-    heads[series] = found
-    return found
+class _NewestValue(msgspec.Struct):
+    """One series of a batch: field count and names of its rows packed, and its newest value."""
+
+    head: bytes
+    names: tuple[str, str, str]
+    observed: int = NEVER
+    value: float = 0.0
 
 
-def _pack_position(packed: Series, observation: Observation, body: Position) -> None:
-    place = Placed(
-        device=name_of(observation.device),
+@lru_cache(SERIES_KEPT_MAX)
+def _series_head(device: str, metric: str, component: str) -> tuple[bytes, tuple[str, str, str]]:
+    names = (device, name_of(metric), label_of(component))
+    return pack("!h", 6) + b"".join(map(_text, names)), names
+
+
+@lru_cache(SERIES_KEPT_MAX)
+def _position_head(device: str) -> bytes:
+    return pack("!h", 11) + _text(device)
+
+
+@lru_cache(SERIES_KEPT_MAX)
+def _name(text: str) -> bytes:
+    return _text(name_of(text))
+
+
+@lru_cache(SERIES_KEPT_MAX)
+def _field(text: str) -> bytes:
+    return _text(text)
+
+
+class _Known(msgspec.Struct):
+    """What a batch has said of one device so far. `series` by metric, or (metric, component) when there is one."""
+
+    name: str
+    seen: datetime
+    head: bytes = b""  # of its positions
+    series: dict[str | tuple[str, str], _NewestValue] = {}
+    observed: int = NEVER
+    position: tuple[Observation, Position] | None = None
+
+    def measured(self, observed: int, received: int, body: Telemetry) -> list[bytes]:
+        """One row for each value."""
+        component = body.component
+        rows = []
+        for metric, value in body.values.items():
+            series = self.series.get((metric, component) if component else metric)
+            if series is None:
+                series = self.add(metric, component)
+            rows.append(series.head + _TELEMETRY_REST(8, observed, 8, received, 8, value))
+            if series.observed <= observed:
+                series.observed, series.value = observed, value
+        return rows
+
+    def add(self, metric: str, component: str) -> _NewestValue:
+        made = _NewestValue(*_series_head(self.name, metric, component))
+        self.series[(metric, component) if component else metric] = made
+        return made
+
+
+def _position(held: _Known, observed: int, observation: Observation, body: Position) -> bytes:
+    """Checks the zone of both times: `observed` has been."""
+    if not held.head:
+        held.head = _position_head(held.name)
+    reals = (body.altitude_m, body.accuracy_m, body.speed_kmh, body.course_deg)
+    zone = observation.zone
+    return b"".join(
+        (
+            held.head,
+            _PLACE.pack(8, observed, 8, micros(observation.received_at), 8, body.longitude, 8, body.latitude),
+            *[_NULL if value is None else _real(_real_of(value)) for value in reals],
+            _name(body.fix),
+            _name(zone) if zone else _NULL,
+        )
+    )
+
+
+def _take_newest(latest: Latest, known: Iterable[_Known]) -> None:
+    """By the names as they are stored: two devices of the wire may have one name there."""
+    for held in known:
+        latest.seen[held.name] = max(held.seen, latest.seen.get(held.name, held.seen))
+        for series in held.series.values():
+            before = latest.values.get(series.names)
+            if before is None or before[0] <= series.observed:
+                latest.values[series.names] = (series.observed, series.value)
+        if held.position is not None:
+            place = _placed(held.name, *held.position)
+            other = latest.positions.get(held.name)
+            if other is None or other.observed_at <= place.observed_at:
+                latest.positions[held.name] = place
+
+
+def _placed(name: str, observation: Observation, body: Position) -> Placed:
+    return Placed(
+        device=name,
         observed_at=observation.observed_at,
         received_at=observation.received_at,
         longitude=body.longitude,
@@ -189,25 +313,6 @@ def _pack_position(packed: Series, observation: Observation, body: Position) -> 
         fix=name_of(body.fix),
         zone=name_of(observation.zone) if observation.zone else None,
     )
-    packed.positions.append(
-        b"".join(
-            (
-                b"\x00\x0b",  # 11 fields
-                _text(place.device),
-                _TIMES.pack(8, micros(place.observed_at), 8, micros(place.received_at)),
-                _PLACE.pack(8, place.longitude, 8, place.latitude),
-                _real(_real_of(body.altitude_m)),
-                _real(place.accuracy_m),
-                _real(place.speed_kmh),
-                _real(place.course_deg),
-                _text(place.fix),
-                _text(place.zone) if place.zone else _NULL,
-            )
-        )
-    )
-    held = packed.latest.positions.get(place.device)
-    if held is None or held.observed_at <= place.observed_at:
-        packed.latest.positions[place.device] = place
 
 
 def _event(row: EventRow) -> bytes:
@@ -255,7 +360,5 @@ def _jsonb(attributes: dict[str, str]) -> bytes:
 
 
 def _texts(words: Sequence[str]) -> bytes:
-    if not words:
-        return pack("!iiii", 12, 0, 0, TEXT_OID)
-    fields = b"".join(map(_text, words))
-    return pack("!iiiiii", 20 + len(fields), 1, 0, TEXT_OID, len(words), 1) + fields
+    array = text_array(words)
+    return pack("!i", len(array)) + array

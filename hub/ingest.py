@@ -1,9 +1,11 @@
-"""Ingest: batches from the broker to committed rows. Two lanes, each with its own connections and its own transaction.
+"""Ingest: batches from the broker to committed rows. Two lanes, each with its own connections and its own transactions.
 
 Rules
+- A lane has WORKERS; each gateway belongs to one of them, so that its batches stay in order. While one worker's
+  transaction is in the database, another one makes the next.
 - Group commit adapts: when a lane is idle the first batch is committed at once; what arrives during a commit is decoded
   meanwhile and committed together by the next one, at most COMMIT_ROWS_MAX rows.
-- After the commit, and only then: Committed is published (retained), the broker gets its acknowledgement, and `told`
+- After the commit, and only then: Committed is published (retained), the broker gets its acknowledgement, and `Told`
   hears what was stored. A batch that stood beyond a hole gets the same Committed, so that its edge sends again from
   there.
 - Without the database a lane keeps what it has and tries again with full jitter; the broker holds the rest (Receive
@@ -19,8 +21,10 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
+from msgspec import Struct
 
 from devices.envelope import Committed, Lane, encode, topic
 from devices.observation import GatewayId
@@ -32,35 +36,94 @@ from hub.parcel import Parcel, Unfit, open_parcel
 from hub.registry import Registry
 from hub.store import DatabaseUnavailable, Store, StoreError
 
+WORKERS: dict[Lane, int] = {"urgent": 1, "routine": 2}  # alarms are placed by one transaction at a time anyway
 RECEIVE_MAX: dict[Lane, int] = {"urgent": 64, "routine": 32}
-BUFFER_BYTES_MAX = 128_000_000
-AHEAD_ROWS_MAX = 20_000
-COMMIT_ROWS_MAX = 20_000
+BUFFER_BYTES_MAX = 128_000_000  # of a worker
+AHEAD_ROWS_MAX = 50_000
+COMMIT_ROWS_MAX = 25_000
+HERE_BYTES_MAX = 20_000
 RETRY_S_FIRST = 0.1
 RETRY_S_MAX = 3.0
 SAID_EVERY_S = 60.0
 
-Told = Callable[[Stored], None]
 Arrival = tuple[str, bytes, Acknowledge]
 
 log = structlog.get_logger()
 _jitter = random.SystemRandom()
 
 
-class LaneIngest:
-    """One lane. Give `arrived` and `connected` to its Channel, then `run()` it as a task; `stop()` ends it politely."""
+class Told(Struct, frozen=True, kw_only=True):
+    """Who hears of what: `stored` is called in the event loop after each commit and must not raise."""
 
-    def __init__(  # noqa: PLR0917 - the parts it is made of
-        self, lane: Lane, store: Store, registry: Registry, urls: Sequence[str], told: Told, metrics: Metrics
+    registry: Registry
+    metrics: Metrics
+    stored: Callable[[Stored], None]
+    urls: tuple[str, ...] = ()  # of webhooks
+
+
+class LaneIngest:
+    """One lane, a worker for each of `stores`. Give `arrived` and `connected` to its Channel; `run()` it as a task."""
+
+    def __init__(self, lane: Lane, stores: Sequence[Store], told: Told) -> None:
+        self.lane: Lane = lane
+        self._channel: Channel | None = None
+        self._count = len(stores)
+        self._workers = [
+            _Worker(lane, store, told, self._publish, partial(self._is, which)) for which, store in enumerate(stores)
+        ]
+
+    def attach(self, channel: Channel) -> None:
+        """Where Committed is published."""
+        self._channel = channel
+
+    def arrived(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
+        """A publication on one of the lane's topics. Never raises: it is called from the broker's connection."""
+        gateway = name.split("/")[3] if name.count("/") > 3 else ""
+        self._workers[self._which(gateway)].arrived(name, payload, acknowledge)
+
+    def connected(self) -> None:
+        """What was not acknowledged comes again by itself; what was told may have been forgotten."""
+        for worker in self._workers:
+            worker.greet()
+
+    async def run(self) -> None:
+        """Until cancelled, or until `stop()`."""
+        async with asyncio.TaskGroup() as group:
+            for worker in self._workers:
+                group.create_task(worker.run())
+
+    async def stop(self) -> None:
+        """Finish the commits that run, begin no other. What waits is sent again by its edge."""
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+
+    def _which(self, gateway: str) -> int:
+        """Neighbours in name go to different workers (the low bits of a CRC would not do that)."""
+        return sum(gateway.encode()) % self._count
+
+    def _is(self, which: int, gateway: str) -> bool:
+        return self._which(gateway) == which
+
+    def _publish(self, name: str, payload: bytes) -> None:
+        if self._channel is not None:
+            self._channel.publish(name, payload, retain=True)
+
+
+class _Worker:
+    """Some gateways of one lane, over one connection to the database."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        store: Store,
+        told: Told,
+        publish: Callable[[str, bytes], None],
+        mine: Callable[[str], bool],
     ) -> None:
-        """`told` is called in the event loop after each commit and must not raise."""
         self.lane: Lane = lane
         self._store = store
-        self._registry = registry
-        self._urls = tuple(urls)
         self._told = told
-        self._metrics = metrics
-        self.channel: Channel | None = None
+        self._publish = publish
+        self._mine = mine
         self._arrivals: deque[Arrival] = deque()
         self._ready: deque[Parcel] = deque()
         self._bytes = 0
@@ -75,23 +138,20 @@ class LaneIngest:
         self._said: dict[str, float] = {}
 
     def arrived(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
-        """A publication on one of the lane's topics. Never raises: it is called from the broker's connection."""
         if self._bytes + len(payload) > BUFFER_BYTES_MAX:
             acknowledge()
-            self._metrics.dropped(self.lane)
+            self._told.metrics.dropped(self.lane)
             self._say("ingest_full", held_bytes=self._bytes)
             return
         self._bytes += len(payload)
         self._arrivals.append((name, payload, acknowledge))
         self._arrived.set()
 
-    def connected(self) -> None:
-        """What was not acknowledged comes again by itself; what was told may have been forgotten."""
+    def greet(self) -> None:
         self._must_greet = True
         self._work.set()
 
     async def run(self) -> None:
-        """Until cancelled, or until `stop()`."""
         decoding = asyncio.create_task(self._decode())
         try:
             await self._commit()
@@ -100,7 +160,6 @@ class LaneIngest:
             self._stopped.set()
 
     async def stop(self) -> None:
-        """Finish the commit that runs, begin no other. What waits is sent again by its edge."""
         self._stopping = True
         self._work.set()
         await self._stopped.wait()
@@ -114,13 +173,17 @@ class LaneIngest:
                 while self._rows_ahead >= AHEAD_ROWS_MAX:
                     self._room.clear()
                     await self._room.wait()
-                self._open(*self._arrivals.popleft())
-                await clock.sleep(0)  # a full batch takes milliseconds: the other lane and the API come in between
+                await self._open(*self._arrivals.popleft())
             await self._arrived.wait()
 
-    def _open(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
+    async def _open(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
+        """A large batch takes milliseconds; in a thread they are shared with the running commit and the other lane."""
         try:
-            parcel = open_parcel(name, payload, acknowledge)
+            if len(payload) > HERE_BYTES_MAX:
+                parcel = await asyncio.to_thread(open_parcel, name, payload, acknowledge)
+            else:
+                parcel = open_parcel(name, payload, acknowledge)
+                await clock.sleep(0)
         except Unfit as error:
             self._unfit(name, payload, acknowledge, str(error))
         except Exception as error:
@@ -134,7 +197,7 @@ class LaneIngest:
     def _unfit(self, name: str, payload: bytes, acknowledge: Acknowledge, error: str) -> None:
         self._bytes -= len(payload)
         acknowledge()
-        self._metrics.unfit(self.lane)
+        self._told.metrics.unfit(self.lane)
         self._say("batch_unfit", topic=name, error=error)
 
     # --- from parcels to rows ---
@@ -162,7 +225,7 @@ class LaneIngest:
             await self._store_all(group)
             for parcel in group:
                 self._ready.popleft()
-                self._bytes -= parcel.size
+                self._bytes -= len(parcel.payload)
                 self._rows_ahead -= len(parcel.seqs)
                 parcel.acknowledge()
             self._room.set()
@@ -192,14 +255,14 @@ class LaneIngest:
                 await self._store_all(half)
 
     async def _store_once(self, group: Sequence[Parcel]) -> None:
-        await self._registry.register(self._store, group)
+        await self._told.registry.register(self._store, group)
         began = clock.monotonic()
         async with self._store.transaction() as tx:
-            stored = await store_parcels(tx, self.lane, group, self._urls, clock.now())
+            stored = await store_parcels(tx, self.lane, group, self._told.urls, clock.now())
         stored.unsure, self._unsure = self._unsure, False
-        self._metrics.committed(self.lane, len(group), stored, clock.monotonic() - began)
-        self._publish(group, stored)
-        self._told(stored)
+        self._told.metrics.committed(self.lane, len(group), stored, clock.monotonic() - began)
+        self._tell(group, stored)
+        self._told.stored(stored)
 
     async def _set_aside(self, parcel: Parcel, error: Exception) -> None:
         where = {"lane": self.lane, "gateway": parcel.gateway, "epoch": parcel.epoch, "seqs": parcel.seqs}
@@ -215,24 +278,24 @@ class LaneIngest:
 
     # --- what the edges are told ---
 
-    def _publish(self, group: Sequence[Parcel], stored: Stored) -> None:
+    def _tell(self, group: Sequence[Parcel], stored: Stored) -> None:
         """The spool that sent last is told last: that is what stays with the broker."""
         for gateway, epoch in dict.fromkeys(reversed([parcel.spool for parcel in group])).__reversed__():
             self._tell_committed(gateway, epoch, stored.committed[gateway, epoch])
         for parcel in stored.refused:
-            self._metrics.refused_batch(self.lane)
+            self._told.metrics.refused_batch(self.lane)
             self._say("batch_beyond_a_hole", gateway=parcel.gateway, first=parcel.seqs[0] if parcel.seqs else 0)
 
     async def _greet(self) -> None:
         """Between two commits, so that nothing older is said after something newer."""
         for row in await self._store.rows("cursors_newest", lane=self.lane):
-            self._tell_committed(row["gateway"], row["epoch"], row["committed_seq"])
+            if self._mine(row["gateway"]):
+                self._tell_committed(row["gateway"], row["epoch"], row["committed_seq"])
         self._must_greet = False
 
     def _tell_committed(self, gateway: str, epoch: str, seq: int) -> None:
-        if self.channel is not None:
-            told = Committed(epoch=epoch, seq=seq, committed_at=clock.now())
-            self.channel.publish(topic(GatewayId(gateway), "committed", self.lane), encode(told), retain=True)
+        told = Committed(epoch=epoch, seq=seq, committed_at=clock.now())
+        self._publish(topic(GatewayId(gateway), "committed", self.lane), encode(told))
 
     def _say(self, event: str, **bound: object) -> None:
         """A warning, at most once in SAID_EVERY_S each."""

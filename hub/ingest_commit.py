@@ -10,7 +10,19 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from devices.envelope import Lane
-from hub.copy_rows import EventRow, Latest, Placed, Series, pack_events, stream
+from hub.copy_rows import (
+    EventRow,
+    Latest,
+    Placed,
+    Series,
+    double_array,
+    micros,
+    pack_events,
+    real_array,
+    stream,
+    text_array,
+    time_array,
+)
 from hub.cursor import take
 from hub.incident_view import incident_views
 from hub.ingest_alarms import Changes, event_row, place_alarms
@@ -117,9 +129,7 @@ async def _store_series(tx: Transaction, packed: Sequence[Series], stored: Store
     stored.values = len(telemetry)
     if telemetry:
         await tx.copy("telemetry_copy", stream(telemetry))
-        values = sorted((*series, *value) for series, value in newest.values.items())
-        names = ("devices", "metrics", "components", "times", "values")
-        await tx.execute("latest_values_upsert", **_columns(values, *names))
+        await _upsert_values(tx, newest)
     if positions:
         await tx.copy("positions_copy", stream(positions))
         stored.moved = await _upsert_positions(tx, newest)
@@ -144,21 +154,35 @@ def _newest(found: Sequence[Latest]) -> Latest:
     return newest
 
 
+async def _upsert_values(tx: Transaction, newest: Latest) -> None:
+    """Sorted, so that two transactions take the rows in one order."""
+    series = sorted(newest.values)
+    found = [newest.values[names] for names in series]
+    await tx.execute(
+        "latest_values_upsert",
+        devices=text_array([device for device, _, _ in series]),
+        metrics=text_array([metric for _, metric, _ in series]),
+        components=text_array([component for _, _, component in series]),
+        times=time_array([observed for observed, _ in found]),
+        values=double_array([value for _, value in found]),
+    )
+
+
 async def _upsert_positions(tx: Transaction, newest: Latest) -> list[Placed]:
     """Those that were newer than what was held: a late one is stored and not shown."""
     found = [place for _, place in sorted(newest.positions.items())]
     rows = await tx.rows(
         "latest_positions_upsert",
-        devices=[place.device for place in found],
-        observed=[place.observed_at for place in found],
-        received=[place.received_at for place in found],
-        longitudes=[place.longitude for place in found],
-        latitudes=[place.latitude for place in found],
-        accuracies=[place.accuracy_m for place in found],
-        speeds=[place.speed_kmh for place in found],
-        courses=[place.course_deg for place in found],
-        fixes=[place.fix for place in found],
-        zones=[place.zone for place in found],
+        devices=text_array([place.device for place in found]),
+        observed=time_array([micros(place.observed_at) for place in found]),
+        received=time_array([micros(place.received_at) for place in found]),
+        longitudes=double_array([place.longitude for place in found]),
+        latitudes=double_array([place.latitude for place in found]),
+        accuracies=real_array([place.accuracy_m for place in found]),
+        speeds=real_array([place.speed_kmh for place in found]),
+        courses=real_array([place.course_deg for place in found]),
+        fixes=text_array([place.fix for place in found]),
+        zones=text_array([place.zone for place in found]),
     )
     return [newest.positions[row["device"]] for row in rows]
 

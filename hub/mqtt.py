@@ -15,6 +15,7 @@ them.
 import asyncio
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,8 @@ CONNECT_S_MAX = 10.0
 BACKOFF_S_FIRST = 0.2
 BACKOFF_S_MAX = 10.0
 PENDING_PUBLISHES_MAX = 10_000
+# A receipt follows an acknowledgement at once: without this the kernel keeps it back for up to 40 ms.
+NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 Acknowledge = Callable[[], None]
 Arrived = Callable[[str, bytes, Acknowledge], None]
@@ -140,6 +143,7 @@ class _Client(aiomqtt.Client):
             properties=properties,
             tls_context=ssl.create_default_context() if broker.tls else None,
             max_queued_outgoing_messages=PENDING_PUBLISHES_MAX,
+            socket_options=NO_DELAY,
             logger=_quiet,
         )
         self._arrived = arrived

@@ -48,45 +48,46 @@ class Unreadable(Struct, frozen=True):
 
 
 class Parcel(Struct, kw_only=True):
-    """`seqs` are those of all rows, the unreadable ones included; `series` is packed for all `rows`."""
+    """`seqs` are those of all rows, the unreadable ones included; `series` is packed for all that could be read.
+
+    The rows themselves are read again from `payload` when they are needed, which is seldom: thousands of small objects
+    that wait for a commit cost more than the bytes.
+    """
 
     gateway: str
     epoch: str
     lane: Lane
     dropped_through: int
-    rows: Rows
+    payload: bytes
     seqs: list[int]
     series: Series
     unreadable: tuple[Unreadable, ...] = ()
-    size: int = 0
     acknowledge: Callable[[], None] = lambda: None
 
     @property
     def spool(self) -> tuple[str, str]:
         return (self.gateway, self.epoch)
 
+    def rows(self) -> Rows:
+        """Those that could be read, in order."""
+        wanted = range(self.seqs[0], self.seqs[-1] + 1) if self.seqs else range(0)
+        return tuple(row for row in _read(self.payload)[0].rows if row[0] in wanted)
+
     def part(self, first: int, beyond: int) -> "Parcel":
-        """Rows [first:beyond] by index in `seqs`, as a parcel of its own. `size` and `acknowledge` stay behind."""
+        """Rows [first:beyond] by index in `seqs`, as a parcel of its own. `acknowledge` stays behind."""
         if first == 0 and beyond == len(self.seqs):
             return self
         seqs = self.seqs[first:beyond]
         wanted = range(seqs[0], seqs[-1] + 1) if seqs else range(0)
-        rows = tuple(row for row in self.rows if row[0] in wanted)
-        return Parcel(
-            gateway=self.gateway,
-            epoch=self.epoch,
-            lane=self.lane,
-            dropped_through=self.dropped_through,
-            rows=rows,
-            seqs=seqs,
-            series=pack_series(rows),
-            unreadable=tuple(row for row in self.unreadable if row.seq in wanted),
-        )
+        unreadable = tuple(row for row in self.unreadable if row.seq in wanted)
+        part = msgspec.structs.replace(self, seqs=seqs, unreadable=unreadable, acknowledge=lambda: None)
+        part.series = pack_series(part.rows())
+        return part
 
     def set_aside(self, error: str) -> "Parcel":
         """The same rows, none of which is tried again: the database refuses one of them."""
-        refused = tuple(Unreadable(seq, encode(observation), error) for seq, observation in self.rows)
-        return msgspec.structs.replace(self, rows=(), series=Series(), unreadable=(*self.unreadable, *refused))
+        refused = tuple(Unreadable(seq, encode(observation), error) for seq, observation in self.rows())
+        return msgspec.structs.replace(self, series=Series(), unreadable=(*self.unreadable, *refused))
 
 
 class _LooseBatch(Struct, frozen=True, kw_only=True):
@@ -114,13 +115,7 @@ def open_parcel(topic: str, payload: bytes, acknowledge: Callable[[], None] = la
         raise Unfit("topic is not one of ours")
     if len(payload) > BATCH_BYTES_MAX + ENVELOPE_BYTES_MAX:
         raise Unfit("more bytes than a batch may have")
-    unreadable: list[Unreadable] = []
-    try:
-        batch = decode_batch(payload)
-        series = _packed(batch.rows)
-    except (DecodeError, TypeError, OverflowError):
-        batch, unreadable = _read_row_by_row(payload)
-        series = pack_series(batch.rows)
+    batch, unreadable, series = _read(payload)
     seqs = [seq for seq, _ in batch.rows]
     if unreadable:
         seqs = sorted([*seqs, *(row.seq for row in unreadable)])
@@ -130,13 +125,22 @@ def open_parcel(topic: str, payload: bytes, acknowledge: Callable[[], None] = la
         epoch=batch.epoch,
         lane=batch.lane,
         dropped_through=batch.dropped_through,
-        rows=batch.rows,
+        payload=payload,
         seqs=seqs,
         series=series,
         unreadable=tuple(unreadable),
-        size=len(payload),
         acknowledge=acknowledge,
     )
+
+
+def _read(payload: bytes) -> tuple[Batch, list[Unreadable], Series]:
+    """Raises Unfit."""
+    try:
+        batch = decode_batch(payload)
+        return batch, [], _packed(batch.rows)
+    except (DecodeError, TypeError, OverflowError):
+        batch, unreadable = _read_row_by_row(payload)
+        return batch, unreadable, pack_series(batch.rows)
 
 
 def _packed(rows: Rows) -> Series:

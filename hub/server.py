@@ -12,6 +12,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from hub.gateways import RECEIVE_MAX as GATEWAYS_RECEIVE_MAX
 from hub.gateways import TOPICS as GATEWAY_TOPICS
 from hub.gateways import Gateways
 from hub.incident_view import iso
-from hub.ingest import RECEIVE_MAX, LaneIngest
+from hub.ingest import RECEIVE_MAX, WORKERS, LaneIngest, Told
 from hub.ingest_commit import Stored
 from hub.live import Live
 from hub.metrics import Metrics
@@ -40,7 +41,6 @@ from hub.signing import KeyUnusable, hub_key
 from hub.store import Store, StoreError
 
 CONSOLE = Path(__file__).parent / "console" / "dist"
-LANE_CONNECTIONS = 1  # an urgent commit never waits for a connection that somebody else has
 COUNT_PERIOD_S = 10.0
 STOP_COMMITS_S_MAX = 5.0
 STOP_REQUESTS_S_MAX = 3
@@ -65,8 +65,8 @@ class Hub:
         self._first_password = read_secret(Path(config.first_user.password_file)) if config.first_user else ""
         address = dsn(config)
         self.store = Store(address)
-        self._lane_stores: dict[Lane, Store] = {
-            lane: Store(address, connections_max=LANE_CONNECTIONS, beside=self.store) for lane in LANES
+        self._lane_stores: dict[Lane, list[Store]] = {
+            lane: [Store(address, connections_max=1, beside=self.store) for _ in range(WORKERS[lane])] for lane in LANES
         }
         self.live = Live()
         self.metrics = Metrics()
@@ -88,7 +88,7 @@ class Hub:
                 await site.write(self.store, self._site)
             if self._config.first_user is not None:
                 await ensure_first_user(self.store, self._config.first_user.name, self._first_password)
-            for store in self._lane_stores.values():
+            for store in chain(*self._lane_stores.values()):
                 await store.open()
         except KeyUnusable as error:
             raise StartError(str(error)) from error
@@ -98,7 +98,7 @@ class Hub:
             raise StartError(f"database: {error}") from error
 
     async def close(self) -> None:
-        for store in (*self._lane_stores.values(), self.store):
+        for store in (*chain(*self._lane_stores.values()), self.store):
             await store.close()
         if self._socket is not None:
             self._socket.close()
@@ -157,18 +157,20 @@ class Hub:
         }
 
     def _lane(self, lane: Lane) -> LaneIngest:
-        urls = [notify.url for notify in self._config.notify]
-        return LaneIngest(lane, self._lane_stores[lane], self._registry, urls, self._tell, self.metrics)
+        urls = tuple(notify.url for notify in self._config.notify)
+        told = Told(registry=self._registry, metrics=self.metrics, stored=self._tell, urls=urls)
+        return LaneIngest(lane, self._lane_stores[lane], told)
 
     def _channel(self, lane: Lane, ingest: LaneIngest) -> Channel:
-        ingest.channel = self._new_channel(
+        channel = self._new_channel(
             lane,
             (f"gridward/v1/+/+/up/{lane}",),
             arrived=ingest.arrived,
             connected=ingest.connected,
             receive_max=RECEIVE_MAX[lane],
         )
-        return ingest.channel
+        ingest.attach(channel)
+        return channel
 
     def _gateway_channel(self, gateways: Gateways) -> Channel:
         return self._new_channel(
@@ -219,7 +221,7 @@ class Hub:
             self.live.publish(
                 "device", {"device": row["device"], "last_seen": iso(at) if at else None, "alarms": row["alarms"]}
             )
-        if stored.moved:
+        if stored.moved and self.live.clients:
             self.live.publish("positions", {"items": [position.view() for position in stored.moved]})
         if stored.notices:
             self._outbox.wake()

@@ -18,11 +18,14 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg import errors
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from hub import queries
+from hub.copy_rows import DoubleArray, RealArray, TextArray, TimeArray
 
 POOL_CONNECTIONS_MAX = 16
 CONNECT_S_MAX = 5
@@ -179,6 +182,40 @@ class Store:
         """One statement in a transaction of its own."""
         async with self.transaction() as tx:
             return await tx.execute(name, **parameters)
+
+
+class _Packed(Dumper):
+    """A parameter that is packed already goes out as it is."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: Any) -> bytes:
+        return bytes(obj)
+
+
+class _TextArray(_Packed):
+    oid = 1009
+
+
+class _TimeArray(_Packed):
+    oid = 1185
+
+
+class _DoubleArray(_Packed):
+    oid = 1022
+
+
+class _RealArray(_Packed):
+    oid = 1021
+
+
+for _type, _dumper in (
+    (TextArray, _TextArray),
+    (TimeArray, _TimeArray),
+    (DoubleArray, _DoubleArray),
+    (RealArray, _RealArray),
+):
+    psycopg.adapters.register_dumper(_type, _dumper)
 
 
 class _Outage:
