@@ -57,6 +57,12 @@ async def served(postgres: str, session_hours: float = 1.0) -> AsyncIterator[tup
         yield hub, url, token
 
 
+@pytest.fixture
+def no_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test then sees does not come from the look at the session that goes with it."""
+    monkeypatch.setitem(vars(api_live), "HEARTBEAT_S", 10 * WAIT_S_MAX)
+
+
 async def test_hello_first_and_then_what_changes(postgres: str) -> None:
     async with served(postgres) as (hub, url, token), following(url, token) as stream:
         headers = stream.answer.headers
@@ -84,7 +90,7 @@ async def test_a_browser_follows_with_its_cookie(postgres: str) -> None:
             assert answer.status_code == 200
 
 
-async def test_logging_out_ends_the_stream(postgres: str) -> None:
+async def test_logging_out_ends_the_stream(postgres: str, no_heartbeat: None) -> None:
     async with served(postgres) as (hub, url, token), following(url, token) as stream:
         await stream.next()
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
@@ -93,7 +99,7 @@ async def test_logging_out_ends_the_stream(postgres: str) -> None:
         await until(lambda: hub.live.clients == 0, "the end of the subscription")
 
 
-async def test_the_stream_ends_with_its_session(postgres: str) -> None:
+async def test_the_stream_ends_with_its_session(postgres: str, no_heartbeat: None) -> None:
     async with served(postgres, session_hours=1 / 3600) as (_, url, token), following(url, token) as stream:
         await stream.next()
         assert await stream.next() is None
