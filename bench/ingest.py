@@ -39,11 +39,11 @@ from hub.migrations import migrate
 from hub.partitions import keep
 from hub.store import Store
 
-GATEWAYS = 4
-DEVICES = 500  # of each gateway
+GATEWAYS = 8
+DEVICES = 250  # of each gateway
 WINDOW = 8
 BATCH_BYTES = 500_000
-BATCHES, BATCHES_QUICK = 24, 10  # of each gateway in a round
+BATCHES, BATCHES_QUICK = 24, 24  # of each gateway in a round
 ROUNDS, ROUNDS_QUICK = 3, 1
 SAMPLES, SAMPLES_QUICK = 400, 100
 GOAL = 0.5

@@ -74,10 +74,11 @@ class Latest(msgspec.Struct):
 
 
 class Series(msgspec.Struct):
-    """Packed rows of both time series, and what is neither."""
+    """Rows of both time series, packed and joined, and what is neither."""
 
-    telemetry: list[bytes] = []
-    positions: list[bytes] = []
+    telemetry: bytes = b""
+    telemetry_rows: int = 0
+    positions: bytes = b""
     events: list[tuple[int, Observation]] = []
     latest: Latest = msgspec.field(default_factory=Latest)
 
@@ -177,7 +178,8 @@ def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
     one concatenation.
     """
     packed = Series()
-    telemetry, positions = packed.telemetry, packed.positions
+    telemetry: list[bytes] = []
+    positions: list[bytes] = []
     known: dict[str, _Known] = {}
     for seq, observation in rows:
         body, device = observation.body, observation.device
@@ -196,17 +198,14 @@ def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
                 held.observed, held.position = observed, (observation, body)
         else:
             packed.events.append((seq, observation))
+    packed.telemetry, packed.telemetry_rows = b"".join(telemetry), len(telemetry)
+    packed.positions = b"".join(positions)
     _take_newest(packed.latest, known.values())
     return packed
 
 
 def pack_events(rows: Sequence[EventRow]) -> list[bytes]:
     return [_event(row) for row in rows]
-
-
-def stream(rows: Iterable[bytes]) -> bytes:
-    """Everything that one COPY needs."""
-    return b"".join((HEADER, *rows, TRAILER))
 
 
 class _NewestValue(msgspec.Struct):

@@ -37,7 +37,7 @@ from hub.registry import Registry
 from hub.store import DatabaseUnavailable, Store, StoreError
 
 WORKERS: dict[Lane, int] = {"urgent": 1, "routine": 2}  # alarms are placed by one transaction at a time anyway
-RECEIVE_MAX: dict[Lane, int] = {"urgent": 64, "routine": 32}
+RECEIVE_MAX: dict[Lane, int] = {"urgent": 64, "routine": 64}
 BUFFER_BYTES_MAX = 128_000_000  # of a worker
 AHEAD_ROWS_MAX = 50_000
 COMMIT_ROWS_MAX = 25_000

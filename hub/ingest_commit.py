@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from devices.envelope import Lane
 from hub.copy_rows import (
+    HEADER,
+    TRAILER,
     EventRow,
     Latest,
     Placed,
@@ -19,7 +21,6 @@ from hub.copy_rows import (
     micros,
     pack_events,
     real_array,
-    stream,
     text_array,
     time_array,
 )
@@ -124,14 +125,12 @@ async def _set_aside(tx: Transaction, lane: Lane, parcel: Parcel, row: Unreadabl
 
 async def _store_series(tx: Transaction, packed: Sequence[Series], stored: Stored) -> None:
     stored.latest = newest = _newest([series.latest for series in packed])
-    telemetry = [row for series in packed for row in series.telemetry]
-    positions = [row for series in packed for row in series.positions]
-    stored.values = len(telemetry)
-    if telemetry:
-        await tx.copy("telemetry_copy", stream(telemetry))
+    stored.values = sum(series.telemetry_rows for series in packed)
+    if newest.values:
+        await tx.copy("telemetry_copy", HEADER, *[series.telemetry for series in packed], TRAILER)
         await _upsert_values(tx, newest)
-    if positions:
-        await tx.copy("positions_copy", stream(positions))
+    if newest.positions:
+        await tx.copy("positions_copy", HEADER, *[series.positions for series in packed], TRAILER)
         stored.moved = await _upsert_positions(tx, newest)
 
 
@@ -140,17 +139,17 @@ def _newest(found: Sequence[Latest]) -> Latest:
     if len(found) == 1:
         return found[0]
     newest = Latest()
+    values, positions, seen = newest.values, newest.positions, newest.seen
     for latest in found:
         for series, value in latest.values.items():
-            held = newest.values.get(series)
-            if held is None or held[0] <= value[0]:
-                newest.values[series] = value
+            if value >= values.setdefault(series, value):
+                values[series] = value
         for device, position in latest.positions.items():
-            before = newest.positions.get(device)
-            if before is None or before.observed_at <= position.observed_at:
-                newest.positions[device] = position
+            if positions.setdefault(device, position).observed_at <= position.observed_at:
+                positions[device] = position
         for device, at in latest.seen.items():
-            newest.seen[device] = max(at, newest.seen.get(device, at))
+            if seen.setdefault(device, at) < at:
+                seen[device] = at
     return newest
 
 
@@ -193,7 +192,7 @@ async def _store_events(
     """Alarms and events: what they do first, so that each row is stored with its incident."""
     where, changes = await place_alarms(tx, events, now)
     rows = [replace(event, incident=where.get(index)) for index, event in enumerate(events)]
-    await tx.copy("events_copy", stream(pack_events(rows)))
+    await tx.copy("events_copy", HEADER, b"".join(pack_events(rows)), TRAILER)
     await _tell(tx, events, changes, stored, urls, now)
 
 

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from hub import clock
+from hub.copy_rows import micros, text_array, time_array
 from hub.parcel import Parcel
 from hub.store import Store, StoreError
 
-SEEN_PERIOD_S = 1.0
+SEEN_PERIOD_S = 2.0
 KNOWN_MAX = 200_000  # then it is forgotten and asked again
 SEEN_MAX = 100_000  # devices heard in one period; what is more is seen in the next one
 
@@ -73,10 +74,9 @@ class Registry:
         """Raises StoreError; nothing is forgotten then."""
         if not self._seen:
             return
-        written = dict(self._seen)
-        await self._store.execute(
-            "devices_seen", devices=sorted(written), times=[written[key] for key in sorted(written)]
-        )
+        written = dict(sorted(self._seen.items()))
+        devices, times = text_array(list(written)), time_array(list(map(micros, written.values())))
+        await self._store.execute("devices_seen", devices=devices, times=times)
         for device, at in written.items():
             if self._seen.get(device) == at:
                 del self._seen[device]
