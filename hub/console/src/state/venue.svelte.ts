@@ -58,11 +58,10 @@ class Venue {
       opened: () => (this.live = "live"),
       heard: () => (this.heardAt = clock.now),
       event: (event, body) => this.receive(event, body),
-      lost: () => (this.live = "lost"),
+      lost: () => this.lost(),
       refused: () => void session.ask(),
     });
-    this.stream.start();
-    void this.load();
+    this.stream.start(); // its hello loads everything
   }
 
   stop(): void {
@@ -167,6 +166,12 @@ class Venue {
     this.reloadTimer = setTimeout(() => {
       if (this.stream) void this.load();
     }, ms);
+  }
+
+  /** Without a stream the lists are still worth having once; the banner says that they grow old. */
+  private lost(): void {
+    this.live = "lost";
+    if (!this.loaded) void this.load();
   }
 
   private receive(event: string, body: unknown): void {
