@@ -64,3 +64,11 @@ def test_what_was_stored_gives_the_same_memory(rows: list[tuple[str, int, int]])
         again.load(kept)
         assert all(again.holds(device, f"{frame}.{part}") for device, frame, part in rows)
         assert again.whole() == first.whole() or kept is stored
+
+
+def test_bytes_across_the_border_of_two_reports_are_no_report() -> None:
+    known = Reports(1)
+    known._held[b"a-device"] = bytearray(b"0123456789abcdef89abcdef")
+    assert not known._knows(b"a-device", b"456789ab") and not known._knows(b"a-device", b"xxxxxxxx")
+    assert known._knows(b"a-device", b"01234567") and known._knows(b"a-device", b"89abcdef")
+    assert not known._knows(b"another-", b"01234567")
