@@ -63,7 +63,7 @@ def load(connection: psycopg.Connection, table: str, columns: str, *pieces: byte
         with connection.cursor() as cursor:
             with cursor.copy(query) as copy:
                 copy.write(b"".join((HEADER, *pieces, TRAILER)))
-            return cursor.execute(f"SELECT {columns} FROM {table}").fetchall()  # noqa: S608 - names of this module
+            return cursor.execute(f"SELECT {columns} FROM {table}", binary=True).fetchall()  # noqa: S608 - names of this module
     finally:
         connection.rollback()
 
@@ -135,7 +135,9 @@ def test_event_round_trip(tables, texts, attributes, flags, facts) -> None:
 )
 def test_arrays_round_trip(tables, texts, times, doubles, reals) -> None:
     packed = (text_array(texts), time_array(list(map(micros, times))), double_array(doubles), real_array(reals))
-    row = tables.execute("SELECT %s::text[], %s::timestamptz[], %s::float8[], %s::real[]", packed).fetchone()
+    row = tables.execute(
+        "SELECT %s::text[], %s::timestamptz[], %s::float8[], %s::real[]", packed, binary=True
+    ).fetchone()
     tables.rollback()
     assert row == ([None if text is None else text_of(text) for text in texts], times, doubles, reals)
 

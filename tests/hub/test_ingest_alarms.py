@@ -1,0 +1,244 @@
+"""Alarms through the database: any order, any batches and any duplicates of the same alarms give the same incidents."""
+
+import asyncio
+from datetime import datetime, timedelta
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devices.envelope import Batch, encode, topic
+from devices.observation import GatewayId, Observation
+from gridward.postgres import Postgres
+from hub.ingest_commit import Stored, store_parcels
+from hub.migrations import migrate
+from hub.parcel import open_parcel
+from hub.registry import Registry
+from hub.store import Store
+from tests.hub.api_world import BAND, GATEWAY, NOON, PANEL, alarm, furnish
+
+SOON = timedelta(seconds=2)
+TABLES = "incident_steps, incident_alarms, alarm_conditions, events, incidents, gateway_cursors, gaps, outbox"
+
+
+class Hub(NamedTuple):
+    """The urgent lane of a hub without its broker."""
+
+    store: Store
+    registry: Registry
+    seqs: "count[int]"
+
+    async def take(self, *observations: Observation, now: datetime | None = None, urls=(), epoch="e1") -> Stored:
+        """One batch in one transaction."""
+        rows = tuple((next(self.seqs), found) for found in observations)
+        batch = Batch(gateway=GatewayId(GATEWAY), epoch=epoch, lane="urgent", rows=rows)
+        parcel = open_parcel(topic(GATEWAY, "up", "urgent"), encode(batch))
+        await self.registry.register(self.store, [parcel])
+        async with self.store.transaction() as tx:
+            return await store_parcels(tx, "urgent", [parcel], urls, now or NOON + SOON)
+
+    async def incidents(self) -> list[dict]:
+        async with self.store.transaction() as tx:
+            await tx.script("SET LOCAL search_path TO public")
+            return await tx.rows("test_incidents")
+
+
+def new_hub(store: Store) -> Hub:
+    store._named["test_incidents"] = "SELECT * FROM incidents ORDER BY opened_at, alarm_group, place, subject"
+    store._named["test_steps"] = "SELECT * FROM incident_steps ORDER BY incident, number"
+    store._named["test_events"] = "SELECT * FROM events ORDER BY seq"
+    return Hub(store, Registry(store), count(1))
+
+
+@pytest.fixture
+async def hub(postgres: str):
+    async with Store(postgres) as store:
+        await migrate(store)
+        await furnish(store)
+        yield new_hub(store)
+
+
+def shape(rows: list[dict]) -> list[tuple]:
+    """What people see of the incidents, without their numbers; merged ones are not seen."""
+    keys = ("site", "alarm_group", "kind", "priority", "zone", "subject", "phase", "opened_at", "last_alarm_at")
+    return sorted(
+        (*(str(row[key]) for key in keys), row["alarm_count"], sorted(row["uncleared"]))
+        for row in rows
+        if row["merged_into"] is None
+    )
+
+
+ALARMS = st.lists(
+    st.builds(
+        lambda minutes, kind, raised, component, zone: alarm(
+            kind,
+            device=BAND if kind in ("sos", "fall") else PANEL,
+            at=NOON + timedelta(minutes=minutes),
+            zone=zone,
+            raised=raised,
+            component=component,
+        ),
+        st.integers(0, 90),
+        st.sampled_from(["smoke", "heat", "sos", "fall", "fault"]),
+        st.sampled_from([True, True, False]),
+        st.sampled_from(["1", "2"]),
+        st.sampled_from(["hall", "yard", ""]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def database(postgres_server: Postgres):
+    """One database whose tables are emptied for each example."""
+    dsn = postgres_server.ensure_database("permutations")
+
+    async def make() -> None:
+        async with Store(dsn) as store:
+            await migrate(store)
+            await furnish(store)
+
+    asyncio.run(make())
+    yield dsn
+    postgres_server.drop_database("permutations")
+
+
+@settings(max_examples=40)
+@given(alarms=ALARMS, data=st.data())
+def test_order_batches_and_duplicates_do_not_matter(database: str, alarms: list[Observation], data) -> None:
+    again = data.draw(st.lists(st.sampled_from(alarms), max_size=5))
+    shuffled = data.draw(st.permutations(alarms + again))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=4)))
+    batches = [shuffled[first:last] for first, last in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)]
+
+    async def both() -> None:
+        async with Store(database, connections_max=1) as store:
+            plain = await incidents_of(store, [[one] for one in sorted(alarms, key=lambda one: one.observed_at)])
+            assert shape(await incidents_of(store, batches)) == shape(plain)
+
+    asyncio.run(both())
+
+
+async def incidents_of(store: Store, batches: list[list[Observation]]) -> list[dict]:
+    async with store.transaction() as tx:
+        await tx.script(f"TRUNCATE {TABLES} CASCADE")
+    hub = new_hub(store)
+    for batch in batches:
+        await hub.take(*batch)
+    rows = await hub.incidents()
+    await every_incident_is_the_fold_of_its_steps(store, rows)
+    return rows
+
+
+async def every_incident_is_the_fold_of_its_steps(store: Store, rows: list[dict]) -> None:
+    steps = await store.rows("test_steps")
+    for row in rows:
+        mine = [step for step in steps if step["incident"] == row["incident"]]
+        assert [step["number"] for step in mine] == list(range(1, row["version"] + 1))
+        assert mine[-1]["phase"] == row["phase"]
+        raised = {step["cause"] for step in mine if step["action"] == "raise"}
+        assert set(row["uncleared"]) <= raised or row["version"] == 0 or "absorb" in {s["action"] for s in mine}
+
+
+async def test_a_clear_that_came_first_clears(hub: Hub) -> None:
+    await hub.take(alarm("smoke", at=NOON + timedelta(minutes=2), raised=False, component="1"))
+    assert await hub.incidents() == []
+    await hub.take(alarm("smoke", component="1"))
+    [incident] = await hub.incidents()
+    assert incident["phase"] == "open" and incident["uncleared"] == []
+
+
+async def test_a_cleared_fire_stays_open(hub: Hub) -> None:
+    await hub.take(alarm("smoke", component="1"))
+    assert (await hub.incidents())[0]["uncleared"] == [f"{PANEL} smoke 1"]
+    stored = await hub.take(alarm("smoke", at=NOON + SOON, raised=False, component="1"))
+    [incident] = await hub.incidents()
+    assert (incident["phase"], incident["uncleared"]) == ("open", [])
+    assert [view["uncleared"] for view in stored.incidents] == [[]]
+    assert [row["alarms"] for row in stored.devices] == [[]]
+
+
+async def test_each_row_knows_its_incident_also_after_a_merge(hub: Hub) -> None:
+    await hub.take(alarm("smoke"))
+    await hub.take(alarm("smoke", at=NOON + timedelta(minutes=28)))
+    first, second = await hub.incidents()
+    stored = await hub.take(alarm("heat", at=NOON + timedelta(minutes=14)))
+    assert {view["incident"] for view in stored.incidents} == {first["incident"], second["incident"]}
+    kept, gone = await hub.incidents()
+    assert (gone["phase"], gone["merged_into"], kept["alarm_count"]) == ("closed", kept["incident"], 3)
+    assert [row["incident"] for row in await hub.store.rows("test_events")] == [kept["incident"]] * 3
+    steps = [step["action"] for step in await hub.store.rows("test_steps")]
+    assert steps.count("merge") == steps.count("absorb") == 1
+
+
+async def test_a_late_alarm_is_told_as_late_and_a_fresh_one_after_it_anew(hub: Hub) -> None:
+    stored = await hub.take(alarm("smoke"), now=NOON + timedelta(hours=1), urls=("http://example.test",))
+    assert [view["late"] for view in stored.incidents] == [True] and stored.notices == 1
+    fresh = await hub.take(
+        alarm("smoke", at=NOON + timedelta(minutes=10)),
+        now=NOON + timedelta(minutes=10, seconds=2),
+        urls=("http://a.b",),
+    )
+    assert [view["late"] for view in fresh.incidents] == [False] and fresh.notices == 1
+
+
+async def test_a_new_alarm_opens_a_resolved_incident_again_and_tells(hub: Hub) -> None:
+    stored = await hub.take(alarm("smoke"), urls=("http://a.b",))
+    assert stored.notices == 1
+    async with hub.store.transaction() as tx:
+        await tx.execute("incident_phase", incident=stored.incidents[0]["incident"], phase="resolved", version=1)
+    again = await hub.take(alarm("smoke", at=NOON + SOON), urls=("http://a.b",))
+    assert [view["phase"] for view in again.incidents] == ["open"] and again.notices == 1
+
+
+async def test_after_closing_a_new_incident_points_to_the_old_one(hub: Hub) -> None:
+    first = (await hub.take(alarm("smoke"))).incidents[0]["incident"]
+    async with hub.store.transaction() as tx:
+        await tx.execute("incident_phase", incident=first, phase="closed", version=1)
+    again = await hub.take(alarm("smoke", at=NOON + SOON))
+    assert again.incidents[0]["incident"] != first and again.incidents[0]["previous"] == first
+
+
+async def test_a_person_who_acts_while_alarms_wait_is_seen(hub: Hub) -> None:
+    """Two incidents that an alarm would merge; a person takes the younger at this very moment."""
+    await hub.take(alarm("smoke"))
+    await hub.take(alarm("smoke", at=NOON + timedelta(minutes=28)))
+    young = (await hub.incidents())[1]
+    async with hub.store.transaction() as tx:
+        await tx.row("incident_lock", incident=young["incident"])
+        merging = asyncio.create_task(hub.take(alarm("heat", at=NOON + timedelta(minutes=14))))
+        hub.store._named["test_waiting"] = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted"
+        while (await hub.store.rows("test_waiting"))[0]["n"] == 0:
+            assert not merging.done()
+        step = {"number": 2, "action": "note", "actor": "a", "at": NOON, "cause": "mine", "phase": "open"}
+        await tx.execute("incident_step", incident=young["incident"], **step, detail=None or _empty())
+        await tx.execute("incident_phase", incident=young["incident"], phase="open", version=2)
+    await merging
+    rows = {row["incident"]: row for row in await hub.incidents()}
+    assert rows[young["incident"]]["merged_into"] is None
+    assert rows[young["incident"]]["alarm_count"] == 3
+
+
+def _empty():
+    from hub.store import jsonb
+
+    return jsonb({})
+
+
+async def test_lanes_and_people_at_once_do_not_lock_each_other_out(hub: Hub) -> None:
+    """Many transactions at once, all of them alarms of the same few conditions, in every order."""
+    others = [Hub(hub.store, hub.registry, count(1)) for _ in range(6)]
+
+    async def many(which: int, other: Hub) -> None:
+        for minute in range(12):
+            at = NOON + timedelta(minutes=(minute * 7 + which * 5) % 60)
+            zones = ("hall", "yard") if which % 2 else ("yard", "hall")
+            await other.take(*(alarm("smoke", at=at, zone=zone, component=zone) for zone in zones), epoch=f"e{which}")
+
+    await asyncio.gather(*(many(which, other) for which, other in enumerate(others)))
+    zones = sorted(row["zone"] for row in await hub.incidents() if row["merged_into"] is None)
+    assert set(zones) == {"hall", "yard"}
+    await every_incident_is_the_fold_of_its_steps(hub.store, await hub.incidents())
