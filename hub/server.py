@@ -75,6 +75,7 @@ class Hub:
         self._outbox = Outbox(self.store, [notify.url for notify in config.notify])
         self._key: Ed25519PrivateKey | None = None
         self._socket: socket.socket | None = None
+        self._channels: list[Channel] = []
 
     async def open(self) -> None:
         """Everything that must work before the first batch. Raises StartError or ConfigError."""
@@ -110,19 +111,23 @@ class Hub:
         host, port, *_ = self._socket.getsockname()
         return host, port
 
+    @property
+    def subscribed(self) -> bool:
+        """Whether everything that is to be heard from the broker is heard."""
+        return bool(self._channels) and all(channel.subscribed.is_set() for channel in self._channels)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises when a part of ours ended that should not have."""
         assert self._key is not None and self._socket is not None
         gateways = Gateways(self.store, self.live, self._key)
         lanes = [self._lane(lane) for lane in LANES]
-        channels = [self._channel(lane.lane, lane) for lane in lanes]
         gateways.channel = self._gateway_channel(gateways)
+        self._channels = [*(self._channel(lane.lane, lane) for lane in lanes), gateways.channel]
         self.metrics.watch(lambda: self.store.available, lambda: self._outage.over, lambda: self.live.clients)
         server = _Server(self._uvicorn(gateways))
         works: list[Coroutine[Any, Any, None]] = [
             *(lane.run() for lane in lanes),
-            *(channel.run() for channel in channels),
-            gateways.channel.run(),
+            *(channel.run() for channel in self._channels),
             gateways.run(),
             self._registry.run(),
             self._outbox.run(),
