@@ -76,6 +76,7 @@ class Hub:
         self._key: Ed25519PrivateKey | None = None
         self._socket: socket.socket | None = None
         self._channels: list[Channel] = []
+        self._gateways: Gateways | None = None
 
     async def open(self) -> None:
         """Everything that must work before the first batch. Raises StartError or ConfigError."""
@@ -119,12 +120,12 @@ class Hub:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises when a part of ours ended that should not have."""
         assert self._key is not None and self._socket is not None
-        gateways = Gateways(self.store, self.live, self._key)
+        gateways = self._gateways = Gateways(self.store, self.live, self._key)
         lanes = [self._lane(lane) for lane in LANES]
         gateways.channel = self._gateway_channel(gateways)
         self._channels = [*(self._channel(lane.lane, lane) for lane in lanes), gateways.channel]
         self.metrics.watch(lambda: self.store.available, lambda: self._outage.over, lambda: self.live.clients)
-        server = _Server(self._uvicorn(gateways))
+        server = _Server(self._uvicorn())
         works: list[Coroutine[Any, Any, None]] = [
             *(lane.run() for lane in lanes),
             *(channel.run() for channel in self._channels),
@@ -161,6 +162,11 @@ class Hub:
             "ingest": self.metrics.totals,
         }
 
+    async def command(self, gateway: str, action: str, target: str, value: str, actor: str) -> dict[str, Any]:
+        """{nonce, result, reason} of a command to a gateway."""
+        assert self._gateways is not None
+        return await self._gateways.commands.command(gateway, action, target, value, actor)
+
     def _lane(self, lane: Lane) -> LaneIngest:
         urls = tuple(notify.url for notify in self._config.notify)
         told = Told(registry=self._registry, metrics=self.metrics, stored=self._tell, urls=urls)
@@ -190,7 +196,7 @@ class Hub:
         identifier = f"gridward-hub-{self._config.hub_id}-{name}"
         return Channel(self._config.broker, self._password, identifier, topics, self._outage, **works)
 
-    def _uvicorn(self, gateways: Gateways) -> uvicorn.Config:
+    def _uvicorn(self) -> uvicorn.Config:
         app = build(
             Parts(
                 store=self.store,
@@ -199,7 +205,7 @@ class Hub:
                 session_hours=self._config.session_hours,
                 health=self.health,
                 metrics=self.metrics.text,
-                command=gateways.commands.command,
+                command=self.command,
                 console=CONSOLE if CONSOLE.is_dir() else None,
             )
         )

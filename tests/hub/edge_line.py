@@ -104,6 +104,10 @@ class RunningHub:
     def rows(self, query: Any) -> list[dict[str, Any]]:
         return rows(self.dsn, query)
 
+    def command(self, *words: str) -> "asyncio.Task[dict[str, Any]]":
+        """A command on its way."""
+        return asyncio.create_task(self.hub.command(*words))
+
     async def health(self) -> dict[str, Any]:
         async with httpx.AsyncClient(trust_env=False) as client:
             found: dict[str, Any] = (await client.get(f"{self.url}/api/v1/health")).json()

@@ -1,0 +1,195 @@
+"""Documents and commands as an edge sees them: through the broker, checked by the rules in devices.documents."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from devices.documents import COMMAND_S_MAX, TrustError, verify_command, verify_document
+from devices.envelope import CommandResult, GatewayState, encode
+from devices.observation import GatewayId
+from hub import commands
+from hub.commands import Commands
+from hub.documents import RENEW_BEFORE, VALID_FOR, issue_zones
+from hub.migrations import migrate
+from hub.signing import KeyUnusable, hub_key
+from hub.store import Store, jsonb
+from tests.conftest import BrokerAddress
+from tests.hub.api_world import GATEWAY, NOON, furnish
+from tests.hub.edge_line import EdgeLine, RunningHub, now, running, until, write_config
+
+
+@pytest.fixture
+async def hub(postgres: str, broker: BrokerAddress, tmp_path):
+    async with running(write_config(tmp_path, postgres, broker)) as found:
+        yield found
+
+
+@pytest.fixture
+def public_key(hub: RunningHub, tmp_path):
+    return load_pem_public_key((tmp_path / "hub" / "hub.pub").read_bytes())
+
+
+@pytest.fixture
+async def edge(broker: BrokerAddress, request):
+    name = request.node.name.lower().replace("[", "-").replace("]", "")[:64]
+    async with EdgeLine(broker, name).connected() as line:
+        yield line
+
+
+def documents(edge: EdgeLine) -> list[bytes]:
+    return [payload for tail, payload, _ in edge.heard if tail == "down/zones"]
+
+
+async def test_a_new_gateway_gets_the_zones_of_its_site(hub: RunningHub, edge: EdgeLine, public_key) -> None:
+    await edge.say("state", encode(GatewayState(gateway=edge.gateway, online=True)))
+    [offered] = await until(lambda: documents(edge), "the document")
+    document = verify_document(offered, public_key, edge.gateway, 0, now())
+    assert (document.name, document.version) == ("zones", 1)
+    assert [(zone["id"], zone["purpose"], zone["ring"]) for zone in document.body["zones"]] == [("hall", "building", 0)]
+    with pytest.raises(TrustError):
+        verify_document(offered, public_key, "another", 0, now())
+
+
+async def test_it_is_there_for_an_edge_that_comes_later(hub: RunningHub, edge: EdgeLine, broker: BrokerAddress) -> None:
+    await edge.say("state", encode(GatewayState(gateway=edge.gateway, online=True)))
+    await until(lambda: documents(edge), "the document")
+    async with EdgeLine(broker, edge.gateway).connected() as later:
+        await until(lambda: documents(later), "the retained document")
+        assert documents(later) == documents(edge)
+
+
+@pytest.fixture
+async def store(postgres: str):
+    async with Store(postgres) as found:
+        await migrate(found)
+        await furnish(found)
+        yield found
+
+
+async def version(store: Store, key: Ed25519PrivateKey, at=NOON) -> tuple[int, bool]:
+    [issued] = [one for one in await issue_zones(store, key, at) if one.gateway == GATEWAY]
+    return verify_document(issued.content, key.public_key(), GATEWAY, 0, at).version, issued.fresh
+
+
+async def test_the_version_rises_with_the_content_only(store: Store) -> None:
+    key = Ed25519PrivateKey.generate()
+    assert await version(store, key) == (1, True)
+    assert await version(store, key) == (1, False)
+    async with store.transaction() as tx:
+        shape = jsonb({"type": "Polygon", "coordinates": [[[1, 1], [2, 1], [2, 2], [1, 1]]]})
+        names = {"name_zh": "门", "name_en": "Gate", "purpose": "gate", "ring": 0}
+        await tx.execute("zone_upsert", zone="gate", site="wuzhen", **names, shape=shape)
+    assert await version(store, key) == (2, True)
+    assert await version(store, key) == (2, False)
+
+
+async def test_it_is_signed_again_before_it_expires_and_with_a_new_key(store: Store) -> None:
+    key = Ed25519PrivateKey.generate()
+    await version(store, key)
+    just_before = NOON + VALID_FOR - RENEW_BEFORE - timedelta(minutes=1)
+    assert await version(store, key, just_before) == (1, False)
+    assert await version(store, key, just_before + timedelta(minutes=2)) == (2, True)
+    assert await version(store, Ed25519PrivateKey.generate(), just_before) == (3, True)
+
+
+async def test_two_hubs_make_one_document(store: Store) -> None:
+    key = Ed25519PrivateKey.generate()
+    found = await asyncio.gather(*(version(store, key) for _ in range(4)))
+    assert sorted(found) == [(1, False), (1, False), (1, False), (1, True)]
+
+
+# --- commands ---
+
+
+async def answer_next(edge: EdgeLine, public_key, *results: str, gateway: str = "") -> None:
+    """Be an edge: check the next command, answer with these results."""
+    [offered] = await until(lambda: [payload for tail, payload, _ in edge.heard if tail == "cmd"], "a command")
+    command = verify_command(offered, public_key, edge.gateway, (), now())
+    assert (command.action, command.target, command.value, command.actor) == ("actuator.set", "siren", "on", "guard-7")
+    assert command.expires_at - command.issued_at <= timedelta(seconds=COMMAND_S_MAX)
+    for result in results:
+        told = CommandResult(
+            gateway=GatewayId(gateway or edge.gateway), nonce=command.nonce, result=result, reason="r", at=now()
+        )
+        await edge.say("cmd_result", encode(told))
+
+
+async def test_a_command_and_its_answers(hub: RunningHub, edge: EdgeLine, public_key) -> None:
+    asked = hub.command(edge.gateway, "actuator.set", "siren", "on", "guard-7")
+    await answer_next(edge, public_key, "accepted", "confirmed")
+    found = await asked
+    assert (found["result"], found["reason"]) == ("confirmed", "r") and len(found["nonce"]) == 32
+    assert not [retained for tail, _, retained in edge.heard if tail == "cmd" and retained]
+
+
+async def test_a_refusal_ends_the_waiting(hub: RunningHub, edge: EdgeLine, public_key) -> None:
+    asked = hub.command(edge.gateway, "actuator.set", "siren", "on", "guard-7")
+    await answer_next(edge, public_key, "refused")
+    assert (await asked)["result"] == "refused"
+
+
+@pytest.mark.parametrize(("results", "expected"), [((), "expired"), (("accepted",), "accepted")])
+async def test_nothing_more_comes(  # noqa: PLR0917
+    hub: RunningHub, edge: EdgeLine, public_key, monkeypatch: pytest.MonkeyPatch, results, expected
+) -> None:
+    monkeypatch.setattr(commands, "ANSWER_S", 0.8)
+    asked = hub.command(edge.gateway, "actuator.set", "siren", "on", "guard-7")
+    await answer_next(edge, public_key, *results)
+    assert (await asked)["result"] == expected
+
+
+async def test_another_gateway_cannot_answer(
+    hub: RunningHub, edge: EdgeLine, public_key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "ANSWER_S", 0.8)
+    asked = hub.command(edge.gateway, "actuator.set", "siren", "on", "guard-7")
+    await answer_next(edge, public_key, "confirmed", gateway="somebody-else")
+    assert (await asked)["result"] == "expired"
+
+
+async def test_what_is_not_sent_is_refused() -> None:
+    sent: list[str] = []
+    away = Commands(Ed25519PrivateKey.generate(), lambda topic, payload: bool(sent.append(topic)))
+    assert (await away.command("gw-1", "actuator.set", "siren", "on", "a"))["reason"] == "the broker is not reachable"
+    for hostile in ("", "+", "#", "gw-1/../gw-2", "gw 1", "GW", "a" * 65):
+        assert (await away.command(hostile, "actuator.set", "siren", "on", "a"))["result"] == "refused"
+    assert len(sent) == 1
+
+
+async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ANSWER_S", 0.3)
+    held = Commands(Ed25519PrivateKey.generate(), lambda topic, payload: True)
+    asked = [held.command("gw-1", "actuator.set", "siren", "on", "a") for _ in range(commands.PENDING_MAX + 5)]
+    results = [found["result"] for found in await asyncio.gather(*asked)]
+    assert results.count("refused") == 5 and results.count("expired") == commands.PENDING_MAX
+    assert not held._pending
+
+
+# --- the key ---
+
+
+def test_the_key_is_made_once_and_kept(tmp_path) -> None:
+    first, second = hub_key(tmp_path / "state"), hub_key(tmp_path / "state")
+    assert first.private_bytes_raw() == second.private_bytes_raw()
+    assert (tmp_path / "state" / "hub.key").stat().st_mode & 0o777 == 0o600
+    public = load_pem_public_key((tmp_path / "state" / "hub.pub").read_bytes())
+    assert public.public_bytes_raw() == first.public_key().public_bytes_raw()
+    (tmp_path / "state" / "hub.pub").unlink()
+    hub_key(tmp_path / "state")
+    assert (tmp_path / "state" / "hub.pub").exists()
+
+
+@pytest.mark.parametrize(("content", "mode", "why"), [(b"x", 0o600, "not a private key"), (None, 0o644, "chmod 600")])
+def test_a_key_that_cannot_be_used_is_not_replaced(tmp_path, content, mode, why) -> None:
+    hub_key(tmp_path)
+    key = tmp_path / "hub.key"
+    if content is not None:
+        key.write_bytes(content)
+    key.chmod(mode)
+    before = key.read_bytes()
+    with pytest.raises(KeyUnusable, match=why):
+        hub_key(tmp_path)
+    assert key.read_bytes() == before
