@@ -74,7 +74,7 @@ def _fail(text: str, code: int) -> None:
 
 
 def _log_lines() -> None:
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[_FromLibraries()], force=True)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -86,6 +86,14 @@ def _log_lines() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class _FromLibraries(logging.Handler):
+    """What a library says by itself comes out as a line like ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        log.log(record.levelno, "library_said", library=record.name, text=record.getMessage(), exc_info=record.exc_info)
 
 
 if __name__ == "__main__":

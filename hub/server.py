@@ -42,9 +42,10 @@ from hub.store import Store, StoreError
 
 CONSOLE = Path(__file__).parent / "console" / "dist"
 COUNT_PERIOD_S = 10.0
-STOP_COMMITS_S_MAX = 5.0
+ANSWER_S_MAX = 10.0
+STOP_COMMITS_S_MAX = 4.0
 STOP_REQUESTS_S_MAX = 3
-STOP_TASKS_S_MAX = 3.0
+STOP_TASKS_S_MAX = 2.0
 BACKLOG = 512
 
 log = structlog.get_logger()
@@ -77,6 +78,7 @@ class Hub:
         self._socket: socket.socket | None = None
         self._channels: list[Channel] = []
         self._gateways: Gateways | None = None
+        self._asked_at: float | None = None  # since when the database has owed an answer
 
     async def open(self) -> None:
         """Everything that must work before the first batch. Raises StartError or ConfigError."""
@@ -100,8 +102,8 @@ class Hub:
             raise StartError(f"database: {error}") from error
 
     async def close(self) -> None:
-        for store in (*chain(*self._lane_stores.values()), self.store):
-            await store.close()
+        stores = (*chain(*self._lane_stores.values()), self.store)
+        await _within(STOP_TASKS_S_MAX, *(asyncio.create_task(store.close()) for store in stores))
         if self._socket is not None:
             self._socket.close()
 
@@ -124,7 +126,7 @@ class Hub:
         lanes = [self._lane(lane) for lane in LANES]
         gateways.channel = self._gateway_channel(gateways)
         self._channels = [*(self._channel(lane.lane, lane) for lane in lanes), gateways.channel]
-        self.metrics.watch(lambda: self.store.available, lambda: self._outage.over, lambda: self.live.clients)
+        self.metrics.watch(self._database_answers, lambda: self._outage.over, lambda: self.live.clients)
         server = _Server(self._uvicorn())
         works: list[Coroutine[Any, Any, None]] = [
             *(lane.run() for lane in lanes),
@@ -144,7 +146,7 @@ class Hub:
         finally:
             self.live.close()
             server.should_exit = True
-            await _within(STOP_COMMITS_S_MAX, asyncio.gather(*(lane.stop() for lane in lanes)))
+            await _within(STOP_COMMITS_S_MAX, *(asyncio.create_task(lane.stop()) for lane in lanes))
             await _end([stopping, *tasks])
             await _within(STOP_REQUESTS_S_MAX + STOP_TASKS_S_MAX, serving)
         for task in done:
@@ -153,7 +155,7 @@ class Hub:
 
     def health(self) -> dict[str, Any]:
         """The body of GET /api/v1/health."""
-        database, broker = self.store.available, self._outage.over
+        database, broker = self._database_answers(), self._outage.over
         return {
             "status": "ok" if database and broker else "degraded",
             "version": _version(),
@@ -161,6 +163,11 @@ class Hub:
             "broker": {"ok": broker},
             "ingest": self.metrics.totals,
         }
+
+    def _database_answers(self) -> bool:
+        """Also a database that takes connections and never answers is away."""
+        waited_s = clock.monotonic() - self._asked_at if self._asked_at is not None else 0.0
+        return self.store.available and waited_s < ANSWER_S_MAX
 
     async def command(self, gateway: str, action: str, target: str, value: str, actor: str) -> dict[str, Any]:
         """{nonce, result, reason} of a command to a gateway."""
@@ -241,10 +248,12 @@ class Hub:
         """For ever: what the metrics ask the database for. Also how an idle hub notices that the database is gone."""
         while True:
             try:
+                self._asked_at = clock.monotonic()
                 [row] = await self.store.rows("counts")
                 self.metrics.counted(row["incidents"], row["outbox"])
             except StoreError:
                 pass  # the store has said it
+            self._asked_at = None
             await clock.sleep(COUNT_PERIOD_S)
 
 
@@ -270,15 +279,16 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _end(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    await _within(STOP_TASKS_S_MAX, asyncio.gather(*tasks, return_exceptions=True))
+    await _within(STOP_TASKS_S_MAX, *tasks)
 
 
-async def _within(seconds: float, work: Any) -> None:
-    """Wait, but not for ever."""
-    try:
-        await asyncio.wait_for(work, seconds)
-    except TimeoutError:
+async def _within(seconds: float, *works: "asyncio.Future[Any]") -> None:
+    """Wait until all are done, but not for ever, and not for what a cancelled one still does."""
+    _, pending = await asyncio.wait(works, timeout=seconds)
+    if pending:
         log.warning("stop_took_too_long", seconds=seconds)
+    for work in pending:
+        work.cancel()
 
 
 def _version() -> str:

@@ -31,6 +31,7 @@ POOL_CONNECTIONS_MAX = 16
 CONNECT_S_MAX = 5
 CHECKOUT_S_MAX = 5.0
 IDLE_IN_TRANSACTION_S_MAX = 60
+CLOSE_S_MAX = 1.0
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 RECONNECT_S_MAX = 5.0  # then the pool waits for the next one who asks, rather than ever longer
 
@@ -144,7 +145,7 @@ class Store:
 
     async def close(self) -> None:
         if self._pool is not None:
-            await self._pool.close()
+            await self._pool.close(timeout=CLOSE_S_MAX)
             self._pool = None
 
     async def __aenter__(self) -> "Store":

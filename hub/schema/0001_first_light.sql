@@ -288,6 +288,7 @@ CREATE TABLE outbox ( -- effects of a transaction, carried out after it: notific
     error text -- of the last attempt; null when delivered
 );
 CREATE INDEX outbox_open ON outbox (due_at, id) WHERE done_at IS NULL;
+CREATE INDEX outbox_done ON outbox (done_at) WHERE done_at IS NOT NULL;
 
 CREATE TABLE users (
     name text PRIMARY KEY,
