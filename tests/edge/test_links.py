@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Container
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +51,15 @@ class Rig:
         )
         self.link = self._link(family, connections_max, Turns())
         self.siren = folder / "siren"
+        self.disk_hangs = threading.Event()
+        write = self.file.write
+
+        def when_it_does_not_hang(*arguments: Any) -> None:
+            while self.disk_hangs.is_set():
+                threading.Event().wait(0.001)
+            write(*arguments)
+
+        self.file.write = when_it_does_not_hang  # type: ignore[method-assign]
 
     def another(self, family: str) -> TcpServer:
         """A second link of this edge."""
@@ -83,6 +92,7 @@ async def rig(folder: Path, family: str | Family = "gbt26875", connections_max: 
     try:
         yield made
     finally:
+        made.disk_hangs.clear()
         made.link.stop_reading()
         await made.link.close()
         await made.spool.close()
@@ -173,16 +183,21 @@ class Settings(Struct):
 class Crashing:
     """A session with a bug: it cannot stand the byte "!"."""
 
+    idled_broken = 0
+
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._out = b""
+        self._broken = False
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         if b"!" in data:
+            self._broken = True
             raise ZeroDivisionError
         self._out += data
         return [Observation(device=DeviceId(PANEL), observed_at=now, received_at=now, body=Event(kind="test"))]
 
     def idle(self, now: datetime) -> list[Result]:
+        Crashing.idled_broken += self._broken
         return []
 
     def to_send(self) -> bytes:
@@ -212,7 +227,7 @@ async def test_a_crash_of_one_session_costs_one_connection_and_one_line(tmp_path
                     await until(lambda: bad.ended, "cut off")
             good.send(b"b")
             await until(lambda: good.received == b"ab", "the other one lives")
-            assert len(made.link.connections) == 1
+            assert len(made.link.connections) == 1 and Crashing.idled_broken == 0
     assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_crashed"]
 
 
@@ -237,8 +252,7 @@ async def test_a_full_link_refuses_but_a_stranger_gives_way_to_a_device(tmp_path
 
 async def test_a_link_stops_reading_when_too_much_is_not_durable_and_goes_on_when_it_is(tmp_path: Path) -> None:
     async with rig(tmp_path, "jt808") as made, Device(made.link.port) as terminal:
-        release = threading.Event()
-        made.file.write = _hanging(made.file.write, release)  # type: ignore[method-assign]
+        made.disk_hangs.set()
         for serial in range(ROWS_MAX):
             terminal.send(site.location(serial))
         await until(lambda: made.link.holding, "reading stops")
@@ -250,7 +264,7 @@ async def test_a_link_stops_reading_when_too_much_is_not_durable_and_goes_on_whe
             another.send(site.location(ROWS_MAX))
             await until(lambda: len(made.link.connections) == 2, "connected")
             assert not terminal.ended, "we did not listen: that is not its silence"
-            release.set()
+            made.disk_hangs.clear()
             await until(lambda: another.received, "answered")
         await until(lambda: made.spool.lane("routine").appended == 2 * ROWS_MAX + 2, "everything arrives", 30)
         await until(lambda: made.link._rows == 0, "and is settled")
@@ -259,8 +273,7 @@ async def test_a_link_stops_reading_when_too_much_is_not_durable_and_goes_on_whe
 
 async def test_a_disk_that_hangs_under_one_link_does_not_keep_another_from_being_heard(tmp_path: Path) -> None:
     async with rig(tmp_path, "jt808") as made:
-        release = threading.Event()
-        made.file.write = _hanging(made.file.write, release)  # type: ignore[method-assign]
+        made.disk_hangs.set()
         panels = made.another("gbt26875")
         await panels.open()
         async with Device(made.link.port) as terminal, Device(panels.port) as panel:
@@ -270,7 +283,7 @@ async def test_a_disk_that_hangs_under_one_link_does_not_keep_another_from_being
             panel.send(site.smoke())
             await until(lambda: made.siren.exists() and made.siren.read_text() == "1", "the siren is on")
             assert panel.received == b""
-            release.set()
+            made.disk_hangs.clear()
             await until(lambda: panel.confirmed == 1, "answered")
         await panels.close()
 
@@ -302,20 +315,12 @@ async def test_an_alarm_is_read_between_the_turns_of_a_flood(tmp_path: Path) -> 
         piece = b"".join(site.location(serial) for serial in range(200))
         for device in flood:
             device.send(piece)
+        await until(lambda: len(order) > 60, "the flood goes on")
         panel.send(site.smoke())
+        before = len(order)
         await until(lambda: "gbt26875" in order, "heard")
-        assert order.index("gbt26875") <= 40 + 2 * AT_ONCE, "not behind all that they have"
+        assert order.index("gbt26875") - before <= 3 * AT_ONCE, "not behind one piece of each"
         await panels.close()
-
-
-def _hanging(write: Callable[..., None], release: threading.Event) -> Callable[..., None]:
-    """A disk that hangs until it is released."""
-
-    def waiting(*arguments: Any) -> None:
-        release.wait()
-        write(*arguments)
-
-    return waiting
 
 
 async def test_a_device_that_does_not_read_is_cut_off(tmp_path: Path) -> None:

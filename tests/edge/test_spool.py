@@ -4,10 +4,12 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import apsw
 import msgspec
 import pytest
 from hypothesis import given
@@ -87,6 +89,52 @@ def test_what_was_confirmed_before_a_kill_is_there(tmp_path: Path) -> None:
             seqs = [seq for seq, _ in held(file, lane)]
             assert seqs == list(range(1, len(seqs) + 1))
         file.close()
+
+
+class Watched(apsw.VFS):
+    """The system's files, and whether what was written to them was also synced."""
+
+    def __init__(self) -> None:
+        self.dirty: set[str] = set()
+        super().__init__("watched", "unix", makedefault=True)
+
+    def xOpen(self, name: Any, flags: list[int]) -> "WatchedFile":
+        return WatchedFile(self, name, flags)
+
+
+class WatchedFile(apsw.VFSFile):
+    def __init__(self, watched: Watched, name: Any, flags: list[int]) -> None:
+        self._watched = watched
+        self._name = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
+        super().__init__("unix", name, flags)
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        self._watched.dirty.add(self._name)
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:
+        self._watched.dirty.discard(self._name)
+        super().xSync(flags)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    vfs = Watched()
+    yield vfs
+    vfs.unregister()
+
+
+def test_what_write_returned_from_was_synced(tmp_path: Path, watched: Watched) -> None:
+    """kill -9 does not show this; a power cut would."""
+    file = spool_file(tmp_path)
+    for start in range(0, 3_000, 100):
+        write(file, 100, start, size=200)
+        assert watched.dirty == set()
+    file.write({}, {}, {"lost": "[]"})
+    assert watched.dirty == set()
+    file.write({}, {"routine": 100}, {})
+    assert watched.dirty, "what the hub has may be forgotten twice"
+    file.close()
 
 
 async def test_an_alarm_goes_to_the_disk_at_once_and_takes_what_waits_along(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Devices of every family on bad lines, an edge that is killed, an uplink that is cut: what was confirmed to a device
-is with the hub exactly once. Real processes, real broker; only the hub's end is scripted (by the hub's own cursor rule).
+is with the hub exactly once. Real processes, real broker; only the hub's end is scripted, by the hub's own
+cursor rule.
 """
 
 import asyncio
