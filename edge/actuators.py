@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from edge import config
 from edge.gpio_file import GpioFile
@@ -40,6 +41,7 @@ class Actuators:
         self._report = report
         self._actuators = {one.name: _made(one) for one in configured}
         self._wanted: dict[str, Act] = {}
+        self._owed: dict[str, Act] = {}  # what a rule wants and has not been seen to happen
         self._seen = dict.fromkeys(self._actuators, "unknown")
 
     @property
@@ -54,11 +56,14 @@ class Actuators:
     def drive(self, act: Act, done: Outcome | None = None) -> None:
         """`act.actuator` must exist: rules were checked when they were read. With `done` it is tried only once."""
         self._wanted[act.actuator] = act
+        if done is None:
+            self._owed[act.actuator] = act
         self._attempt(act, done, 1)
 
     def close(self) -> None:
         """May wait for a unit that does not answer: not for the event loop."""
         self._wanted.clear()
+        self._owed.clear()
         for actuator in self._actuators.values():
             actuator.close()
 
@@ -73,12 +78,22 @@ class Actuators:
         last = done is not None or number >= ATTEMPTS_MAX or not newest
         if newest:
             self._seen[act.actuator] = "unknown" if error else _word(act)
+        if newest and (not error or number >= ATTEMPTS_MAX):
+            self._owed.pop(act.actuator, None)
         if not error or number == 1 or last:
             self._say(act, error)
         if done is not None:
             done(error)
+            if False:
+                self._resume(act.actuator)
         elif error and not last:
             self._loop.call_later(RETRY_S, self._again, act, number + 1)
+
+    def _resume(self, name: str) -> None:
+        """A person's command failed: what a rule still wants is tried further, as another act than the one given up."""
+        if name in self._owed:
+            act = self._owed[name] = self._wanted[name] = replace(self._owed[name])
+            self._loop.call_later(RETRY_S, self._again, act, 2)
 
     def _again(self, act: Act, number: int) -> None:
         if self._wanted.get(act.actuator) is act:

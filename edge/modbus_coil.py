@@ -69,6 +69,6 @@ class ModbusCoil:
         except (ModbusException, OSError) as error:
             self._client.close()  # type: ignore[no-untyped-call]
             return str(error)
-        if read.isError() or bool(read.bits[0]) != on:
+        if read.isError() or not read.bits or bool(read.bits[0]) != on:
             return "the coil does not read back what was written"
         return ""

@@ -14,6 +14,7 @@ from tests.edge.site import until
 
 ON, OFF = Act("siren", True, "rule r"), Act("siren", False, "rule r")
 COIL = 3
+READ_COILS, WRITE_COIL = 1, 5
 
 
 class Told:
@@ -144,6 +145,39 @@ async def test_a_command_is_tried_once() -> None:
         await turns()
         assert "refuses" in answers[0] and unit.switched == [] and len(answers) == 1
         await asyncio.to_thread(driven.close)
+
+
+async def test_a_command_that_fails_does_not_end_what_a_rule_wants() -> None:
+    told, answers = Told(), []
+    async with ModbusUnit() as unit:
+        port = unit.port
+    driven = Actuators([coil(port)], told)
+    driven.drive(ON)
+    await until(lambda: told.acts, "told")
+    driven.drive(OFF, answers.append)
+    await until(lambda: answers, "answered")
+    assert answers == ["no connection to the unit"]
+    async with ModbusUnit(port=port) as unit:
+        await until(lambda: driven.states == {"siren": "on"}, "the rule's wish at last")
+        assert unit.switched == [(COIL, True)]
+        await asyncio.to_thread(driven.close)
+
+
+async def test_a_unit_that_answers_no_bits_is_a_failure_and_the_thread_goes_on() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(260):
+            body = request[6:12] if request[7] == WRITE_COIL else request[6:7] + bytes([READ_COILS, 0])
+            writer.write(request[:4] + len(body).to_bytes(2, "big") + body)
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    told, answers = Told(), []
+    driven = Actuators([coil(server.sockets[0].getsockname()[1])], told)
+    for number in (1, 2):
+        driven.drive(ON, answers.append)
+        await until(lambda: len(answers) == number, "answered")  # noqa: B023 - awaited at once
+    assert answers == ["the coil does not read back what was written"] * 2
+    await asyncio.to_thread(driven.close)
+    server.close()
 
 
 async def test_the_thread_ends_with_the_actuator_even_when_the_unit_hangs() -> None:
