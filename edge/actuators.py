@@ -84,7 +84,7 @@ class Actuators:
             self._say(act, error)
         if done is not None:
             done(error)
-            if False:
+            if error and newest:
                 self._resume(act.actuator)
         elif error and not last:
             self._loop.call_later(RETRY_S, self._again, act, number + 1)
