@@ -75,7 +75,7 @@ class Actuators:
 
     def _told(self, act: Act, done: Outcome | None, number: int, error: str) -> None:
         newest = self._wanted.get(act.actuator) is act
-        last = done is not None or number >= ATTEMPTS_MAX or not newest
+        last = number >= ATTEMPTS_MAX or not newest
         if newest:
             self._seen[act.actuator] = "unknown" if error else _word(act)
         if newest and (not error or number >= ATTEMPTS_MAX):

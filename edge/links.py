@@ -221,9 +221,8 @@ class Connection(asyncio.BufferedProtocol):
         self._given_up = False
         self._work(lambda now: self._session.receive(data, now))
         self._in_turn = nbytes >= FLOOD_BYTES
-        if self._in_turn and self._transport is not None:
-            self.stop(WAITS)
-            self._server.turns.wait(lambda: self.go_on(WAITS))
+        if self._in_turn:
+            self._wait_for_turn()
 
     def stop(self, why: str) -> None:
         self._stops.add(why)
@@ -232,10 +231,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def go_on(self, why: str) -> None:
         self._stops.discard(why)
+        if why == HELD and self._in_turn and WAITS not in self._stops:
+            self._wait_for_turn()  # with all the others that are let go now
         if self._stops or self._transport is None:
             return
         self.last_byte_at = clock.monotonic()  # we did not listen: that was not its silence
         self._transport.resume_reading()
+
+    def _wait_for_turn(self) -> None:
+        self.stop(WAITS)
+        self._server.turns.wait(lambda: self.go_on(WAITS))
 
     def look(self, now: float) -> None:
         quiet_s = now - self.last_byte_at
