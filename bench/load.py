@@ -1,7 +1,8 @@
 """A process that plays many devices at once: it has their bytes ready and writes them as fast as they are read.
 
-`python -m bench.load FRAMES` reads link -> port as a JSON object from stdin and says "ready"; on a line it writes all
+`python -m bench.load FRAMES [again]` reads link -> port as a JSON object from stdin and says "ready"; on a line it writes all
 frames over many connections and says "sent"; on another line it hangs up. What the other side answers is thrown away.
+With "again" it begins anew when it is through, until it is killed.
 A port named RELAY gets what the same frames mean: one observation, encoded as it travels, a line.
 """
 
@@ -59,13 +60,15 @@ def devices(each: int) -> list[tuple[str, str, bytes]]:
     return found + [("watch", band_id(number), band_frames(number, each)) for number in range(BANDS)]
 
 
-async def play(port: int, data: bytes) -> asyncio.StreamWriter:
+async def play(port: int, data: bytes, again: bool) -> asyncio.StreamWriter:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     _reading.add(asyncio.ensure_future(_ignore(reader)))
-    for start in range(0, len(data), PIECE_BYTES):
-        writer.write(data[start : start + PIECE_BYTES])
-        await writer.drain()
-    return writer
+    while True:
+        for start in range(0, len(data), PIECE_BYTES):
+            writer.write(data[start : start + PIECE_BYTES])
+            await writer.drain()
+        if not again:
+            return writer
 
 
 async def _ignore(reader: asyncio.StreamReader) -> None:
@@ -73,7 +76,7 @@ async def _ignore(reader: asyncio.StreamReader) -> None:
         pass
 
 
-async def main(count: int) -> None:
+async def main(count: int, again: bool) -> None:
     ports = json.loads(sys.stdin.readline())
     lines = []
     for family, native_id, data in devices(count // (TERMINALS + BANDS)):
@@ -81,7 +84,7 @@ async def main(count: int) -> None:
         lines.append((ports[RELAY if relayed else family], meaning(family, native_id, data) if relayed else data))
     print("ready", flush=True)
     sys.stdin.readline()
-    lines_open = await asyncio.gather(*[play(port, data) for port, data in lines])
+    lines_open = await asyncio.gather(*[play(port, data, again) for port, data in lines])
     print("sent", flush=True)
     sys.stdin.readline()
     for writer in lines_open:
@@ -89,4 +92,4 @@ async def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), "again" in sys.argv[2:]))

@@ -28,7 +28,8 @@ SAMPLES, SAMPLES_QUICK = 1_000, 100
 GOAL_P99_MS, GOAL_MAX_MS = 100.0, 500.0
 POLL_S = 0.0001
 WAIT_S_MAX = 10.0
-FLOOD_FRAMES = 400_000
+FLOOD_FRAMES = 400_000  # new ones for longer than the samples take; after that the same again
+SHARE_IN_FLOOD = 3
 PAUSE_S = 0.002
 ECHO = """
 import socket, sys
@@ -55,7 +56,7 @@ def run(quick: bool) -> list[Result]:
         for number, (load_name, beside) in enumerate(loads):
             home = folder / str(number)
             home.mkdir()
-            results += _one(home, load_name, beside, samples)
+            results += _one(home, load_name, beside, samples // (SHARE_IN_FLOOD if beside is _flooding else 1))
         return results
 
 
@@ -163,7 +164,7 @@ def _burning() -> Iterator[None]:
 @contextlib.contextmanager
 def _flooding(ports: dict[str, int]) -> Iterator[None]:
     """Other devices write as fast as the agent reads."""
-    argv = [sys.executable, "-m", "bench.load", str(FLOOD_FRAMES)]
+    argv = [sys.executable, "-m", "bench.load", str(FLOOD_FRAMES), "again"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flood:
         assert flood.stdin is not None and flood.stdout is not None
         try:
