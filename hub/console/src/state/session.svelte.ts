@@ -10,7 +10,7 @@ class Session {
 
   constructor() {
     onSignedOut(() => {
-      this.ended = this.state === "in";
+      if (this.state === "in") this.ended = true; // several requests are refused at once: the first one counts
       this.leave();
     });
   }
