@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import msgspec
 import psycopg
@@ -181,7 +180,6 @@ async def test_what_people_watch(hub: RunningHub, edge: EdgeLine) -> None:
     place = Observation(
         device=DEVICE, observed_at=at, received_at=at, body=Position(longitude=120.48, latitude=30.74, speed_kmh=3.5)
     )
-    old = msgspec.structs.replace(place, observed_at=at - timedelta(hours=1))
     async with hub.hub.live.subscribe() as changes:
         await edge.send([smoke()], 1, lane="urgent")
         seen = {}
@@ -196,13 +194,6 @@ async def test_what_people_watch(hub: RunningHub, edge: EdgeLine) -> None:
             while event != "positions":
                 event, body = await anext(changes)
         assert body["items"][0]["longitude"] == 120.48
-        await edge.send([old], 2)
-        await edge.until_committed(2)
-        await edge.send([smoke(raised=False)], 2, lane="urgent")
-        async with asyncio.timeout(20):
-            event, body = await anext(changes)
-        assert event in ("incident", "device")  # the late position was stored and not shown
-    assert hub.rows("SELECT count(*) AS n FROM positions") == [{"n": 2}]
 
 
 async def test_devices_and_gateways_become_known(hub: RunningHub, edge: EdgeLine) -> None:
@@ -287,7 +278,7 @@ async def test_a_gateway_is_online_until_its_last_will(hub: RunningHub, edge: Ed
 
     def shown() -> list[dict]:
         found = hub.rows("SELECT online, state FROM gateways")
-        return [(row["online"], row["state"]["version"], row["state"]["actuators"]) for row in found]
+        return [(row["online"], row["state"].get("version"), row["state"].get("actuators")) for row in found]
 
     await edge.say("state", encode(state), retain=True)
     await until(lambda: shown() == [(True, "1.2", {"siren": "on"})])
@@ -296,9 +287,12 @@ async def test_a_gateway_is_online_until_its_last_will(hub: RunningHub, edge: Ed
     await edge.say("state", b"", retain=True)
 
 
-async def test_a_state_under_another_name_is_not_taken(hub: RunningHub, edge: EdgeLine) -> None:
+async def test_a_state_under_another_name_is_not_taken(hub: RunningHub, edge: EdgeLine, broker: BrokerAddress) -> None:
     await edge.say("state", encode(GatewayState(gateway=GatewayId("somebody-else"), online=True)))
     await edge.say("state", b"rubbish")
-    await edge.say("state", encode(GatewayState(gateway=edge.gateway, online=True)))
-    await until(lambda: hub.rows("SELECT gateway FROM gateways WHERE online"))
-    assert hub.rows("SELECT gateway FROM gateways WHERE gateway = 'somebody-else'") == []
+    await edge.say("state", b" " * 100_000)
+    async with EdgeLine(broker, "says-it-right").connected() as other:
+        await other.say("state", encode(GatewayState(gateway=other.gateway, online=True)))
+    await until(lambda: hub.rows("SELECT 1 AS n FROM gateways WHERE gateway = 'says-it-right'"))
+    names = {row["gateway"] for row in hub.rows("SELECT gateway FROM gateways")}
+    assert not names & {edge.gateway, "somebody-else"}

@@ -228,6 +228,30 @@ def _empty():
     return jsonb({})
 
 
+async def test_of_two_hubs_at_once_the_second_joins_what_the_first_opened(hub: Hub) -> None:
+    other = Hub(hub.store, hub.registry, count(1))
+    hub.store._named["test_waiting"] = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted"
+    rows = ((1, alarm("smoke", component="1")),)
+    parcel = open_parcel(
+        topic(GATEWAY, "up", "urgent"), encode(Batch(gateway=GATEWAY, epoch="a", lane="urgent", rows=rows))
+    )
+    async with hub.store.transaction() as tx:
+        await store_parcels(tx, "urgent", [parcel], (), NOON + SOON)
+        second = asyncio.create_task(other.take(alarm("heat", component="2"), epoch="b"))
+        while not second.done() and (await hub.store.rows("test_waiting"))[0]["n"] == 0:
+            pass
+    await second
+    [incident] = await hub.incidents()
+    assert incident["alarm_count"] == 2
+
+
+async def test_a_device_shows_what_is_raised_whatever_came_last(hub: Hub) -> None:
+    await hub.take(alarm("smoke", at=NOON + 2 * SOON, component="1"))
+    await hub.take(alarm("smoke", at=NOON + SOON, raised=False, component="1"))
+    stored = await hub.take(alarm("smoke", at=NOON, component="1"))
+    assert [row["alarms"] for row in stored.devices] == [["smoke"]]
+
+
 async def test_lanes_and_people_at_once_do_not_lock_each_other_out(hub: Hub) -> None:
     """Many transactions at once, all of them alarms of the same few conditions, in every order."""
     others = [Hub(hub.store, hub.registry, count(1)) for _ in range(6)]

@@ -70,6 +70,7 @@ async def test_what_is_older_than_its_retention_goes(postgres: str, put) -> None
 def test_partitions_follow_one_another_and_hold_today(today: date, days: int, series: str) -> None:
     spans = wanted(series, today, today - timedelta(days=days))
     assert any(first <= today < beyond for first, beyond in spans)
+    assert all(beyond > today - timedelta(days=days) for _, beyond in spans)
     assert all(before[1] == after[0] for before, after in pairwise(spans))
 
 
