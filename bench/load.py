@@ -1,9 +1,9 @@
 """A process that plays many devices at once: it has their bytes ready and writes them as fast as they are read.
 
 `python -m bench.load FRAMES [again]` reads link -> port as a JSON object from stdin and says "ready"; on a line it
-writes all frames over many connections and says "sent"; on another line it hangs up. With "again" it begins anew when it is
-through, until it is killed. What the other side answers is thrown away. A port named RELAY gets what the same frames
-mean: one observation, encoded as it travels, a line.
+writes all frames over many connections and says "sent"; on another line it hangs up. With "again" it begins anew when
+it is through, until it is killed. What the other side answers is thrown away. A port named RELAY gets what the same
+frames mean: one observation, encoded as it travels, a line.
 """
 
 import asyncio
