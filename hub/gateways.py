@@ -34,7 +34,7 @@ GATEWAYS_MAX = 10_000
 STATE_BYTES_MAX = 64_000
 DOCUMENTS_PERIOD_S = 3600.0
 SWEEP_PERIOD_S = 30.0
-SILENT_S = 600.0
+SILENT_S = 120.0  # an edge says its state every 15 s
 SAID_EVERY_S = 60.0
 
 log = structlog.get_logger()
