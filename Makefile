@@ -45,10 +45,10 @@ bench: setup ## measure; prints a table and writes bench/results.json
 	@exec $(BIN)/python -m bench $(ARGS)
 
 soak: setup ## the long fault tests (ten-minute link cut)
-	@$(BIN)/python -m pytest -m soak $(ARGS)
+	@$(BIN)/python -m pytest -m soak --timeout=1800 $(ARGS)
 
 fuzz: setup ## the property tests, fifty times deeper
-	@$(BIN)/python -m pytest tests/devices tests/geofences --hypothesis-profile=deep $(ARGS)
+	@$(BIN)/python -m pytest tests/devices tests/geofences --hypothesis-profile=deep --timeout=0 --session-timeout=0 $(ARGS)
 
 docs: setup ## regenerate the pages that come from the code
 	@$(BIN)/python -m gridward.pages

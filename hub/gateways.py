@@ -149,7 +149,8 @@ class Gateways:
         while True:
             await self._issue()
             try:
-                await asyncio.wait_for(self._documents_due.wait(), DOCUMENTS_PERIOD_S)
+                async with asyncio.timeout(DOCUMENTS_PERIOD_S):
+                    await self._documents_due.wait()
             except TimeoutError:
                 continue
 

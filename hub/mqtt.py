@@ -110,6 +110,7 @@ class Channel:
             finally:
                 self.subscribed.clear()
                 self._client = None
+            _heed_cancel()
             attempt = 0 if clock.monotonic() - began > BACKOFF_S_MAX else attempt + 1
             await clock.sleep(_jitter.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2 ** min(attempt, 10))))
 
@@ -117,11 +118,19 @@ class Channel:
         """Connect, subscribe, stay until the connection ends; raises MqttError then."""
         async with _Client(self._broker, self._password, self.identifier, self._arrived, self._receive_max) as client:
             await client.subscribe([(topic, 1) for topic in self._topics])
+            _heed_cancel()
             self._client = client
             self._outage.recovered(self.identifier)
             self.subscribed.set()
             self._connected()
             await client.ended()
+
+
+def _heed_cancel() -> None:
+    """aiomqtt waits by `asyncio.wait_for`, which up to Python 3.11 forgets a cancellation that comes with its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class _Client(aiomqtt.Client):

@@ -61,7 +61,8 @@ async def replay(path: Path, host: str, port: int, tell: Callable[[str], None]) 
 
 async def _answer(reader: asyncio.StreamReader) -> str:
     try:
-        data = await asyncio.wait_for(reader.read(READ_BYTES), ANSWER_S_MAX)
+        async with asyncio.timeout(ANSWER_S_MAX):
+            data = await reader.read(READ_BYTES)
     except TimeoutError:
         return "nothing"
     return data.hex() if data else "by hanging up"

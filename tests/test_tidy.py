@@ -204,6 +204,12 @@ def clock_and_environment_have_owners(path: str, tree: ast.Module) -> list[str]:
     return wrong + [f"{path}:{line} imports {name}" for line, name in imported(tree) if name in refused]
 
 
+def waiting_can_be_cancelled(path: str, tree: ast.Module) -> list[str]:
+    """Up to Python 3.11 `asyncio.wait_for` forgets a cancellation that comes with its result: the task never ends."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and dotted(node) == "asyncio.wait_for"]
+    return [f"{path}:{call.lineno} asyncio.wait_for: use asyncio.timeout" for call in calls]
+
+
 def printing_has_owners(path: str, tree: ast.Module) -> list[str]:
     if STDOUT_OWNERS.match(path):
         return []
@@ -220,6 +226,7 @@ CHECKS: tuple[Callable[[str, ast.Module], list[str]], ...] = (
     modules_are_short_and_named,
     broad_except_has_three_homes,
     clock_and_environment_have_owners,
+    waiting_can_be_cancelled,
     printing_has_owners,
 )
 
@@ -316,6 +323,7 @@ BAD = [
     (clock_and_environment_have_owners, "hub/x.py", "import asyncio\nawait_ = asyncio.sleep(1)"),
     (clock_and_environment_have_owners, "hub/x.py", "from time import time"),
     (clock_and_environment_have_owners, "hub/x.py", "import os\nos.environ['A']"),
+    (waiting_can_be_cancelled, "hub/x.py", "import asyncio\nawait asyncio.wait_for(f(), 1)"),
     (printing_has_owners, "hub/x.py", "print('a')"),
 ]
 

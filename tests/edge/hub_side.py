@@ -10,6 +10,7 @@ import msgspec
 
 from devices.envelope import Batch, Committed, GatewayState, Lane, decode_batch, encode, topic
 from devices.observation import GatewayId, Observation
+from edge.mqtt import end
 from hub.cursor import take
 
 
@@ -38,9 +39,7 @@ class HubSide:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._listening
+        await end([self._listening])  # a single cancel is forgotten when it meets the answer to a publish
         with suppress(aiomqtt.MqttError):
             await self._client.__aexit__(None, None, None)
 
