@@ -1,5 +1,8 @@
 """Family: all devices speaking one protocol. Session: the protocol state of one link, a machine without a socket.
 
+A link either carries bytes (TCP, serial, datagrams: `Family`, `Session`) or keeps whole messages apart (MQTT, HTTP,
+advertisements, register reads: `MessageFamily`, `MessageSession`). Which it is, the family says; the edge knows the links.
+
 Rules every Session keeps (the property suite in tests/devices runs over FAMILIES):
 - `receive` never raises, whatever the bytes; cutting the same bytes differently gives the same results.
 - A good frame after noise comes out. At most `frame_bytes_max` bytes wait inside.
@@ -8,7 +11,7 @@ Rules every Session keeps (the property suite in tests/devices runs over FAMILIE
 - No clock: `now` (aware UTC) is an argument.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -39,6 +42,42 @@ class Family(Struct, frozen=True, kw_only=True):
     silence_s_max: float  # silent for longer: P2 lost_contact
     settings: type[Struct]  # what an installer may set, unknown keys refused
     open_session: Callable[[Any, Container[str]], Session]  # (settings, enrolled native ids)
+
+
+class Message(Struct, frozen=True):
+    """One whole message of a transport that keeps them apart.
+
+    `channel` is the MQTT topic, the HTTP method and path ("POST /events"), the BLE address and characteristic, or the
+    place of a register read ("unit/1/holding/0"). `headers` have lower-case names ("content-type"); MQTT's retain flag
+    is the header "retained": "1".
+    """
+
+    channel: str
+    data: bytes
+    headers: Mapping[str, str] = {}
+
+
+class MessageSession(Protocol):
+    """As Session, a message at a time. Nothing waits inside but what the protocol itself remembers."""
+
+    def receive(self, message: Message, now: datetime) -> list[Result]:
+        """Return what the message meant."""
+
+    def to_send(self) -> list[Message]:
+        """Take the answers that wait: what to publish, or the bodies of the HTTP answers, oldest first."""
+
+
+class MessageFamily(Struct, frozen=True, kw_only=True):
+    """What the edge must know of a protocol of messages. Sizes in bytes, times in seconds."""
+
+    name: str
+    title: str
+    links: tuple[str, ...]  # link kinds it can run on: "mqtt", "http_server", "http_client", "ble", "modbus"
+    integrity: str
+    message_bytes_max: int
+    silence_s_max: float
+    settings: type[Struct]
+    open_session: Callable[[Any, Container[str]], MessageSession]
 
 
 class Everyone:
