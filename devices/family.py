@@ -1,7 +1,7 @@
 """Family: all devices speaking one protocol. Session: the protocol state of one link, a machine without a socket.
 
 A link either carries bytes (TCP, serial, datagrams: `Family`, `Session`) or keeps whole messages apart (MQTT, HTTP,
-advertisements, register reads: `MessageFamily`, `MessageSession`). Which it is, the family says; the edge knows the links.
+advertisements, register reads: `MessageFamily`, `MessageSession`). The family says which; the edge knows the links.
 
 Rules every Session keeps (the property suite in tests/devices runs over FAMILIES):
 - `receive` never raises, whatever the bytes; cutting the same bytes differently gives the same results.
