@@ -2,7 +2,7 @@
 takes from the start of its process until it listens and has the broker.
 
 Every device sends its reports for a while (a panel alarms, a band and a terminal positions) and a hub's end commits.
-Measured twice: as it is, and after the hub has drawn zones, which loads shapely and with it numpy. Beside it: a bare
+Measured with a hundred zones drawn by the hub, and without any. Beside it: a bare
 Python that has only connected to the broker with aiomqtt.
 """
 
@@ -70,19 +70,21 @@ async def _measure(folder: Path, broker_port: int, quick: bool) -> list[Result]:
     return [
         Result(
             name="resident memory of the agent",
-            value=resident,
+            value=zoned,
             unit="MB",
             limit=bare,
             limit_name="bare aiomqtt",
             goal=f"≤ {GOAL_MB:.0f} MB",
-            met=resident <= GOAL_MB,
-            note=f"{told}; at its highest {peak:.1f} MB",
+            met=zoned <= GOAL_MB,
+            note=f"{told}, 100 zones drawn; at its highest {zoned_peak:.1f} MB",
         ),
         Result(
-            name="resident memory with zones drawn (shapely, numpy)",
-            value=zoned,
+            name="resident memory of the agent without zones",
+            value=resident,
             unit="MB",
-            note=f"at its highest {zoned_peak:.1f} MB",
+            goal=f"≤ {GOAL_MB:.0f} MB",
+            met=resident <= GOAL_MB,
+            note=f"at its highest {peak:.1f} MB",
         ),
         Result(
             name="start of the process → listening and connected",

@@ -146,7 +146,7 @@ class Agent:
             contacts=self._contacts,
         )
         key = self._secrets.hub_key
-        self._documents = Documents(config.state / "documents", key, config.gateway, self._intake.use_places)
+        self._documents = Documents(config.state / "documents", key, config.gateway, self._intake.use_zones)
         self._commands = Commands(key, config.gateway, self._actuators, self._answer_command, self._started_at)
         self._uplink = Uplink(
             config,

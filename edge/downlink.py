@@ -35,8 +35,8 @@ from devices.envelope import CommandResult
 from devices.observation import GatewayId
 from edge import clock
 from edge.actuators import Actuators
-from edge.pipeline import Places
 from edge.rules import Act
+from geofences.zones import Zones, zone
 
 ZONES = "zones"
 OFFERED_MAX = 8
@@ -81,7 +81,7 @@ class Documents:
     """The documents held, by name. `use_zones` is called with each new set of zones, in the event loop."""
 
     def __init__(
-        self, folder: Path, key: Ed25519PublicKey | None, gateway: str, use_zones: Callable[[Places], None]
+        self, folder: Path, key: Ed25519PublicKey | None, gateway: str, use_zones: Callable[[Zones], None]
     ) -> None:
         self._folder = folder
         self._key = key
@@ -118,20 +118,18 @@ class Documents:
             offered = await self._offered.get()
             try:
                 held = self.versions.get(ZONES, 0)
-                document, places = await asyncio.to_thread(self._read, offered, held, clock.now())
+                document, zones = await asyncio.to_thread(self._read, offered, held, clock.now())
             except AlreadyHeld:
                 continue
             except UNUSABLE as error:
                 log.warning("document_refused", document=ZONES, error=str(error))
                 continue
-            self._apply(document, places)
+            self._apply(document, zones)
             await asyncio.to_thread(self._store, ZONES, offered)
             log.info("document_accepted", document=ZONES, version=document.version)
 
-    def _read(self, offered: bytes, held_version: int, now: datetime) -> tuple[Document, Places]:
+    def _read(self, offered: bytes, held_version: int, now: datetime) -> tuple[Document, Zones]:
         """Raises what UNUSABLE names."""
-        from geofences.zones import Zones, zone  # noqa: PLC0415 - shapely costs memory; many gateways have no zones
-
         assert self._key is not None
         document = verify_document(offered, self._key, self._gateway, held_version, now)
         if document.name != ZONES:
@@ -139,8 +137,8 @@ class Documents:
         body = msgspec.convert(document.body, ZonesBody)
         return document, Zones(zone(drawn.id, drawn.shape) for drawn in body.zones)
 
-    def _apply(self, document: Document, places: Places) -> None:
-        self._use_zones(places)
+    def _apply(self, document: Document, zones: Zones) -> None:
+        self._use_zones(zones)
         self.versions[document.name] = document.version
 
     def _store(self, name: str, offered: bytes) -> None:

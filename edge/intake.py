@@ -26,10 +26,11 @@ from edge.actuators import Actuators
 from edge.config import Rule
 from edge.contacts import Contacts
 from edge.health import event
-from edge.pipeline import Places, View
+from edge.pipeline import View
 from edge.rules import acts
 from edge.spool import Done, Spool
 from edge.spool_file import SpoolError
+from geofences.zones import Zones
 
 STRANGERS_MAX = 1_000
 STRANGER_SAID_EVERY = timedelta(hours=1)
@@ -67,9 +68,9 @@ class Intake:
         self._strangers: dict[DeviceId, datetime] = {}
         self._unsaid: deque[Observation] = deque(maxlen=UNSAID_MAX)
 
-    def use_places(self, places: Places) -> None:
+    def use_zones(self, zones: Zones) -> None:
         """Zones have been drawn anew."""
-        self._view = msgspec.structs.replace(self._view, places=places)
+        self._view = msgspec.structs.replace(self._view, zones=zones)
 
     def take(self, link: str, results: Sequence[Result], done: Done) -> None:
         now = clock.now()

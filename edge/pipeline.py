@@ -9,33 +9,22 @@ same instant (an alarm and its place come in one frame), else where the device w
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.observation import NO_ZONE, DeviceId, Observation, Position, ZoneId
 from edge.config import Device
+from geofences.zones import Zones
 
-
-class Places(Protocol):
-    """What locate asks of geofences.zones.Zones (which is imported only when there are zones: it costs 15 MB)."""
-
-    def zone_at(self, longitude: float, latitude: float) -> str: ...
-
-
-class Nowhere:
-    """No zones have been drawn yet."""
-
-    def zone_at(self, longitude: float, latitude: float) -> str:
-        return NO_ZONE
+NO_ZONES = Zones()
 
 
 class View(Struct, frozen=True, kw_only=True):
     """`installed`: device -> zone; `components`: (device, native address) -> zone; `last_seen`: device -> zone of its
     last Position, devices outside every zone left out."""
 
-    places: Places = Nowhere()
+    zones: Zones = NO_ZONES
     installed: Mapping[str, ZoneId] = {}
     components: Mapping[tuple[str, str], ZoneId] = {}
     last_seen: Mapping[DeviceId, ZoneId] = {}
@@ -68,7 +57,7 @@ def locate(view: View, found: list[Observation]) -> tuple[View, list[Observation
 
 
 def _zone_at(view: View, body: Position) -> ZoneId:
-    return ZoneId(view.places.zone_at(body.longitude, body.latitude))
+    return ZoneId(view.zones.zone_at(body.longitude, body.latitude))
 
 
 def _zone_of(view: View, one: Observation, seen: Mapping[Instant, ZoneId]) -> ZoneId:

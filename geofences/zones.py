@@ -2,59 +2,91 @@
 
 Rules
 - Coordinates are WGS-84 degrees, longitude first. A zone never crosses the antimeridian.
-- A zone with NaN or infinite coordinates, an open ring, crossing edges or no area is refused: such a fence would look
-  drawn and never fire.
+- A zone with NaN or infinite coordinates, an open ring or no area is refused: such a fence would look drawn and never
+  fire. Crossing edges are refused where zones are drawn (geofences.validity), not where they are only obeyed.
 - The boundary belongs to the zone: a point on an edge, on a corner or on the rim of a hole is inside.
 - Of several zones that hold a point the one with the smallest area wins (a room before its building before its ring);
   of equal areas the one whose id sorts first.
-- The answer does not depend on where a ring starts, which way round it runs, or on vertices that stand twice: every
-  shape is brought into normal form first, and GEOS decides sides with exact arithmetic.
+- The answer does not depend on where a ring starts, which way round it runs, or on vertices that stand twice: sides are
+  decided exactly, and areas are sums that do not depend on the order.
 
 Areas are square degrees. They are compared only between zones that hold the same point, where a degree is the same.
+An edge evaluates with this module alone: shapely and numpy would cost it 17 MB.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
-from typing import Any, TypeAlias
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import ceil, fsum, isfinite, sqrt
+from typing import Any, NamedTuple, TypeAlias
 
-import shapely
 from msgspec import Struct
-from shapely.errors import GEOSException
-from shapely.geometry import MultiPolygon, Polygon
 
 LONGITUDE_MAX = 180.0
 LATITUDE_MAX = 90.0
 RING_POSITIONS_MIN = 4
 POSITIONS_MAX = 100_000  # of one zone
+GRID_SIDE_MAX = 256
+CELLS_MAX = 64  # a zone over more cells is looked at for every point instead
+# Above this share of its two products the sign of their rounded difference is the true one (Shewchuk's ccwerrboundA).
+SIDE_ERROR_MAX = 3.3306690738754716e-16
+UNDERFLOW = 1e-300  # products this small have lost their digits
 
-Shape: TypeAlias = Polygon | MultiPolygon
+
+class Ring(NamedTuple):
+    """Closed: the last position is the first again."""
+
+    longitudes: "array[float]"
+    latitudes: "array[float]"
+
+
+Position: TypeAlias = tuple[float, float]  # longitude, latitude
+Polygon: TypeAlias = tuple[Ring, ...]  # outer, then holes
 
 
 class ZoneError(ValueError):
     """A shape that cannot be a zone; the text says which zone, where in it, and what is wrong."""
 
 
+class Box(NamedTuple):
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def holds(self, longitude: float, latitude: float) -> bool:
+        return self.west <= longitude <= self.east and self.south <= latitude <= self.north
+
+
 class Zone(Struct, frozen=True):
-    """`area` in square degrees of the normal form."""
+    """`area` in square degrees."""
 
     id: str
-    shape: Shape
+    polygons: tuple[Polygon, ...]
+    box: Box
     area: float
+
+    def holds(self, longitude: float, latitude: float) -> bool:
+        if not self.box.holds(longitude, latitude):
+            return False
+        return any(_polygon_holds(polygon, longitude, latitude) for polygon in self.polygons)
 
 
 class Zones:
-    """A fixed set of zones, searchable by point."""
+    """A fixed set of zones, searchable by point: a grid of cells, each with the zones whose boxes reach into it."""
 
     def __init__(self, zones: Iterable[Zone] = ()) -> None:
         """Raises ZoneError when two zones have the same id."""
         self._zones = tuple(sorted(zones, key=lambda zone: (zone.area, zone.id)))
         ids = [zone.id for zone in self._zones]
-        if twice := sorted({zone_id for zone_id in ids if ids.count(zone_id) > 1}):
-            raise ZoneError(f"zone {twice[0]}: given twice")
-        shapes = [zone.shape for zone in self._zones]
-        if shapes:
-            shapely.prepare(shapes)
-        self._tree = shapely.STRtree(shapes)
+        if len(self.ids) < len(ids):
+            raise ZoneError(f"zone {min(zone_id for zone_id in ids if ids.count(zone_id) > 1)}: given twice")
+        self._side = min(GRID_SIDE_MAX, ceil(sqrt(len(ids)))) or 1
+        self._box = _box_round(zone.box for zone in self._zones)
+        self._cells: dict[tuple[int, int], list[int]] = {}
+        self._wide: list[int] = []
+        for index, zone in enumerate(self._zones):
+            self._enter(index, zone.box)
 
     def __len__(self) -> int:
         return len(self._zones)
@@ -65,41 +97,111 @@ class Zones:
 
     def zone_at(self, longitude: float, latitude: float) -> str:
         """The id of the smallest zone that holds the point, "" when none does."""
-        found = self._tree.query(shapely.Point(longitude, latitude), predicate="intersects")
-        return self._zones[min(found)].id if len(found) else ""
+        found = min(self._holding(longitude, latitude), default=None)
+        return "" if found is None else self._zones[found].id
 
     def zones_at(self, longitude: float, latitude: float) -> tuple[str, ...]:
         """The ids of all zones that hold the point, smallest first."""
-        found = self._tree.query(shapely.Point(longitude, latitude), predicate="intersects")
-        return tuple(self._zones[index].id for index in sorted(found))
+        return tuple(self._zones[index].id for index in sorted(self._holding(longitude, latitude)))
+
+    def _holding(self, longitude: float, latitude: float) -> Iterator[int]:
+        if not self._box.holds(longitude, latitude):  # NaN is held by nothing
+            return
+        for index in (*self._cells.get(self._cell(longitude, latitude), ()), *self._wide):
+            if self._zones[index].holds(longitude, latitude):
+                yield index
+
+    def _cell(self, longitude: float, latitude: float) -> tuple[int, int]:
+        west, south, east, north = self._box
+        return int((longitude - west) / (east - west) * self._side), int(
+            (latitude - south) / (north - south) * self._side
+        )
+
+    def _enter(self, index: int, box: Box) -> None:
+        first_column, first_row = self._cell(box.west, box.south)
+        last_column, last_row = self._cell(box.east, box.north)
+        if (last_column - first_column + 1) * (last_row - first_row + 1) > CELLS_MAX:
+            self._wide.append(index)
+            return
+        for column in range(first_column, last_column + 1):
+            for row in range(first_row, last_row + 1):
+                self._cells.setdefault((column, row), []).append(index)
 
 
 def zone(zone_id: str, geometry: Any) -> Zone:
     """The zone drawn by a GeoJSON geometry object; raises ZoneError."""
     try:
-        polygons = [_polygon(rings, where) for rings, where in _polygons(geometry)]
-        shape = polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)
-        return _checked(zone_id, shape)
+        polygons = tuple(_polygon(rings, where) for rings, where in _polygons(geometry))
+        area = fsum(_area(polygon) for polygon in polygons)
+        if not area > 0:
+            raise ZoneError("has no area")
     except ZoneError as error:
         raise ZoneError(f"zone {zone_id}: {error}") from None
-    except GEOSException as error:
-        raise ZoneError(f"zone {zone_id}: {error}") from error
+    return Zone(zone_id, polygons, _box_round(_box_of(polygon[0]) for polygon in polygons), area)
 
 
-def _checked(zone_id: str, shape: Shape) -> Zone:
-    if not shape.is_valid:
-        raise ZoneError(_reason(shape))
-    if not shape.area > 0:
-        raise ZoneError("has no area")
-    normal = shapely.normalize(shapely.remove_repeated_points(shape))
-    return Zone(zone_id, normal, normal.area)
+def _polygon_holds(polygon: Polygon, longitude: float, latitude: float) -> bool:
+    """Inside or on the rim of the outer ring, and not inside a hole (its rim belongs to the polygon)."""
+    outer, *holes = polygon
+    if _place_in(outer, longitude, latitude) < 0:
+        return False
+    return all(_place_in(hole, longitude, latitude) <= 0 for hole in holes)
 
 
-def _reason(shape: Shape) -> str:
-    """GEOS' words about an invalid shape in ours: "Self-intersection[1 2]" becomes "edges cross at 1 2"."""
-    words, _, place = shapely.is_valid_reason(shape).rstrip("]").partition("[")
-    ours = {"Self-intersection": "edges cross", "Ring Self-intersection": "a ring touches itself"}
-    return f"{ours.get(words, words.lower())} at {place}"
+def _place_in(ring: Ring, x: float, y: float) -> int:
+    """1 inside, 0 on the ring, -1 outside, exactly: by the edges that a ray to the east meets."""
+    inside = -1
+    ax, ay = ring.longitudes[-1], ring.latitudes[-1]
+    for bx, by in zip(*ring, strict=True):
+        above = ay > y
+        if above != (by > y) and (x <= ax or x <= bx):  # the edge crosses the ray, or meets it in the point
+            side = _side((ax, ay), (bx, by), (x, y))
+            if side == 0:
+                return 0
+            inside = -inside if (side > 0) != above else inside
+        elif (bx == x and by == y) or (ay == y == by and min(ax, bx) <= x <= max(ax, bx)):
+            return 0
+        ax, ay = bx, by
+    return inside
+
+
+def _side(a: Position, b: Position, point: Position) -> float:
+    """Above 0 when the point lies left of the line a → b, below 0 when right, 0 on it. Exact."""
+    (ax, ay), (bx, by), (x, y) = a, b, point
+    left, right = (ax - x) * (by - y), (ay - y) * (bx - x)
+    if abs(left - right) > SIDE_ERROR_MAX * (abs(left) + abs(right)) + UNDERFLOW:
+        return left - right
+    east, north = Fraction(x), Fraction(y)
+    exact = (Fraction(ax) - east) * (Fraction(by) - north) - (Fraction(ay) - north) * (Fraction(bx) - east)
+    return (exact > 0) - (exact < 0)
+
+
+def _area(polygon: Polygon) -> float:
+    """The outer ring's less the holes'."""
+    outer, *holes = map(_ring_area, polygon)
+    return outer - fsum(holes)
+
+
+def _ring_area(ring: Ring) -> float:
+    """By the corner of the ring's box, so that small zones far from 0/0 keep their digits; `fsum` knows no order."""
+    west, south, _, _ = _box_of(ring)
+    xs = [x - west for x in ring.longitudes]
+    ys = [y - south for y in ring.latitudes]
+    corners = range(len(xs) - 1)
+    return abs(fsum(term for at in corners for term in (xs[at] * ys[at + 1], -xs[at + 1] * ys[at]))) / 2
+
+
+def _box_of(ring: Ring) -> Box:
+    return Box(min(ring.longitudes), min(ring.latitudes), max(ring.longitudes), max(ring.latitudes))
+
+
+def _box_round(boxes: Iterable[Box]) -> Box:
+    """The box that holds them all; one that holds nothing when there are none."""
+    all_boxes = tuple(boxes)
+    if not all_boxes:
+        return Box(1.0, 1.0, 0.0, 0.0)
+    wests, souths, easts, norths = zip(*all_boxes, strict=True)
+    return Box(min(wests), min(souths), max(easts), max(norths))
 
 
 def _polygons(geometry: Any) -> list[tuple[Any, str]]:
@@ -128,17 +230,17 @@ def _positions(coordinates: Any) -> int:
 def _polygon(rings: Any, where: str) -> Polygon:
     if not _is_list(rings) or not rings:
         raise ZoneError(f"{where}expected a list of rings")
-    outer, *holes = (_ring(ring, f"{where}ring {index}") for index, ring in enumerate(rings))
-    return Polygon(outer, holes)
+    return tuple(_ring(ring, f"{where}ring {index}") for index, ring in enumerate(rings))
 
 
-def _ring(ring: Any, where: str) -> list[tuple[float, float]]:
+def _ring(ring: Any, where: str) -> Ring:
     if not _is_list(ring) or len(ring) < RING_POSITIONS_MIN:
         raise ZoneError(f"{where}: expected at least {RING_POSITIONS_MIN} positions")
     positions = [_position(position, f"{where}, position {index}") for index, position in enumerate(ring)]
     if positions[0] != positions[-1]:
         raise ZoneError(f"{where} is not closed: first position {positions[0]}, last {positions[-1]}")
-    return positions
+    longitudes, latitudes = zip(*positions, strict=True)
+    return Ring(array("d", longitudes), array("d", latitudes))
 
 
 def _position(position: Any, where: str) -> tuple[float, float]:

@@ -127,7 +127,7 @@ class Channel:
 
 
 def _heed_cancel() -> None:
-    """aiomqtt waits by `asyncio.wait_for`, which up to Python 3.11 forgets a cancellation that comes with its result."""
+    """aiomqtt waits by `asyncio.wait_for`: up to Python 3.11 that forgets a cancellation that comes with its result."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from msgspec import Meta, Struct
 
 from devices.envelope import NAME_PATTERN
-from geofences.zones import ZoneError, Zones, zone
+from geofences.validity import drawn_zone
+from geofences.zones import ZoneError, Zones
 from hub.config import ConfigError, read_toml
 from hub.store import Store, jsonb
 
@@ -132,7 +133,7 @@ def _check(found: SiteFile) -> None:
         raise ConfigError(f"site.time_zone: {found.site.time_zone} is not a time zone") from error
     _check_unique("gateways", (gateway.id for gateway in found.gateways))
     _check_unique("devices", (device.id for device in found.devices))
-    zones = Zones(zone(drawn.id, drawn.shape) for drawn in found.zones).ids
+    zones = Zones(drawn_zone(drawn.id, drawn.shape) for drawn in found.zones).ids
     gateways = {gateway.id for gateway in found.gateways}
     for device in found.devices:
         if device.zone and device.zone not in zones:

@@ -210,6 +210,15 @@ def waiting_can_be_cancelled(path: str, tree: ast.Module) -> list[str]:
     return [f"{path}:{call.lineno} asyncio.wait_for: use asyncio.timeout" for call in calls]
 
 
+def an_edge_loads_no_shapely(path: str, tree: ast.Module) -> list[str]:
+    """With numpy it would cost an agent 17 MB; edges obey zones that were checked where they were drawn."""
+    heavy = {"geofences/": {"shapely", "numpy"}, "edge/": {"geofences.validity", "shapely", "numpy"}}
+    refused = next((names for place, names in heavy.items() if path.startswith(place)), set())
+    if path == "geofences/validity.py" or path.startswith("edge/inference/"):
+        return []
+    return [f"{path}:{line} imports {name}" for line, name in imported(tree) if refused & {name, name.split(".")[0]}]
+
+
 def printing_has_owners(path: str, tree: ast.Module) -> list[str]:
     if STDOUT_OWNERS.match(path):
         return []
@@ -227,6 +236,7 @@ CHECKS: tuple[Callable[[str, ast.Module], list[str]], ...] = (
     broad_except_has_three_homes,
     clock_and_environment_have_owners,
     waiting_can_be_cancelled,
+    an_edge_loads_no_shapely,
     printing_has_owners,
 )
 
@@ -324,6 +334,8 @@ BAD = [
     (clock_and_environment_have_owners, "hub/x.py", "from time import time"),
     (clock_and_environment_have_owners, "hub/x.py", "import os\nos.environ['A']"),
     (waiting_can_be_cancelled, "hub/x.py", "import asyncio\nawait asyncio.wait_for(f(), 1)"),
+    (an_edge_loads_no_shapely, "edge/x.py", "import geofences.validity"),
+    (an_edge_loads_no_shapely, "geofences/x.py", "from shapely import Point"),
     (printing_has_owners, "hub/x.py", "print('a')"),
 ]
 

@@ -22,8 +22,8 @@ from edge.actuators import Actuators
 from edge.config import GpioFile
 from edge.downlink import Commands, Documents, KeyUnusable, read_key
 from edge.mqtt import end
-from edge.pipeline import Nowhere, Places
 from edge.rules import Act
+from geofences.zones import Zones
 from tests.edge.site import until
 
 KEY, THIEF = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -42,19 +42,19 @@ def document(version: int = 1, zone: str = "hall", **changes: Any) -> Document:
 
 
 class Held:
-    """Documents in a folder, and the places in force."""
+    """Documents in a folder, and the zones in force."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey | None = KEY) -> None:
-        self.places: Places = Nowhere()
+        self.zones: Zones = Zones()
         public = key.public_key() if key is not None else None
         self.documents = Documents(folder, public, GATEWAY, self._use)
 
-    def _use(self, places: Places) -> None:
-        self.places = places
+    def _use(self, zones: Zones) -> None:
+        self.zones = zones
 
     @property
     def zone(self) -> str:
-        return self.places.zone_at(*INSIDE)
+        return self.zones.zone_at(*INSIDE)
 
 
 @asynccontextmanager

@@ -15,16 +15,17 @@ from edge.health import Skew, telemetry
 from edge.pipeline import View, view_of
 from edge.rules import acts
 from edge.window import BATCHES_MAX, STALL_S_FIRST, STALL_S_MAX, Window
+from geofences.zones import Zone, Zones, zone
 from tests.edge.site import BAND, NOW, PANEL, TERMINAL, alarm, steps
 
 
-class Halves:
-    """East of the line is "east", further than one degree away is nowhere."""
+def half(name: str, west: float) -> Zone:
+    """One degree wide; further than one degree away is nowhere."""
+    ring = [(west, 29), (west + 1, 29), (west + 1, 31), (west, 31), (west, 29)]
+    return zone(name, {"type": "Polygon", "coordinates": [ring]})
 
-    def zone_at(self, longitude: float, latitude: float) -> str:
-        if abs(longitude) > 1:
-            return NO_ZONE
-        return "east" if longitude >= 0 else "west"
+
+HALVES = Zones([half("west", -1), half("east", 0)])
 
 
 def position(longitude: float, device: str = BAND, seconds: int = 0) -> Observation:
@@ -50,7 +51,7 @@ def test_a_component_has_a_zone_of_its_own_and_its_device_the_other() -> None:
 
 
 def test_an_alarm_is_where_its_device_was_at_that_instant() -> None:
-    view = View(places=Halves())
+    view = View(zones=HALVES)
     view, found = zones(view, alarm(BAND, "sos"), position(0.5))
     assert found == ["east", "east"]
     view, found = zones(view, alarm(BAND, "sos"), position(-0.5), steps(BAND, 1))
@@ -64,7 +65,7 @@ def test_an_alarm_is_where_its_device_was_at_that_instant() -> None:
 
 
 def test_a_device_that_left_every_zone_is_in_none() -> None:
-    view, _ = zones(View(places=Halves()), position(0.5))
+    view, _ = zones(View(zones=HALVES), position(0.5))
     assert zones(view, steps(BAND, 1))[1] == ["east"]
     view, found = zones(view, alarm(BAND, "sos"), position(5.0))
     assert found == [NO_ZONE, NO_ZONE]
@@ -73,24 +74,24 @@ def test_a_device_that_left_every_zone_is_in_none() -> None:
 
 
 def test_two_positions_of_one_instant_keep_their_own_zones() -> None:
-    assert zones(View(places=Halves()), position(0.5), position(-0.5))[1] == ["east", "west"]
+    assert zones(View(zones=HALVES), position(0.5), position(-0.5))[1] == ["east", "west"]
 
 
 def test_an_installed_device_stays_where_it_is_whatever_it_says() -> None:
-    view = View(places=Halves(), installed={TERMINAL: "gate"})  # type: ignore[dict-item]
+    view = View(zones=HALVES, installed={TERMINAL: "gate"})  # type: ignore[dict-item]
     assert zones(view, position(0.5, TERMINAL), alarm(TERMINAL, "sos"))[1] == ["east", "gate"]
 
 
 def test_the_view_is_the_same_object_while_nobody_changes_zones() -> None:
-    view, _ = zones(View(places=Halves()), position(0.5))
+    view, _ = zones(View(zones=HALVES), position(0.5))
     assert zones(view, position(0.6), steps(BAND, 1), position(5.0, PANEL))[0] is view
 
 
 @given(st.lists(st.sampled_from([-5.0, -0.5, 0.5]), max_size=20), st.integers(1, 7))
 def test_how_positions_are_grouped_does_not_matter(track: list[float], size: int) -> None:
     found = [position(longitude, seconds=number) for number, longitude in enumerate(track)]
-    whole, at_once = zones(View(places=Halves()), *found)
-    view, one_by_one = View(places=Halves()), []
+    whole, at_once = zones(View(zones=HALVES), *found)
+    view, one_by_one = View(zones=HALVES), []
     for start in range(0, len(found), size):
         view, some = zones(view, *found[start : start + size])
         one_by_one += some

@@ -12,9 +12,7 @@ ENDS_S_MAX = 5.0
 async def test_a_channel_ends_at_whatever_moment_it_is_cancelled(broker: BrokerAddress) -> None:
     address = Broker(host=broker.host, port=broker.port)
     for step in range(100):
-        channel = Channel(
-            address, "", f"cancelled-{step}", ("a/+",), Outage(), arrived=lambda *_: None, receive_max=10
-        )
+        channel = Channel(address, "", f"cancelled-{step}", ("a/+",), Outage(), arrived=lambda *_: None, receive_max=10)
         running = asyncio.ensure_future(channel.run())
         await asyncio.sleep(step / 10_000)
         running.cancel()
