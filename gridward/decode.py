@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from devices.families import FAMILIES
+from devices.families import BYTE_FAMILIES_TO_COME, FAMILIES
 from devices.family import Everyone, Family
 from devices.observation import Observation, Result
 
@@ -32,10 +32,10 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def family_named(name: str) -> Family:
-    for family in FAMILIES:
-        if family.name == name:
-            return family
-    raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(family.name for family in FAMILIES))}")
+    known = {family.name: family for family in FAMILIES + BYTE_FAMILIES_TO_COME}
+    if name not in known:
+        raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]
 
 
 def from_hex(text: str) -> bytes:

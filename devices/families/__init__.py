@@ -1,6 +1,6 @@
 """The registry of families: a tuple you can read, one line each.
 
-MESSAGE_FAMILIES are read and tested here; the edge has no links for them yet.
+BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES are read and tested here; the edge has not all links for them yet.
 """
 
 from devices.families import gbt26875, jt808, watch
@@ -8,4 +8,5 @@ from devices.family import Family, MessageFamily
 
 FAMILIES: tuple[Family, ...] = (gbt26875.FAMILY, jt808.FAMILY, watch.FAMILY)
 BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
+BYTE_FAMILIES_TO_COME: tuple[Family, ...] = ()
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = ()

@@ -41,3 +41,5 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "watch": ("8800000015", watch(SOS_CONTENT)),
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
+
+SILENT: frozenset[str] = frozenset()  # families that do not answer a report
