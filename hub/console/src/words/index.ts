@@ -25,6 +25,7 @@ export function nameOf(language: Language, family: Family, name: string): string
 
 const UNITS: Record<string, string> = {
   "1": "", "/min": "/min", "mm[Hg]": "mmHg", Cel: "°C", MBy: "MB", "m3/min": "m³/min", "%": "%",
+  "[ppm]": "ppm", "dB[mW]": "dBm", "kW.h": "kWh", "ug/m3": "µg/m³", "mg/m3": "mg/m³", deg: "°",
 };
 
 /** A UCUM unit as people write it. */
