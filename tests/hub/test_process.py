@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from gridward.toml_text import toml_text
+from hub.server import listen_on
 from tests.conftest import BrokerAddress
 from tests.hub.edge_line import SITE
 
@@ -198,6 +199,14 @@ def test_a_schema_that_is_newer(files: Files, postgres: str) -> None:
     with psycopg.connect(postgres) as connection:
         connection.execute("INSERT INTO migrations (number, name, sha256) VALUES (99, 'x', 'y')")
     assert "upgrade" in files.failure()
+
+
+def test_answers_are_not_kept_back_for_an_acknowledgement() -> None:
+    with listen_on("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        listening.setblocking(True)
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_port_in_use(files: Files) -> None:
