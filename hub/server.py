@@ -272,7 +272,7 @@ def listen_on(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise StartError(f"listen_host, listen_port: cannot listen on {host}:{port}: {error.strerror}") from error
-    # asyncio sets this only on sockets that name their protocol; without it each answer waits 40 ms for the client's ACK.
+    # asyncio sets this only on sockets that name their protocol: without it an answer waits 40 ms for the ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.setblocking(False)
     return listening
