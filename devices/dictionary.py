@@ -105,6 +105,7 @@ _ALARMS = (
     AlarmKind("sos", P1, "person", True, "a person asked for help"),
     AlarmKind("fall", P1, "person", True, "a person fell"),
     AlarmKind("unspecified_alarm", P1, "person", True, "a person-worn device raised an alarm without saying which"),
+    AlarmKind("duress", P1, "person", True, "a person under threat asked for help without being noticed"),
     AlarmKind("tamper", P1, "security", True, "device opened, moved or stolen"),
     AlarmKind("intrusion", P1, "security", True, "a person or vehicle where none may be"),
     AlarmKind(
@@ -143,6 +144,8 @@ _EVENTS = (
     EventKind("confirm", P3, "operator confirmed (for a transmission device: answered a duty check)"),
     EventKind("test", P3, "test mode"),
     EventKind("state", P3, "state report: attributes hold the flags that are set"),
+    EventKind("armed", P3, "intrusion system or a part of it armed"),
+    EventKind("disarmed", P3, "intrusion system or a part of it disarmed"),
     EventKind("started", P3, "component or system started"),
     EventKind("feedback", P3, "component feedback"),
     EventKind("software_version", P3, "software version reported"),

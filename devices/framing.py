@@ -100,3 +100,20 @@ def xor8(data: bytes) -> int:
         folded = folded >> half * 8 ^ folded & (1 << half * 8) - 1
         length = half
     return folded
+
+
+def crc16(data: bytes, start: int = 0) -> int:
+    """Polynomial 0xA001, reflected: SIA DC-09 starts with 0, Modbus with 0xFFFF."""
+    value = start
+    for byte in data:
+        value = value >> 8 ^ _CRC16[(value ^ byte) & 0xFF]
+    return value
+
+
+def _crc16_of_byte(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+_CRC16 = [_crc16_of_byte(byte) for byte in range(256)]

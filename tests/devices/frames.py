@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from devices.framing import crc16
+
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 
 # GB/T 26875.3 type 2: panel 889, system 1-3, photoelectric smoke detector (42) 0x12 in alarm, 20:29:50 local time.
@@ -36,9 +38,17 @@ def jt808(id_: str, body: str, phone: str = "013912345678", serial: int = 7, par
 LOCATION_BODY = "00000000" + "00000003" + "01D51C30" + "072E6FD8" + "0005" + "0168" + "005A" + "261124202950" + "310109"
 EMERGENCY_BODY = "00000001" + LOCATION_BODY[8:]
 
+
+def sia_dc09(text: str) -> bytes:
+    return b"\n%04X%04X%b\r" % (crc16(text.encode()), len(text), text.encode())
+
+
+FIRE_TEXT = '"SIA-DCS"0008R0L0#1234[#1234|Nri2/FA017^Hall A^]'
+
 GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
+    "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 

@@ -1,0 +1,198 @@
+"""Alarm panels over DC-09: what their reports mean, what they are answered, and encryption."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from devices.families import sia_dc09, sia_dc09_wire
+from devices.families.sia_dc09_codes import KIND_OF_CID, KIND_OF_SIA
+from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from tests.devices.frames import FIRE_TEXT, NOW
+from tests.devices.frames import sia_dc09 as frame
+
+KEY = "AAAAAAAAAAAAAAAA"
+STAMP = "_12:29:50,11-24-2026"
+
+
+def session(**settings: object) -> sia_dc09.Session:
+    return sia_dc09.Session(msgspec.convert(settings, sia_dc09.Settings), {"1234", "000010"})
+
+
+def bodies(found: list[Result]) -> list[object]:
+    return [result.body for result in found if isinstance(result, Observation)]
+
+
+def contact_id(data: str, kind: str = "ADM-CID", sequence: str = "0002", stamp: str = STAMP) -> bytes:
+    return frame(f'"{kind}"{sequence}R0L0#000010[#000010|{data}]{stamp}')
+
+
+def encrypted(content: str, key: str = KEY) -> bytes:
+    return frame(f'"*SIA-DCS"0008R0L0#1234[{sia_dc09_wire.encrypt(content, key.encode())}')
+
+
+def test_fire_is_acknowledged_and_named_by_area_and_point() -> None:
+    link = session()
+    found = link.receive(frame(FIRE_TEXT), NOW)
+    assert bodies(found) == [Alarm(kind="fire", component="2-017", description="Hall A")]
+    assert link.to_send() == frame('"ACK"0008R0L0#1234[]')
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ("1110 01 005", Alarm(kind="fire", component="01-005", description="fire")),
+        ("3110 01 005", Alarm(kind="fire", raised=False, component="01-005", description="fire")),
+        ("6111 01 005", Alarm(kind="smoke", component="01-005", description="smoke")),
+        ("1114 00 001", Alarm(kind="heat", component="00-001", description="heat")),
+        ("1115 00 001", Alarm(kind="manual_call_point", component="00-001", description="pull_station")),
+        ("1120 00 005", Alarm(kind="sos", component="00-005", description="panic")),
+        ("1121 00 005", Alarm(kind="duress", component="00-005", description="duress")),
+        ("1130 00 012", Alarm(kind="intrusion", component="00-012", description="burglary")),
+        ("1151 00 008", Alarm(kind="gas", component="00-008", description="gas")),
+        ("1162 00 008", Alarm(kind="carbon_monoxide", component="00-008", description="co")),
+        ("1301 00 000", Alarm(kind="power_fault", component="00-000", description="ac_loss")),
+    ],
+)
+def test_contact_id_alarms(data: str, body: Alarm) -> None:
+    assert bodies(session().receive(contact_id(data), NOW)) == [body]
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        ("FA01", Alarm(kind="fire", component="1-01")),
+        ("FR01", Alarm(kind="fire", component="1-01", raised=False)),
+        ("KA01", Alarm(kind="heat", component="1-01")),
+        ("GA01", Alarm(kind="gas", component="1-01")),
+        ("HA01", Alarm(kind="duress", component="1-01")),
+        ("QA01", Alarm(kind="sos", component="1-01")),
+        ("BB01", Alarm(kind="shielded", component="1-01")),
+        ("BU01", Alarm(kind="shielded", component="1-01", raised=False)),
+    ],
+)
+def test_sia_alarms(code: str, body: Alarm) -> None:
+    assert bodies(session().receive(frame(f'"SIA-DCS"0001L0#1234[#1234|Nri1/{code}]'), NOW)) == [body]
+
+
+def test_arming_bypass_and_tests_are_no_alarms_of_people() -> None:
+    [armed] = bodies(session().receive(contact_id("3401 01 057"), NOW))
+    assert isinstance(armed, Event)
+    assert (armed.kind, armed.component, armed.attributes["user"]) == ("armed", "01", "057")
+    [disarmed] = bodies(session().receive(contact_id("1401 01 057"), NOW))
+    assert isinstance(disarmed, Event)
+    assert disarmed.kind == "disarmed"
+    [test] = bodies(session().receive(contact_id("1602 00 000"), NOW))
+    assert isinstance(test, Event)
+    assert test.kind == "test"
+    [unknown] = bodies(session().receive(contact_id("1999 00 000"), NOW))
+    assert isinstance(unknown, Event)
+    assert (unknown.kind, unknown.attributes["code"]) == ("unknown_report", "999")
+
+
+def test_several_events_of_one_block_are_several_alarms_with_ids_of_their_own() -> None:
+    found = session().receive(frame('"SIA-DCS"0001L0#1234[#1234|Nri1/FA01/FA02]'), NOW)
+    assert [body.component for body in bodies(found) if isinstance(body, Alarm)] == ["1-01", "1-02"]
+    assert len({result.frame_id for result in found if isinstance(result, Observation)}) == 2
+
+
+def test_supervision_is_a_sign_of_life_and_answers_are_not_answered() -> None:
+    link = session()
+    assert bodies(link.receive(frame(f'"NULL"0000R0L0#1234[]{STAMP}'), NOW)) == [Telemetry({})]
+    assert link.to_send() == frame('"ACK"0000R0L0#1234[]')
+    for answer in ("ACK", "NAK", "DUH", "RSP"):
+        link.receive(frame(f'"{answer}"0000R0L0#1234[]'), NOW)
+    assert link.to_send() == b""
+
+
+def test_what_cannot_be_read_is_answered_duh() -> None:
+    link = session()
+    [refused] = link.receive(contact_id("what?"), NOW)
+    assert isinstance(refused, Rejected)
+    assert link.to_send() == frame('"DUH"0002R0L0#000010[]')
+
+
+def test_a_wrong_checksum_is_not_answered() -> None:
+    link = session()
+    [broken] = link.receive(contact_id("1110 01 005").replace(b"1110", b"1111"), NOW)
+    assert isinstance(broken, Rejected)
+    assert broken.reason == "checksum wrong"
+    assert link.to_send() == b""
+
+
+def test_a_second_delivery_has_the_same_id_and_a_new_press_another() -> None:
+    def name(data: bytes) -> str:
+        [found] = session().receive(data, NOW)
+        assert isinstance(found, Observation)
+        return found.frame_id
+
+    assert name(contact_id("1120 00 005")) == name(contact_id("1120 00 005")) != ""
+    assert name(contact_id("1120 00 005")) != name(contact_id("1120 00 005", sequence="0003"))
+    again = contact_id("1120 00 005", sequence="0000", stamp=STAMP.replace(":50", ":55"))
+    assert name(contact_id("1120 00 005", sequence="0000")) != name(again)
+    assert name(contact_id("1120 00 005", sequence="0000", stamp="")) == ""
+
+
+def test_times_are_utc_or_the_panels_wall_clock() -> None:
+    [found] = session().receive(contact_id("1110 01 005"), NOW)
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (NOW - timedelta(seconds=10), ())
+    local = contact_id("1110 01 005", stamp=STAMP.replace("12:29", "20:29"))
+    [found] = session(local_time=True).receive(local, NOW)
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (NOW - timedelta(seconds=10), ())
+    [found] = session().receive(contact_id("1110 01 005", stamp=STAMP.replace("2026", "2031")), NOW)
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (NOW, ("time_invalid",))
+
+
+def test_encrypted_reports_are_read_and_answered_encrypted() -> None:
+    link = session(keys={"1234": KEY})
+    assert bodies(link.receive(encrypted(f"|#1234|Nri2/FA017]{STAMP}"), NOW)) == [Alarm(kind="fire", component="2-017")]
+    answer = sia_dc09_wire.read_frame(link.to_send())
+    assert answer is not None
+    assert (answer.id, answer.encrypted, answer.crc_ok) == ("ACK", True, True)
+    opened = sia_dc09_wire.decrypt(answer, KEY.encode())
+    assert opened is not None
+    assert opened.time == NOW.replace(tzinfo=None)
+
+
+def test_a_pad_of_any_text_and_no_inner_account_are_read() -> None:
+    text = '"*SIA-DCS"5994L0#AAA[' + sia_dc09_wire.encrypt("ABCDE|Nri1/CL501]_12:00:00,01-02-2026", KEY.encode())
+    read = sia_dc09_wire.read_frame(frame(text))
+    assert read is not None
+    opened = sia_dc09_wire.decrypt(read, KEY.encode())
+    assert opened is not None
+    assert (opened.data, opened.account) == ("Nri1/CL501", "AAA")
+
+
+@pytest.mark.parametrize("late_s", [-31, 60])
+def test_a_replay_of_an_encrypted_report_is_refused_with_our_time(late_s: int) -> None:
+    link = session(keys={"1234": KEY})
+    [refused] = link.receive(encrypted(f"|#1234|Nri2/OP017]{STAMP}"), NOW + timedelta(seconds=late_s))
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "time stamp outside the window"
+    shown = NOW + timedelta(seconds=late_s)
+    assert link.to_send() == frame(f'"NAK"0000R0L0A0[]_{shown:%H:%M:%S,%m-%d-%Y}')
+
+
+def test_no_downgrade_no_wrong_key_no_missing_key() -> None:
+    for link, data in (
+        (session(keys={"1234": KEY}), frame(FIRE_TEXT)),
+        (session(keys={"1234": "B" * 16}), encrypted(f"|#1234|Nri2/FA017]{STAMP}")),
+        (session(), encrypted(f"|#1234|Nri2/FA017]{STAMP}")),
+    ):
+        [refused] = link.receive(data, NOW)
+        assert isinstance(refused, Rejected)
+        assert b'"DUH"0008' in link.to_send()
+
+
+@pytest.mark.parametrize("key", ["short", "hex:00", "hex:xy"])
+def test_keys_are_checked_at_the_start(key: str) -> None:
+    with pytest.raises(ValueError, match=r"key|hex"):
+        sia_dc09.Settings(keys={"1234": key})
+
+
+def test_codes_are_not_in_two_tables() -> None:
+    assert len(KIND_OF_CID) > 100
+    assert all(len(code) == 2 for code in KIND_OF_SIA)
