@@ -3,10 +3,19 @@
 BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES are read and tested here; the edge has not all links for them yet.
 """
 
-from devices.families import gbt26875, jt808, sia_dc09, watch
+from devices.families import (
+    cot,
+    gbt26875,
+    jt808,
+    sia_dc09,
+    watch,
+)
 from devices.family import Family, MessageFamily
 
 FAMILIES: tuple[Family, ...] = (gbt26875.FAMILY, jt808.FAMILY, watch.FAMILY)
 BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
-BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (sia_dc09.FAMILY,)
+BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
+    cot.FAMILY,
+    sia_dc09.FAMILY,
+)
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = ()

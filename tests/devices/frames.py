@@ -38,6 +38,19 @@ def jt808(id_: str, body: str, phone: str = "013912345678", serial: int = 7, par
 LOCATION_BODY = "00000000" + "00000003" + "01D51C30" + "072E6FD8" + "0005" + "0168" + "005A" + "261124202950" + "310109"
 EMERGENCY_BODY = "00000001" + LOCATION_BODY[8:]
 
+# Ring the bell of a phone, seven seconds old.
+COT = (
+    '<event version="2.0" uid="PHONE-7-9-1-1" type="{type}" how="m-g" time="2026-11-24T12:29:53.000Z"'
+    ' start="2026-11-24T12:29:53.000Z" stale="2026-11-24T12:39:53.000Z">'
+    '<point lat="30.743600" lon="120.483800" hae="12.5" ce="4.0" le="9999999.0"/><detail>{detail}</detail></event>'
+)
+COT_LINK = '<link uid="PHONE-7" type="a-f-G-U-C" relation="p-p"/>'
+COT_ALERT = f'<emergency type="Ring The Bell">North gate</emergency>{COT_LINK}'
+
+
+def cot(type_: str = "b-a-o-pan", detail: str = COT_ALERT) -> bytes:
+    return COT.format(type=type_, detail=detail).encode()
+
 
 def sia_dc09(text: str) -> bytes:
     return b"\n%04X%04X%b\r" % (crc16(text.encode()), len(text), text.encode())
@@ -49,7 +62,17 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
     "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
+    "cot": ("PHONE-7", cot()),
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 
-SILENT: frozenset[str] = frozenset()  # families that do not answer a report
+SILENT = frozenset({"cot"})  # families that do not answer a report
+
+# Starts, ends and other pieces that a reader may take for the beginning of a frame.
+MARKS: dict[str, tuple[bytes, ...]] = {
+    "gbt26875": (b"@@", b"##"),
+    "jt808": (b"\x7e", b"\x7d", b"\x7e\x30", b"(", b")"),
+    "watch": (b"[3G*", b"[", b"]", b"[3G*1*0001*"),
+    "cot": (b"<event ", b"</event>", b"<?xml", b"<![CDATA[", b"\xbf", b"\xbf\x01\xbf"),
+    "sia_dc09": (b'5B090059"', b"5", b"\r"),
+}

@@ -15,21 +15,31 @@ from devices.families import FAMILIES as EDGE_FAMILIES
 from devices.family import Everyone, Family, Session
 from devices.framing import crc16, xor8
 from devices.observation import REJECTED_BYTES_MAX, Alarm, Event, Observation, Rejected, Result, Telemetry
-from tests.devices.frames import GOOD, NOW, SILENT
+from tests.devices.frames import GOOD, MARKS, NOW, SILENT
 from tests.vectors import SHARED, lines_of
 
 OBSERVATION_BYTES_MAX = 10_000
 
 FAMILIES = EDGE_FAMILIES + BYTE_FAMILIES_TO_COME
+ALL_MARKS = [mark for marks in MARKS.values() for mark in marks]
+VECTORS = (
+    "cot_tak",
+    "gbt26875",
+    "jt808",
+    "sia_dc09",
+    "watch",
+)
 families = st.sampled_from(FAMILIES)
 
 
 def real_frames() -> list[bytes]:
     """What devices of the field sent, where the shared vectors are beside this checkout."""
-    paths = [SHARED / f"{name}.jsonl" for name in ("gbt26875", "watch", "jt808", "sia_dc09")]
+    paths = [SHARED / f"{name}.jsonl" for name in VECTORS]
     lines = [line for path in paths if path.exists() for line in lines_of(path)]
     frames = [
-        bytes.fromhex(line["frame_hex"]) if "frame_hex" in line else line["frame_text"].encode() for line in lines
+        bytes.fromhex(line["frame_hex"]) if "frame_hex" in line else line["frame_text"].encode()
+        for line in lines
+        if "frame_json" not in line
     ]
     return [frame for frame in frames if len(frame) <= 400]
 
@@ -42,7 +52,7 @@ def noise(draw: st.DrawFn) -> bytes:
     """Bytes with pieces of good frames and marks among them."""
     pieces = st.one_of(
         st.binary(max_size=40),
-        st.sampled_from([b"@@", b"##", b"\x7e", b"\x7d", b"[3G*", b"[", b"]", b"(", b")", b'5B090059"', b"\r"]),
+        st.sampled_from(ALL_MARKS),
         st.sampled_from(FRAMES),
         st.sampled_from(FRAMES).flatmap(lambda frame: st.integers(1, len(frame)).map(lambda end: frame[:end])),
         st.sampled_from(FRAMES).flatmap(_flipped),
@@ -173,7 +183,7 @@ def _alarm(result: Result) -> bool:
 def test_reading_time_grows_with_the_bytes_not_faster(family: Family) -> None:
     """Steps of the cutter, not seconds: marks without end must not make each byte cost the whole buffer."""
     session = open_session(family)
-    for mark in (b"@@", b"\x7e\x30", b"[3G*1*0001*", b"(", b'5B090059"', b"5"):
+    for mark in ALL_MARKS:
         session.receive(mark * 20_000, NOW)
         session.idle(NOW)
 

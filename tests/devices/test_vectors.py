@@ -6,10 +6,22 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.vector_sets import gbt26875, jt808, sia_dc09, watch
+from tests.vector_sets import (
+    cot_tak,
+    gbt26875,
+    jt808,
+    sia_dc09,
+    watch,
+)
 from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
 
-SETS = (gbt26875, jt808, sia_dc09, watch)
+SETS = (
+    cot_tak,
+    gbt26875,
+    jt808,
+    sia_dc09,
+    watch,
+)
 
 
 @pytest.mark.parametrize("module", SETS, ids=lambda module: module.__name__.rpartition(".")[2])

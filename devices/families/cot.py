@@ -1,0 +1,293 @@
+"""TAK radios, phones and watches that speak Cursor on Target, from a TAK server or a mesh. Frames: cot_wire.py.
+
+What it means
+- a-…: where a unit is: a Position, and its battery. `how` m-g… is satellite, h-… was put there by a person ("fixed"),
+  anything else is approximate ("network"). 0/0 is no position. `hae` is passed on as altitude.
+- b-a-…: an Alarm of the sender: the p-p link names it, else the uid without its "-9-1-1". 911, ring the bell, troops in
+  contact and custom alerts are `sos`, a breached fence is `zone_violation`, what we do not know is `unspecified_alarm`.
+- b-a-o-can, or an emergency with cancel="true": clears what the sender raised. People close the incident.
+- Chats, drawings, routes and markers are not read; an enrolled sender's are `unknown_report` with the type only.
+
+Times are UTC. Devices are bound to enrolled uids; behind a TAK server nothing more is checked, so use its certificates.
+What we sent ourselves comes back from a server: dropped by `own_flow_tag` and `own_uid_prefix`.
+
+Answered: pings of enrolled units; with `negotiate_protobuf` the server's offer to change to protobuf (both forms are
+read at any time). With `uid` set, silence is answered with a ping, as a server expects of its clients.
+
+To send: `alert` (also to cancel) and `position` make events, `Session.publish` queues them. An SOS is an alert and a
+position.
+"""
+
+from collections.abc import Container, Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from devices.dictionary import in_range
+from devices.families import cot_wire as wire
+from devices.families.cot_wire import Event as CotEvent
+from devices.families.cot_wire import Point
+from devices.family import Family
+from devices.framing import Framer
+from devices.local_time import hour_of_doubt, observed
+from devices.observation import (
+    TEXT_CHARS_MAX,
+    Alarm,
+    Body,
+    DeviceId,
+    Event,
+    Observation,
+    Position,
+    Rejected,
+    Result,
+    Telemetry,
+    digest,
+    rejected,
+)
+from devices.xml_text import Element
+
+UNIT_TYPE = "a-f-G-U-C"  # a friendly unit on the ground: people
+UID_CHARS_MAX = 128
+DEVICES_MAX = 10_000  # of one link, remembered for clearing
+TO_SEND_MAX = 1_000  # events; the oldest are given up
+UNIT_STALE = timedelta(minutes=3)
+ALERT_STALE = timedelta(minutes=10)
+CONTROL_STALE = timedelta(minutes=1)
+ANSWER_WITHIN = timedelta(minutes=1)  # to our question for protobuf; then we stay with XML
+ALERT_SUFFIX = "-9-1-1"
+KMH_PER_M_S = 3.6
+
+KINDS = {"b-a-o-tbl": "sos", "b-a-o-pan": "sos", "b-a-o-opn": "sos", "b-a-o": "sos", "b-a-g": "zone_violation"}
+# What may stand in a Position; beyond it a device makes things up.
+ALTITUDES_M, ACCURACIES_M, SPEEDS_KMH = (-1_000, 20_000), (0, 100_000), (0, 1_500)
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`uid`: our own, when we are a client that must ping. `any_time`: impossible times are flagged, but kept."""
+
+    uid: str = ""
+    own_uid_prefix: str = "gridward-"
+    own_flow_tag: str = "gridward"
+    negotiate_protobuf: bool = False
+    any_time: bool = False
+
+
+class Session:
+    """See devices.family.Session."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        self._settings = settings
+        self._enrolled = enrolled
+        self._framer = Framer(wire.cut, wire.FRAME_BYTES_MAX)
+        self._waiting: list[CotEvent] = []
+        self._protobuf = False
+        self._request = b""
+        self._asked_at: datetime | None = None  # of the change to protobuf; None: nothing is being settled
+        self._raised: dict[str, set[str]] = {}
+
+    def receive(self, data: bytes, now: datetime) -> list[Result]:
+        return self._read(self._framer.feed(data), now)
+
+    def idle(self, now: datetime) -> list[Result]:
+        found = self._read(self._framer.idle(), now)
+        if self._settings.uid:
+            self.publish(_control("t-x-c-t", f"{self._settings.uid}-ping", now))
+        return found
+
+    def to_send(self) -> bytes:
+        """What waits, in the form that the peer agreed to; only the question while that is being settled."""
+        request, self._request = self._request, b""
+        if self._asked_at:
+            return request
+        waiting, self._waiting = self._waiting, []
+        return b"".join(map(wire.write_stream if self._protobuf else wire.write_event, waiting))
+
+    def publish(self, event: CotEvent) -> None:
+        """Queue an event for the other side, with the mark by which we know it when it comes back."""
+        assert event.time is not None, "events that are sent have times"
+        said = {self._settings.own_flow_tag: f"{event.time:%Y-%m-%dT%H:%M:%SZ}"} if self._settings.own_flow_tag else {}
+        parts = [*event.detail.children, Element("_flow-tags_", attributes=said)]
+        marked = msgspec.structs.replace(event, detail=Element("detail", children=parts))
+        self._waiting = [*self._waiting, marked][-TO_SEND_MAX:]
+
+    def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
+        if self._asked_at and now - self._asked_at > ANSWER_WITHIN:
+            self._asked_at = None
+        found: list[Result] = []
+        for piece in pieces:
+            found.extend([piece] if isinstance(piece, Rejected) else self._frame(piece, now))
+        return found
+
+    def _frame(self, raw: bytes, now: datetime) -> list[Result]:
+        event = wire.read_frame(raw)
+        if event is None:
+            return [rejected("event unreadable", raw)]
+        if event.type.startswith("t-x-takp-"):
+            self._negotiate(event, now)
+            return []
+        if not event.type or self._is_ours(event):
+            return []
+        sender = sender_of(event)
+        if not sender.isprintable() or not 0 < len(sender) <= UID_CHARS_MAX:
+            return [rejected("uid unreadable", raw)]
+        device = DeviceId(f"cot:{sender}")
+        if sender not in self._enrolled:
+            return [rejected("not enrolled", raw, device)]
+        at, flags = observed(event.time, now, self._settings.any_time)
+        doubt = hour_of_doubt(event.time, now) if is_alarm(event) else b""
+        report = digest(event.uid.encode(), event.type.encode(), str(event.time).encode(), doubt)
+        return [
+            Observation(
+                device=device, observed_at=at, received_at=now, body=body, frame_id=f"{report}.{index}", flags=flags
+            )
+            for index, body in enumerate(self._bodies(event, sender, now))
+        ]
+
+    def _is_ours(self, event: CotEvent) -> bool:
+        tags, settings = event.detail.child("_flow-tags_"), self._settings
+        tagged = tags is not None and settings.own_flow_tag in tags.attributes
+        return tagged or bool(settings.own_uid_prefix and event.uid.startswith(settings.own_uid_prefix))
+
+    def _negotiate(self, event: CotEvent, now: datetime) -> None:
+        """The server's offer is asked for once; its answer settles the form of all that follows."""
+        control = event.detail.child("TakControl") or Element("")
+        versions = [one.attributes.get("version") for one in control.every("TakProtocolSupport")]
+        offered = event.type == "t-x-takp-v" and "1" in versions and not self._protobuf
+        if offered and self._settings.negotiate_protobuf:
+            question = Element("TakControl", children=[Element("TakRequest", attributes={"version": "1"})])
+            self._request = wire.write_event(_control("t-x-takp-q", event.uid, now, question))
+            self._asked_at = now
+        if event.type == "t-x-takp-r" and self._asked_at:
+            answer = control.child("TakResponse")
+            self._protobuf = answer is not None and answer.attributes.get("status") == "true"
+            self._asked_at = None
+
+    def _bodies(self, event: CotEvent, sender: str, now: datetime) -> Iterator[Body]:
+        """Alarms first: they are what the siren waits for."""
+        if is_alarm(event):
+            yield from self._alarms(event, sender)
+        elif not event.type.startswith("a-"):
+            if event.type == "t-x-c-t":
+                self.publish(_control("t-x-c-t-r", "takPong", now))
+            ping = event.type.startswith("t-x-c-t")
+            yield Telemetry({}) if ping else Event(kind="unknown_report", attributes={"type": event.type})
+            return
+        if event.point and (event.point.lat or event.point.lon):
+            yield _place(event, event.point)
+        battery = event.measured("status", "battery")
+        if battery and in_range("battery_percent", battery):
+            yield Telemetry({"battery_percent": battery})
+        elif not is_alarm(event):
+            yield Telemetry({})
+
+    def _alarms(self, event: CotEvent, sender: str) -> Iterator[Alarm]:
+        if is_cancel(event):
+            for kind in sorted(self._raised.pop(sender, {"sos"}) | {"sos"}):
+                yield Alarm(kind=kind, raised=False)
+            return
+        kind = KINDS.get(event.type, "sos" if event.type.startswith("a-") else "unspecified_alarm")
+        if len(self._raised) >= DEVICES_MAX and sender not in self._raised:
+            del self._raised[next(iter(self._raised))]
+        self._raised.setdefault(sender, set()).add(kind)
+        said = event.emergency or {}
+        words = (said.get("type", ""), said.get("text") or event.said("contact", "callsign") or "")
+        yield Alarm(kind=kind, description=" ".join(filter(None, words))[:TEXT_CHARS_MAX])
+
+
+def is_alarm(event: CotEvent) -> bool:
+    return event.type.startswith("b-a-") or event.emergency is not None
+
+
+def is_cancel(event: CotEvent) -> bool:
+    return event.type == wire.CANCEL or (event.emergency or {}).get("cancel") == "true"
+
+
+def sender_of(event: CotEvent) -> str:
+    """Whose report it is: alarms, chats and markers have uids of their own and a link to their sender."""
+    if event.type.startswith("b-"):
+        parents = [link["uid"] for link in event.links if link.get("relation") == "p-p"]
+        return parents[0] if parents else event.uid.removesuffix(ALERT_SUFFIX)
+    return event.uid.removesuffix("-ping") if event.type == "t-x-c-t" else event.uid
+
+
+def _place(event: CotEvent, point: Point) -> Position:
+    how = event.how[:3] if event.how.startswith("m-g") else event.how[:1]
+    speed, course = event.measured("track", "speed"), event.measured("track", "course")
+    return Position(
+        longitude=point.lon,
+        latitude=point.lat,
+        fix={"m-g": "gnss", "h": "fixed"}.get(how, "network"),
+        altitude_m=_within(point.hae, ALTITUDES_M),
+        accuracy_m=_within(point.ce, ACCURACIES_M),
+        speed_kmh=_within(speed * KMH_PER_M_S if speed is not None else None, SPEEDS_KMH),
+        course_deg=course % 360 if course is not None else None,
+    )
+
+
+def _within(value: float | None, limits: tuple[float, float]) -> float | None:
+    return value if value is not None and limits[0] <= value <= limits[1] else None
+
+
+# --- what is sent --------------------------------------------------------------------------------
+
+
+class Unit(Struct, frozen=True):
+    """Whose event it is; the same uid for the same unit always. No callsign: UNKNOWN."""
+
+    uid: str
+    callsign: str
+    point: Point
+    how: str = "m-g"
+
+
+def alert(unit: Unit, type_: str, at: datetime) -> CotEvent:
+    """An emergency of a unit (type b-a-o-tbl, b-a-o-pan, b-a-o-opn, b-a-g), or its end (b-a-o-can).
+
+    Both have the same uid, made of the unit's, so that the end finds what it ends.
+    """
+    said = {"cancel": "true"} if type_ == wire.CANCEL else {"type": wire.EMERGENCIES.get(type_, "Custom")}
+    called = unit.callsign or "UNKNOWN"
+    parts = (
+        Element("emergency", attributes=said, text=called),
+        Element("link", attributes={"uid": unit.uid, "type": UNIT_TYPE, "relation": "p-p"}),
+        Element("contact", attributes={"callsign": f"{called}-Alert"}),
+    )
+    place = msgspec.structs.replace(unit, uid=unit.uid + ALERT_SUFFIX)
+    return _event(place, type_, at, ALERT_STALE, *parts)
+
+
+def position(unit: Unit, at: datetime) -> CotEvent:
+    """Where a unit is."""
+    contact = Element("contact", attributes={"callsign": unit.callsign or "UNKNOWN"})
+    return _event(unit, UNIT_TYPE, at, UNIT_STALE, contact)
+
+
+def _control(type_: str, uid: str, at: datetime, *parts: Element) -> CotEvent:
+    nowhere = Point(0, 0, hae=0, ce=wire.UNKNOWN_PROTOBUF, le=wire.UNKNOWN_PROTOBUF)
+    return _event(Unit(uid, "", nowhere), type_, at, CONTROL_STALE, *parts)
+
+
+def _event(unit: Unit, type_: str, at: datetime, lasts: timedelta, *parts: Element) -> CotEvent:
+    return CotEvent(
+        uid=unit.uid,
+        type=type_,
+        how=unit.how,
+        time=at,
+        start=at,
+        stale=at + lasts,
+        point=unit.point,
+        detail=Element("detail", children=list(parts)),
+    )
+
+
+FAMILY = Family(
+    name="cot",
+    title="TAK radios and phones, Cursor on Target",
+    links=("tcp_client", "udp"),
+    integrity="",
+    frame_bytes_max=wire.FRAME_BYTES_MAX,
+    silence_s_max=600,
+    settings=Settings,
+    open_session=Session,
+)
