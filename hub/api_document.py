@@ -13,6 +13,7 @@ ABOUT = """The hub of Gridward. Log in, then send the token as `Authorization: B
 Errors are RFC 9457 problem details. Times are ISO 8601, UTC. Places are WGS-84."""
 
 ERRORS: dict[int, str] = {
+    400: "the body cannot be read at all",
     401: "not logged in",
     403: "from a page of another origin",
     404: "not there",

@@ -100,10 +100,18 @@ class _Turned(Exception):
 def _check_origin(headers: Headers) -> None:
     """What a browser says of where the request comes from must be this host."""
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and _host_of(origin) != headers.get("host", "").lower():
         raise _Turned(403, "the request comes from a page of another origin")
     if headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise _Turned(403, "the request comes from a page of another site")
+
+
+def _host_of(origin: str) -> str | None:
+    """As a Host header would say it; None when it is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 async def _read(headers: Headers, receive: Receive) -> bytes:

@@ -18,7 +18,7 @@ async def gateways(parts: Given) -> Response:
     return answer(everything([gateway_view(row) for row in await parts.store.rows("gateways_all")]))
 
 
-@router.post("/gateways/{gateway}/commands", response_model=CommandDone, responses=problems(403, 404, 413))
+@router.post("/gateways/{gateway}/commands", response_model=CommandDone, responses=problems(400, 403, 404, 413))
 async def command(gateway: str, asked: CommandAsked, parts: Given, session: Whose) -> Response:
     """Waits for the gateway's answer, up to 5 s; no answer is the result `expired`."""
     if not await parts.store.rows("gateway_exists", gateway=gateway):

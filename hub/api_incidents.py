@@ -82,7 +82,7 @@ async def seen(incident: IncidentNumber, parts: Given, session: Whose) -> Respon
 
 
 @router.post(
-    "/incidents/{incident}/steps", response_model=IncidentDetail, responses=problems(403, 404, 409, 412, 413, 428)
+    "/incidents/{incident}/steps", response_model=IncidentDetail, responses=problems(400, 403, 404, 409, 412, 413, 428)
 )
 async def step(
     incident: IncidentNumber, asked: StepAsked, parts: Given, session: Whose, if_match: IfMatch = None

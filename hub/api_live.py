@@ -1,9 +1,10 @@
 """The stream of changes (server-sent events).
 
 Rules
-- `hello` first, then what `hub.live` tells, a comment every HEARTBEAT_S so that nobody in between closes it.
-- It ends when the session expires or is logged out (by another hub: at the next heartbeat), when the hub stops, and
-  when the client does not take what was sent for SEND_S_MAX.
+- `hello` first, then what `hub.live` tells, and every HEARTBEAT_S a comment, so that nobody in between closes it.
+- With each comment, however much else there is to tell, the session is looked up again: what another hub ended, or
+  whose user is gone, ends here then. What this hub ended (`Auth`) ends at once, and so does a session that expires.
+- It ends, too, when the hub stops, and when the client does not take what was sent for SEND_S_MAX.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ class EventStream(Response):
         self._hello = hello
         self._auth = auth
         self._session = session
+        self._due_at = clock.monotonic() + HEARTBEAT_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._held, asyncio.TaskGroup() as group:
@@ -58,14 +60,18 @@ class EventStream(Response):
 
     async def _next(self) -> bytes | None:
         """The next piece of the stream, a heartbeat when it is time for one; None at the end."""
-        left_s = (self._session.expires_at - clock.now()).total_seconds()
+        lasts_s = (self._session.expires_at - clock.now()).total_seconds()
+        left_s = min(self._due_at - clock.monotonic(), lasts_s)
         try:
-            async with asyncio.timeout(max(0.0, min(HEARTBEAT_S, left_s))):
-                return await self._client.next_frame()
+            if left_s > 0:
+                async with asyncio.timeout(left_s):
+                    return await self._client.next_frame()
         except StopAsyncIteration:
             return None
         except TimeoutError:
-            return HEARTBEAT if await self._goes_on() else None
+            pass
+        self._due_at = clock.monotonic() + HEARTBEAT_S
+        return HEARTBEAT if await self._goes_on() else None
 
     async def _goes_on(self) -> bool:
         """Whether the session is still there. Not knowing is no reason to end: the stream itself needs no database."""

@@ -9,7 +9,7 @@ from hub.api_bodies import LoggedIn, Login, Me
 from hub.api_document import problems
 from hub.api_gate import COOKIE
 from hub.api_lists import answer
-from hub.api_parts import Given, GivenAuth, Whose
+from hub.api_parts import GivenAuth, Whose
 from hub.api_problems import Refused
 from hub.auth import Session, WrongPassword
 from hub.auth_attempts import TooManyAttempts
@@ -17,7 +17,7 @@ from hub.auth_attempts import TooManyAttempts
 router = APIRouter(tags=["session"])
 
 
-@router.post("/login", response_model=LoggedIn, openapi_extra={"security": []}, responses=problems(403, 413, 429))
+@router.post("/login", response_model=LoggedIn, openapi_extra={"security": []}, responses=problems(400, 403, 413, 429))
 async def login(request: Request, asked: Login, auth: GivenAuth) -> Response:
     """A token for the Authorization header, and the same as a cookie. Failures are limited by address and by name."""
     address = request.client.host if request.client else ""
@@ -35,10 +35,9 @@ async def login(request: Request, asked: Login, auth: GivenAuth) -> Response:
 
 
 @router.post("/logout", status_code=204, response_model=None, responses=problems(403, 413))
-async def logout(request: Request, parts: Given, auth: GivenAuth, session: Whose) -> Response:
+async def logout(request: Request, auth: GivenAuth, session: Whose) -> Response:
     """The session is gone, its streams end, the cookie is cleared."""
     await auth.logout(session)
-    parts.live.end(session.key)
     response = Response(status_code=204)
     secure = request.url.scheme == "https"
     response.delete_cookie(COOKIE, path="/", secure=secure, httponly=True, samesite="strict")

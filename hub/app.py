@@ -50,7 +50,7 @@ def build(parts: Parts) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    auth = Auth(parts.store, parts.session_hours)
+    auth = Auth(parts.store, parts.session_hours, parts.live.end)
     app.state.parts = parts
     app.state.auth = auth
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(only_known)])

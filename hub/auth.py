@@ -4,7 +4,7 @@ Rules
 - A password is stored as argon2id. An unknown name is answered after the same work and with the same words as a wrong
   password.
 - A session is a random token of TOKEN_BYTES that only its owner has; the database holds its sha256. It ends when it
-  expires or is logged out, in this process at once.
+  expires, is logged out, or makes room for a newer one of its user: in this process at once, `ended` is told.
 - A session that was looked up is trusted for SESSION_CACHE_S: the database is not asked for each request, and one that
   was ended by another hub is noticed after that.
 - Hashing is done in threads, HASHES_AT_ONCE_MAX at a time, and HASHES_WAITING_MAX may wait.
@@ -13,6 +13,7 @@ Rules
 
 import asyncio
 import secrets
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -83,14 +84,15 @@ class Passwords:
 
 
 class Auth:
-    """Logging in, staying and logging out."""
+    """Logging in, staying and logging out. `ended` is called with the key of each session that ends before its time."""
 
-    def __init__(self, store: Store, session_hours: float) -> None:
+    def __init__(self, store: Store, session_hours: float, ended: Callable[[bytes], None]) -> None:
         self._store = store
+        self._ended = ended
         self._lasts = timedelta(hours=session_hours)
         self._attempts = Attempts()
         self._cache: dict[bytes, tuple[float, Session]] = {}
-        self._logouts = 0
+        self._ends = 0
         self.passwords = Passwords()
 
     async def login(self, name: str, password: str, address: str) -> tuple[str, Session]:
@@ -109,7 +111,8 @@ class Auth:
         async with self._store.transaction() as tx:
             await tx.execute("sessions_expire", now=now)
             await tx.execute("session_add", token_hash=_key(token), name=name, expires_at=expires_at)
-            await tx.execute("sessions_trim", name=name, keep=SESSIONS_OF_USER_MAX)
+            trimmed = await tx.rows("sessions_trim", name=name, keep=SESSIONS_OF_USER_MAX)
+        self._end(row["token_hash"] for row in trimmed)
         log.info("login", actor=name)
         return token, Session(_key(token), name, rows[0]["display_name"], rows[0]["role"], expires_at)
 
@@ -123,7 +126,7 @@ class Auth:
 
     async def look_up(self, key: bytes) -> Session | None:
         """The same by the session's key, from the database."""
-        began, logouts = clock.monotonic(), self._logouts
+        began, ends = clock.monotonic(), self._ends
         rows = await self._store.rows("session_by_key", token_hash=key, now=clock.now())
         if not rows:
             self._cache.pop(key, None)
@@ -131,16 +134,21 @@ class Auth:
         session = Session(key, **rows[0])
         if len(self._cache) >= SESSION_CACHE_MAX:
             self._cache.clear()
-        if logouts == self._logouts:  # else it may be the one that was logged out while we asked
+        if ends == self._ends:  # else it may be one that was ended while we asked
             self._cache[key] = (began, session)
         return session
 
     async def logout(self, session: Session) -> None:
         """The token is worth nothing afterwards."""
         await self._store.execute("session_end", token_hash=session.key)
-        self._logouts += 1
-        self._cache.pop(session.key, None)
+        self._end([session.key])
         log.info("logout", actor=session.name)
+
+    def _end(self, keys: Iterable[bytes]) -> None:
+        self._ends += 1
+        for key in keys:
+            self._cache.pop(key, None)
+            self._ended(key)
 
 
 async def ensure_first_user(store: Store, name: str, password: str) -> bool:

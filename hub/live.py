@@ -116,7 +116,7 @@ class Live:
             self._clients.discard(client)
 
     def end(self, session: bytes) -> None:
-        """Close the streams of one session: it was logged out."""
+        """Close the streams of one session: it is over."""
         for client in self._clients:
             if client.session == session:
                 client.end()

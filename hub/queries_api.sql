@@ -33,7 +33,8 @@ DELETE FROM sessions WHERE expires_at <= %(now)s;
 -- No user has more sessions than `keep`; the ones that end first go.
 DELETE FROM sessions WHERE token_hash IN (
     SELECT token_hash FROM sessions WHERE name = %(name)s ORDER BY expires_at DESC OFFSET %(keep)s
-);
+)
+RETURNING token_hash;
 
 -- sites_all --
 SELECT site, name_zh, name_en, time_zone, longitude, latitude FROM sites ORDER BY site;

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hub import api_live
+from hub import api_live, auth
 from hub.auth import Auth
 from hub.live import LIVE_CLIENTS_OF_SESSION_MAX, LIVE_QUEUE_MAX
 from tests.hub.api_world import NAME, NOON, PASSWORD, WAIT_S_MAX, World, log_in, until, world
@@ -36,6 +36,11 @@ class Stream:
                 elif line.startswith(":"):
                     self.heartbeats += 1
         return None
+
+    async def to_its_end(self) -> None:
+        async with asyncio.timeout(WAIT_S_MAX):
+            while await self.next() is not None:
+                pass
 
 
 @asynccontextmanager
@@ -118,6 +123,56 @@ async def test_a_heartbeat_keeps_it_open_and_notices_a_logout_elsewhere(
         assert session is not None
         await hub.store.execute("session_end", token_hash=session.key)  # as another hub does
         assert await ending is None
+
+
+@asynccontextmanager
+async def busy(hub: World) -> AsyncIterator[None]:
+    """So much to tell that no stream ever waits."""
+
+    async def tell() -> None:
+        while True:
+            hub.live.publish("device", {"device": "busy"})
+            await asyncio.sleep(0)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+
+
+async def test_a_busy_stream_notices_that_its_user_is_gone(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(api_live), "HEARTBEAT_S", 0.05)
+    async with served(postgres) as (hub, url, token), following(url, token) as stream, busy(hub):
+        await stream.next()
+        async with hub.store.transaction() as tx:
+            await tx.script(f"DELETE FROM users WHERE name = '{NAME}'")  # noqa: S608 - a name of ours
+        await stream.to_its_end()
+
+
+async def test_a_busy_stream_ends_with_its_session(postgres: str, no_heartbeat: None) -> None:
+    async with (
+        served(postgres, session_hours=1 / 3600) as (hub, url, token),
+        following(url, token) as stream,
+        busy(hub),
+    ):
+        await stream.next()
+        await stream.to_its_end()
+
+
+async def test_a_session_that_makes_room_for_another_ends_its_stream(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, no_heartbeat: None
+) -> None:
+    monkeypatch.setitem(vars(auth), "SESSIONS_OF_USER_MAX", 1)
+    async with served(postgres) as (_, url, token), following(url, token) as stream:
+        await stream.next()
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            later = await log_in(client)
+            me = await client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+        assert me.status_code == 401  # at once: its session is not trusted from memory either
+        assert await stream.next() is None
+        async with following(url, later) as other:
+            assert await other.next() is not None
 
 
 async def test_stopping_the_hub_ends_every_stream(postgres: str) -> None:

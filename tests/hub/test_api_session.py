@@ -92,6 +92,7 @@ async def test_a_login_that_is_not_as_described_is_422(postgres: str, body: dict
         (b'{"name": "\\ud800", "password": "x"}', "application/json"),
         (b'{"name": "\xff", "password": "x"}', "application/json"),
         (b"[]", "application/json"),
+        (b"[" * 20_000, "application/json"),
     ],
 )
 async def test_bytes_that_are_no_login_are_a_problem(postgres: str, content: bytes, kind: str) -> None:
@@ -99,6 +100,7 @@ async def test_bytes_that_are_no_login_are_a_problem(postgres: str, content: byt
         answer = await client.post(LOGIN, content=content, headers={"Content-Type": kind})
         assert answer.status_code in (400, 422)
         problem(answer, answer.status_code)
+        assert str(answer.status_code) in hub.app.openapi()["paths"][LOGIN]["post"]["responses"]
 
 
 async def test_too_many_failures_close_a_name_for_a_while(postgres: str) -> None:
@@ -263,6 +265,8 @@ FOREIGN = [
     {"Origin": "http://evil.test"},
     {"Origin": "null"},
     {"Origin": "http://hub.test:81"},
+    {"Origin": "http://["},
+    {"Origin": ""},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Origin": "http://hub.test", "Sec-Fetch-Site": "none"},
