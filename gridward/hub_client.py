@@ -48,9 +48,9 @@ class HubClient:
         """One incident with its steps and alarms."""
         return self._ask("GET", f"/api/v1/incidents/{number}")
 
-    def seen(self, number: int) -> None:
-        """An operator has this incident on the screen: the fourth time of its alarms."""
-        self._ask("POST", f"/api/v1/incidents/{number}/seen")
+    def seen(self, incident: dict[str, Any]) -> None:
+        """An operator has this incident, as `incident` answered it, on the screen: the fourth time of its alarms."""
+        self._ask("POST", f"/api/v1/incidents/{incident['incident']}/seen", {"through": incident["through"]})
 
     def step(self, incident: dict[str, Any], action: str, reason: str = "", isolated: bool = False) -> dict[str, Any]:
         """Step on the version that we looked at; raises HubError when it has moved on or may not."""

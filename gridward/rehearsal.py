@@ -141,7 +141,9 @@ class Rehearsal:
         number, alarms = incident["incident"], incident["alarm_count"]
         if self._looked.get(number) != alarms:
             self._looked[number] = alarms
-            self._client.seen(number)
+            shown = self._client.incident(number)
+            if shown["merged_into"] is None:
+                self._client.seen(shown)
 
     def _work(self, incident: dict[str, Any]) -> None:
         """The next step on one incident, if there is one to take now."""

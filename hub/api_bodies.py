@@ -7,7 +7,7 @@ is as described here is what tests/hub/test_api_document.py checks, against the 
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from devices.envelope import NAME_PATTERN
 from hub.incidents import ACTIONS_OF_PEOPLE, Phase
@@ -27,6 +27,16 @@ Priority = Annotated[int, Field(ge=0, le=4)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Item = TypeVar("Item")
+
+
+def _instant(found: object) -> datetime:
+    """Text only: pydantic by itself would take a number, too."""
+    if not isinstance(found, str):
+        raise ValueError("must be text, ISO 8601 with a zone")
+    return datetime.fromisoformat(found)
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 
 
 class Asked(BaseModel):
@@ -219,6 +229,9 @@ class Incident(Told):
     alarm_count: int
     uncleared: list[Condition]
     previous: Annotated[int | None, Field(description="the closed incident that this one raises again")]
+    merged_into: Annotated[
+        int | None, Field(description="closed because it turned out to be part of this one: go there")
+    ]
     version: Annotated[int, Field(description="number of steps; what If-Match must say")]
     longitude: Longitude | None
     latitude: Latitude | None
@@ -251,9 +264,13 @@ class IncidentAlarm(Told):
 
 
 class IncidentDetail(Incident):
-    merged_into: int | None
     steps: list[StepDone]
     alarms: Annotated[list[IncidentAlarm], Field(description="newest first")]
+    through: Annotated[datetime | None, Field(description="what `seen` must say: the newest committed_at of `alarms`")]
+
+
+class SeenAsked(Asked):
+    through: Annotated[Instant, Field(description="`through` of the incident as it is on the screen")]
 
 
 class StepAsked(Asked):

@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from hub.api_bodies import CommandAsked, CommandDone, Gateway, Listed
 from hub.api_document import problems
-from hub.api_lists import answer, everything
+from hub.api_lists import PAGE_ITEMS, Cursor, Limit, Text, answer, key_of, page
 from hub.api_parts import Given, Whose
 from hub.api_problems import Refused
 from hub.gateways import gateway_view
@@ -14,8 +14,11 @@ router = APIRouter(tags=["gateways"])
 
 
 @router.get("/gateways", response_model=Listed[Gateway])
-async def gateways(parts: Given) -> Response:
-    return answer(everything([gateway_view(row) for row in await parts.store.rows("gateways_all")]))
+async def gateways(parts: Given, limit: Limit = PAGE_ITEMS, cursor: Cursor = None) -> Response:
+    """By gateway."""
+    after = key_of("gateways", cursor, tuple[Text])
+    rows = await parts.store.rows("gateways_page", after=after[0] if after else None, limit=limit + 1)
+    return answer(page("gateways", rows, limit, lambda row: (row["gateway"],), gateway_view))
 
 
 @router.post("/gateways/{gateway}/commands", response_model=CommandDone, responses=problems(400, 403, 404, 413))

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
 from hub import clock
-from hub.api_bodies import Incident, IncidentDetail, Listed, PhaseFilter, StepAsked
+from hub.api_bodies import Incident, IncidentDetail, Listed, PhaseFilter, SeenAsked, StepAsked
 from hub.api_document import problems
 from hub.api_lists import PAGE_ITEMS, Cursor, Instant, Limit, Number, answer, key_of, page
 from hub.api_parts import Given, Whose
@@ -69,13 +69,20 @@ async def incident(incident: IncidentNumber, parts: Given) -> Response:
     return _tagged(await _detail(parts.store, incident))
 
 
-@router.post("/incidents/{incident}/seen", status_code=204, response_model=None, responses=problems(403, 404, 413))
-async def seen(incident: IncidentNumber, parts: Given, session: Whose) -> Response:
-    """An operator has it on the screen. The first look after each alarm counts; once more changes nothing."""
+@router.post(
+    "/incidents/{incident}/seen", status_code=204, response_model=None, responses=problems(400, 403, 404, 409, 413)
+)
+async def seen(incident: IncidentNumber, asked: SeenAsked, parts: Given, session: Whose) -> Response:
+    """An operator has it on the screen, with every alarm up to `through`: what came after that is not seen yet. The
+    first look after each alarm counts; once more changes nothing. 409: it became part of another."""
+    look = {"incident": incident, "through": asked.through, "now": clock.now(), "actor": session.name}
     async with parts.store.transaction() as tx:
-        if await tx.row("incident_merged_into", incident=incident) is None:
+        row = await tx.row("incident_merged_into", incident=incident)
+        if row is None:
             raise Refused(404, f"there is no incident {incident}")
-        first = await tx.execute("incident_look", incident=incident, now=clock.now(), actor=session.name)
+        if row["merged_into"] is not None:
+            raise Refused(409, f"incident {incident} became part of incident {row['merged_into']}")
+        first = await tx.execute("incident_look", **look)
     if first:
         log.info("incident_seen", actor=session.name, incident=incident)
     return Response(status_code=204)
@@ -126,13 +133,13 @@ def _version(if_match: str | None) -> int:
 
 async def _detail(store: Store, number: int) -> dict[str, Any]:
     async with store.transaction() as tx:
-        row = await tx.row("incident_merged_into", incident=number)
-        if row is None:
+        views = await incident_views(tx, [number])
+        if not views:
             raise Refused(404, f"there is no incident {number}")
-        (view,) = await incident_views(tx, [number])
         steps = await tx.rows("incident_steps", incident=number)
         alarms = await tx.rows("incident_alarms", incident=number, limit=ALARMS_SHOWN_MAX)
-    return {**view, **row, "steps": steps, "alarms": alarms}
+    through = max((alarm["committed_at"] for alarm in alarms), default=None)
+    return {**views[0], "steps": steps, "alarms": alarms, "through": through}
 
 
 def _tagged(detail: dict[str, Any]) -> Response:

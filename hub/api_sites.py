@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from devices.dictionary import ALARMS, EVENTS, METRICS
 from hub.api_bodies import Dictionary, Listed, Site, Zones
 from hub.api_document import problems
-from hub.api_lists import answer, everything
+from hub.api_lists import PAGE_ITEMS, Cursor, Limit, Text, answer, key_of, page
 from hub.api_parts import Given
 from hub.api_problems import Refused
 from hub.store import Row
@@ -19,8 +19,11 @@ router = APIRouter(tags=["sites"])
 
 
 @router.get("/sites", response_model=Listed[Site])
-async def sites(parts: Given) -> Response:
-    return answer(everything(await parts.store.rows("sites_all")))
+async def sites(parts: Given, limit: Limit = PAGE_ITEMS, cursor: Cursor = None) -> Response:
+    """By site."""
+    after = key_of("sites", cursor, tuple[Text])
+    rows = await parts.store.rows("sites_page", after=after[0] if after else None, limit=limit + 1)
+    return answer(page("sites", rows, limit, lambda row: (row["site"],), lambda row: row))
 
 
 @router.get("/sites/{site}/zones", response_model=Zones, responses=problems(404))

@@ -48,6 +48,8 @@ async def take_step(  # noqa: PLR0917 - the seam with the API
             raise UnknownIncident(incident_id)
         if expected_version is not None and expected_version != row["version"]:
             raise StaleVersion(row["version"])
+        if row["merged_into"] is not None:
+            raise IllegalStep(f"incident {incident_id} became part of incident {row['merged_into']}")
         step = Step(action=action, actor=actor, at=now, cause=reason.strip(), isolated=isolated)
         after = advance(incident_of(row), step)
         await tx.execute(

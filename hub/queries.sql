@@ -32,7 +32,7 @@ CREATE EXTENSION IF NOT EXISTS timescaledb;
 -- else the place of a device that raised it.
 SELECT i.incident, i.site, i.alarm_group, i.kind, i.priority, i.zone, z.name_zh AS zone_name_zh,
     z.name_en AS zone_name_en, i.subject, s.name AS subject_name, i.phase, i.opened_at, i.last_alarm_at, i.late,
-    i.alarm_count, i.uncleared, i.previous, i.version,
+    i.alarm_count, i.uncleared, i.previous, i.merged_into, i.version,
     coalesce(p.longitude, s.longitude, a.longitude) AS longitude,
     coalesce(p.latitude, s.latitude, a.latitude) AS latitude
 FROM incidents i
@@ -48,7 +48,8 @@ LEFT JOIN LATERAL (
 WHERE i.incident = ANY(%(incidents)s);
 
 -- incident_lock --
-SELECT incident, alarm_group, phase, uncleared, version FROM incidents WHERE incident = %(incident)s FOR UPDATE;
+SELECT incident, alarm_group, phase, uncleared, version, merged_into FROM incidents
+WHERE incident = %(incident)s FOR UPDATE;
 
 -- incident_step --
 INSERT INTO incident_steps (incident, number, action, actor, at, cause, phase, detail)

@@ -36,8 +36,11 @@ DELETE FROM sessions WHERE token_hash IN (
 )
 RETURNING token_hash;
 
--- sites_all --
-SELECT site, name_zh, name_en, time_zone, longitude, latitude FROM sites ORDER BY site;
+-- sites_page --
+SELECT site, name_zh, name_en, time_zone, longitude, latitude FROM sites
+WHERE %(after)s::text IS NULL OR site > %(after)s
+ORDER BY site
+LIMIT %(limit)s;
 
 -- site_exists --
 SELECT true AS found FROM sites WHERE site = %(site)s;
@@ -104,8 +107,11 @@ WHERE (%(device)s::text IS NULL OR device = %(device)s)
 ORDER BY observed_at DESC, gateway DESC, epoch DESC, seq DESC
 LIMIT %(limit)s;
 
--- gateways_all --
-SELECT gateway, site, online, state, state_at FROM gateways ORDER BY gateway;
+-- gateways_page --
+SELECT gateway, site, online, state, state_at FROM gateways
+WHERE %(after)s::text IS NULL OR gateway > %(after)s
+ORDER BY gateway
+LIMIT %(limit)s;
 
 -- gateway_exists --
 SELECT true AS found FROM gateways WHERE gateway = %(gateway)s;
@@ -146,8 +152,8 @@ ORDER BY e.observed_at DESC, e.committed_at DESC, e.gateway, e.epoch, e.seq DESC
 LIMIT %(limit)s;
 
 -- incident_look --
--- Only the first look after a new alarm makes a row.
+-- Only the first look after a new alarm makes a row, and only what was on the screen counts: alarms up to `through`.
 INSERT INTO incident_looks (incident, through, at, actor)
 SELECT %(incident)s, max(committed_at), %(now)s, %(actor)s FROM events
-WHERE incident = %(incident)s AND class = 'alarm' HAVING count(*) > 0
+WHERE incident = %(incident)s AND class = 'alarm' AND committed_at <= %(through)s HAVING count(*) > 0
 ON CONFLICT DO NOTHING;

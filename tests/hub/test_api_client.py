@@ -24,7 +24,7 @@ def _work(hub: World, url: str, number: int) -> None:
         assert [gateway["gateway"] for gateway in client.gateways()] == ["gw-1"] and len(client.devices()) == 2
         [incident] = client.incidents("active")
         assert incident["incident"] == number
-        client.seen(number)
+        client.seen(client.incident(number))
         assert client.incident(number)["alarms"][0]["seen_at"]
         for action in ("acknowledge", "dispatch", "arrive", "resolve"):
             stale, incident = incident, client.step(incident, action, "handled")

@@ -122,7 +122,41 @@ async def test_a_fire_that_is_still_raised_closes_only_as_isolated(postgres: str
 async def test_steps_on_what_is_not_there(postgres: str) -> None:
     async with world(postgres) as hub, hub.client() as client:
         problem(await take(client, 99, 1, action="acknowledge"), 404)
-        problem(await client.post("/api/v1/incidents/99/seen"), 404)
+        problem(await client.post("/api/v1/incidents/99/seen", json={"through": NOON.isoformat()}), 404)
+
+
+async def look(client: httpx.AsyncClient, shown: dict[str, Any]) -> httpx.Response:
+    """An operator has this incident on the screen, as it is in `shown`."""
+    return await client.post(f"/api/v1/incidents/{shown['incident']}/seen", json={"through": shown["through"]})
+
+
+async def test_an_alarm_that_came_after_what_was_shown_is_not_seen(postgres: str) -> None:
+    async with world(postgres) as hub, hub.client() as client:
+        start = datetime.now(UTC) - MINUTE
+        number = await hub.smoke("1", start, now=start)
+        path = f"/api/v1/incidents/{number}"
+        shown = (await client.get(path)).json()
+        await hub.smoke("2", start, now=start + timedelta(microseconds=1))  # while the page is drawn
+        assert (await look(client, shown)).status_code == 204
+        after = (await client.get(path)).json()
+        assert {one["component"]: bool(one["seen_at"]) for one in after["alarms"]} == {"1": True, "2": False}
+        await look(client, after)
+        assert all(one["seen_at"] for one in (await client.get(path)).json()["alarms"])
+
+
+async def test_nobody_has_seen_the_future(postgres: str) -> None:
+    async with world(postgres) as hub, hub.client() as client:
+        number = await hub.smoke("1", NOON, now=NOON)
+        path = f"/api/v1/incidents/{number}"
+        for through in ("2026-11-24T04:00:00", 1_800_000_000, "1800000000", "soon", None, ""):
+            problem(await client.post(f"{path}/seen", json={"through": through}), 422)
+        problem(await client.post(f"{path}/seen"), 422)
+        for through, looks in ((NOON - MINUTE, 0), (NOON + timedelta(days=3650), 1)):
+            assert (await client.post(f"{path}/seen", json={"through": through.isoformat()})).status_code == 204
+            assert hub.count("incident_looks") == looks
+        await hub.smoke("2", NOON, now=NOON + MINUTE)
+        alarms = (await client.get(path)).json()["alarms"]
+        assert {one["component"]: bool(one["seen_at"]) for one in alarms} == {"1": True, "2": False}
 
 
 async def test_an_alarm_is_seen_at_the_first_look_after_it(postgres: str) -> None:
@@ -136,15 +170,15 @@ async def test_an_alarm_is_seen_at_the_first_look_after_it(postgres: str) -> Non
 
         assert await seen() == {"1": None}  # reading alone is no look
         for _ in range(3):
-            assert (await client.post(f"{path}/seen")).status_code == 204
+            assert (await look(client, (await client.get(path)).json())).status_code == 204
         first = await seen()
         assert first["1"] is not None and hub.count("incident_looks") == 1
         await hub.smoke("2", start + timedelta(seconds=1))
         assert await seen() == first | {"2": None}
-        await client.post(f"{path}/seen")
+        await look(client, (await client.get(path)).json())
         after = await seen()
         assert after["1"] == first["1"] and after["2"] is not None and after["2"] > first["1"]
-        await client.post(f"{path}/seen")
+        await look(client, (await client.get(path)).json())
         assert hub.count("incident_looks") == 2
 
 
@@ -197,8 +231,19 @@ async def test_what_was_merged_away_is_shown_when_asked_for(postgres: str) -> No
         assert await listed("?merged=true") == [first, second]
         [kept] = await listed("")
         [gone] = {first, second} - {kept}
-        assert (await client.get(f"/api/v1/incidents/{gone}")).json()["merged_into"] == kept
-        assert len((await client.get(f"/api/v1/incidents/{kept}")).json()["alarms"]) == 4
+        whole = (await client.get(f"/api/v1/incidents/{kept}")).json()
+        assert whole["merged_into"] is None and len(whole["alarms"]) == 4
+        left = (await client.get(f"/api/v1/incidents/{gone}")).json()
+        assert (left["merged_into"], left["phase"], left["allowed"], left["alarms"]) == (kept, "closed", [], [])
+        assert left["through"] is None
+        shown = items(await client.get("/api/v1/incidents?merged=true"))
+        assert {item["incident"]: item["merged_into"] for item in shown} == {kept: None, gone: kept}
+        detail = f"became part of incident {kept}"
+        assert detail in problem(await take(client, gone, left["version"], action="note", reason="x"), 409)
+        assert detail in problem(
+            await client.post(f"/api/v1/incidents/{gone}/seen", json={"through": whole["through"]}), 409
+        )
+        assert hub.count("incident_looks") == 0
 
 
 async def test_a_command_goes_to_the_gateway_with_the_name_of_its_giver(postgres: str) -> None:

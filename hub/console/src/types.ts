@@ -181,6 +181,7 @@ export interface IncidentAlarm {
 export interface IncidentDetail extends Incident {
   steps: Step[];
   alarms: IncidentAlarm[];
+  through: string | null;
 }
 
 export interface Page<T> {

@@ -45,7 +45,7 @@ export class Case {
   async look(): Promise<boolean> {
     const unseen = this.detail?.alarms.some((alarm) => alarm.raised && alarm.seen_at === null) ?? false;
     if (!unseen || document.visibilityState !== "visible") return false;
-    await post(route`/incidents/${this.number}/seen`);
+    await post(route`/incidents/${this.number}/seen`, { through: this.detail?.through });
     return true;
   }
 

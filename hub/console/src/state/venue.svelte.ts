@@ -5,7 +5,7 @@ import { get, list, route } from "../api";
 import { byUrgency, cueOf, mergeLoaded, newestFirst, stageOf } from "../queue";
 import { Stream } from "../stream";
 import type { SymbolState } from "../map/symbols";
-import type { Device, Gateway, Incident, Page, Position, Site, Zone } from "../types";
+import type { Device, Gateway, Incident, Position, Site, Zone } from "../types";
 import { clock } from "./clock.svelte";
 import { cues } from "./cues.svelte";
 import { local, name, t } from "./preferences.svelte";
@@ -14,6 +14,7 @@ import { session } from "./session.svelte";
 export const ACTIVE_MAX = 500;
 export const CLOSED_MAX = 100;
 const DEVICES_MAX = 10_000;
+const SITES_MAX = 200;
 const GATEWAYS_MAX = 1000;
 const RELOAD_MS_MIN = 2000;
 const RETRY_MS = 10_000;
@@ -132,18 +133,18 @@ class Venue {
   }
 
   private async loadLists(): Promise<void> {
-    this.sites = (await get<Page<Site>>("/sites")).items;
+    this.sites = await list<Site>("/sites", {}, SITES_MAX);
     if (this.alarmPriority.size === 0) await this.loadDictionary();
     const here = this.site?.site;
     const [zones, devices, gateways, incidents] = await Promise.all([
       here ? get<{ features: Zone[] }>(route`/sites/${here}/zones`) : { features: [] },
       list<Device>("/devices", here ? { site: here } : {}, DEVICES_MAX),
-      get<Page<Gateway>>("/gateways"),
+      list<Gateway>("/gateways", {}, GATEWAYS_MAX),
       list<Incident>("/incidents", { phase: "active" }, ACTIVE_MAX),
     ]);
     this.zones = zones.features;
     this.devices = new Map(devices.map((device) => [device.device, device]));
-    this.gateways = gateways.items.slice(0, GATEWAYS_MAX);
+    this.gateways = gateways;
     const merged = mergeLoaded(incidents, this.meanwhile.values());
     for (const incident of merged.values()) if (incident.phase === "closed") merged.delete(incident.incident);
     this.incidents = merged;
