@@ -82,6 +82,7 @@ class Agent:
         stack.push_async_callback(self._spool.close)
         stack.push_async_callback(asyncio.to_thread, self._actuators.close)
         await self._documents.load()
+        await self._actuators.look()
         stack.push_async_callback(self._say_goodbye)
         for link in self._links:
             await link.open()

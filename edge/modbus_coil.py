@@ -1,74 +1,63 @@
-"""One coil of a Modbus TCP unit, written and read back. The only home of pymodbus in the edge.
-
-A thread of its own talks to the unit, so that a unit that does not answer delays nothing. Of wishes that wait while
-the unit is slow the newest wins; each wish is tried once and its outcome reported (edge.actuators tries again).
-"""
-
-from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Thread
+"""One coil of a Modbus TCP unit, written and read back. The only home of pymodbus in the edge."""
 
 from pymodbus.client import ModbusTcpClient
-from pymodbus.exceptions import ModbusException
+from pymodbus.exceptions import ConnectionException, ModbusException
 
-CLOSE_S_MAX = 3.0
-
-Wish = tuple[bool, Callable[[str], None]]
+READ_BYTES = 4_096
 
 
 class ModbusCoil:
     def __init__(self, host: str, port: int, unit: int, coil: int, timeout_s: float) -> None:
-        self._client = ModbusTcpClient(host, port=port, timeout=timeout_s, retries=0)
+        self.answer_s_max = 3 * timeout_s + 1.0  # to connect, to write, to read back
+        self._client = _Client(host, port=port, timeout=timeout_s, retries=0)
         self._unit = unit
         self._coil = coil
-        self._wishes: SimpleQueue[Wish | None] = SimpleQueue()
-        self._thread = Thread(target=self._run, name=f"coil-{coil}", daemon=True)
-        self._thread.start()
 
-    @property
-    def running(self) -> bool:
-        return self._thread.is_alive()
-
-    def set(self, on: bool, done: Callable[[str], None]) -> None:
-        self._wishes.put((on, done))
-
-    def close(self) -> None:
-        """What was wished before is tried; waits for that, at most CLOSE_S_MAX."""
-        self._wishes.put(None)
-        self._thread.join(CLOSE_S_MAX)
-
-    def _run(self) -> None:
-        closing = False
-        while not closing:
-            wishes = self._waiting()
-            closing = None in wishes
-            asked = [wish for wish in wishes if wish is not None]
-            for _, done in asked[:-1]:
-                done("a newer wish came")
-            for on, done in asked[-1:]:
-                done(self._try(on))
-        self._client.close()  # type: ignore[no-untyped-call]
-
-    def _waiting(self) -> list[Wish | None]:
-        """All wishes that wait, at least one."""
-        wishes = [self._wishes.get()]
-        while True:
-            try:
-                wishes.append(self._wishes.get_nowait())
-            except Empty:
-                return wishes
-
-    def _try(self, on: bool) -> str:
+    def read(self) -> bool | None:
         try:
-            if not self._client.connected and not self._client.connect():  # type: ignore[no-untyped-call]
+            if not self._client.connect():  # type: ignore[no-untyped-call]
+                return None
+            return self._stands()
+        except (ModbusException, OSError):
+            self.close()
+            return None
+
+    def write(self, on: bool) -> str:
+        try:
+            if not self._client.connect():  # type: ignore[no-untyped-call]
                 return "no connection to the unit"
             written = self._client.write_coil(self._coil, on, device_id=self._unit)
             if written.isError():
                 return f"unit refuses: {written}"
-            read = self._client.read_coils(self._coil, count=1, device_id=self._unit)
+            found = self._stands()
         except (ModbusException, OSError) as error:
-            self._client.close()  # type: ignore[no-untyped-call]
+            self.close()
             return str(error)
-        if read.isError() or not read.bits or bool(read.bits[0]) != on:
-            return "the coil does not read back what was written"
-        return ""
+        return "" if found is on else "the coil does not read back what was written"
+
+    def close(self) -> None:
+        """The coil stays as it is."""
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def _stands(self) -> bool | None:
+        answer = self._client.read_coils(self._coil, count=1, device_id=self._unit)
+        return None if answer.isError() or not answer.bits else bool(answer.bits[0])
+
+
+class _Client(ModbusTcpClient):
+    """pymodbus waits with select(), which fails for descriptors above 1,023: with so many devices connected, a siren
+    could not be reached any more."""
+
+    def recv(self, size: int | None) -> bytes:
+        """What came within the time limit, else nothing."""
+        if self.socket is None:
+            raise ConnectionException("not connected")
+        self.socket.settimeout(self.comm_params.timeout_connect)
+        try:
+            data = self.socket.recv(size or READ_BYTES)
+        except TimeoutError:
+            return b""
+        if not data:
+            self.close()  # type: ignore[no-untyped-call]
+            raise ConnectionException("the unit hung up")
+        return data

@@ -1,20 +1,30 @@
 """Actuators with a real effect: a file, and a coil of a real Modbus TCP server."""
 
 import asyncio
+import os
+import resource
+import subprocess
+import sys
+import threading
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from edge import actuators as actuators_module
-from edge.actuators import Actuators
+from edge.actuators import HANGS, Actuators
 from edge.config import GpioFile, ModbusCoil
 from edge.rules import Act
+from edge.switch import OVERTAKEN, WISHES_MAX, Switch
 from simulators.modbus_unit import ModbusUnit
 from tests.edge.site import until
 
 ON, OFF = Act("siren", True, "rule r"), Act("siren", False, "rule r")
 COIL = 3
 READ_COILS, WRITE_COIL = 1, 5
+BEYOND_SELECT = 1_024
+
+Answer = TypeVar("Answer", bool, str, None)
 
 
 class Told:
@@ -44,13 +54,14 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_file_is_written_at_once_and_what_it_reads_is_the_state(tmp_path: Path) -> None:
+async def test_a_file_is_written_and_what_it_reads_is_the_state(tmp_path: Path) -> None:
     told, path = Told(), tmp_path / "siren"
     driven = Actuators([GpioFile(name="siren", path=str(path))], told)
+    await driven.look()
     assert driven.states == {"siren": "unknown"}
     driven.drive(ON)
-    assert path.read_text() == "1", "before anything else happens"
     await until(lambda: told.acts, "told")
+    assert path.read_text() == "1"
     driven.drive(OFF)
     await until(lambda: len(told.acts) == 2, "told")
     assert told.acts == [(True, ""), (False, "")] and path.read_text() == "0" and driven.states == {"siren": "off"}
@@ -77,8 +88,9 @@ async def test_what_is_wanted_later_ends_the_trying(tmp_path: Path) -> None:
     path.rmdir()
     driven.drive(OFF)
     await until(lambda: told.acts[-1] == (False, ""), "off")
+    before = len(told.acts)
     await turns()
-    assert path.read_text() == "0" and len(told.acts) == 2
+    assert path.read_text() == "0" and len(told.acts) == before
 
 
 async def test_a_file_that_reads_otherwise_is_a_failure() -> None:
@@ -185,6 +197,210 @@ async def test_the_thread_ends_with_the_actuator_even_when_the_unit_hangs() -> N
         unit.silent = True
         driven = Actuators([coil(unit.port)], Told())
         driven.drive(ON)
-        [one] = driven._actuators.values()
+        [one] = driven._switches.values()
         await asyncio.to_thread(driven.close)
-        assert not one.running  # type: ignore[attr-defined]
+        assert not one.running
+
+
+# --- what an output may do to us -----------------------------------------------------------------
+
+
+class Odd:
+    """An output that does as it is told to: hangs until `go_on`, or raises."""
+
+    answer_s_max = 0.05
+
+    def __init__(self, raises: Exception | None = None) -> None:
+        self.raises = raises
+        self.written: list[bool] = []
+        self.busy = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def read(self) -> bool | None:
+        return self._or_not(True)
+
+    def write(self, on: bool) -> str:
+        self.busy.set()
+        self.go_on.wait()
+        self.written.append(on)
+        return self._or_not("")
+
+    def close(self) -> None:
+        self._or_not(None)
+
+    def _or_not(self, answer: Answer) -> Answer:
+        if self.raises is not None:
+            raise self.raises
+        return answer
+
+
+def odd(output: Odd, monkeypatch: pytest.MonkeyPatch) -> tuple[Actuators, Told]:
+    told = Told()
+    monkeypatch.setitem(vars(actuators_module), "_output", lambda one: output)
+    return Actuators([GpioFile(name="siren", path="-")], told), told
+
+
+async def test_whatever_an_output_raises_is_an_outcome_and_its_thread_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Odd(IndexError("list index out of range"))
+    driven, told = odd(output, monkeypatch)
+    answers: list[str] = []
+    for number in (1, 2):
+        driven.drive(ON, answers.append)
+        await until(lambda: len(answers) == number, "answered")  # noqa: B023 - awaited at once
+    assert answers[0].startswith("IndexError: list index out of range (test_actuators.py:") and told.errors == answers
+    await asyncio.to_thread(driven.close)
+    assert not any(switch.running for switch in driven._switches.values())
+
+
+async def test_an_output_that_hangs_has_failed_and_what_was_given_up_does_not_happen_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = Odd()
+    driven, told = odd(output, monkeypatch)
+    output.go_on.clear()
+    driven.drive(ON)
+    await until(output.busy.is_set, "it hangs")
+    answers: list[str] = []
+    driven.drive(OFF, answers.append)
+    await until(lambda: answers == [HANGS], "told to the one who asked")
+    assert driven.states == {"siren": "unknown"} and told.acts[-1] == (False, HANGS)
+    output.go_on.set()
+    await until(lambda: driven.states == {"siren": "on"}, "what the rule wants, at last")
+    assert False not in output.written
+    await asyncio.to_thread(driven.close)
+
+
+async def test_an_act_that_was_overtaken_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Odd()
+    output.answer_s_max = 10.0
+    driven, told = odd(output, monkeypatch)
+    output.go_on.clear()
+    driven.drive(ON)
+    await until(output.busy.is_set, "busy")
+    answers: list[str] = []
+    driven.drive(OFF, answers.append)
+    driven.drive(Act("siren", True, "command n"), answers.append)
+    driven.drive(ON)
+    output.go_on.set()
+    await until(lambda: len(told.acts) == 3, "told")
+    assert answers == [OVERTAKEN, ""] and set(told.errors) == {""} and output.written == [True, True]
+    await asyncio.to_thread(driven.close)
+
+
+async def test_only_so_many_wishes_wait_for_an_output_that_hangs() -> None:
+    output, outcomes = Odd(), []
+    output.go_on.clear()
+    switch = Switch("siren", output, lambda stands: None)
+    switch.set(True, outcomes.append)
+    await until(output.busy.is_set, "busy")
+    for _ in range(WISHES_MAX + 5):
+        switch.set(False, outcomes.append)
+    assert outcomes == [OVERTAKEN] * 5
+    output.go_on.set()
+    await until(lambda: len(outcomes) == WISHES_MAX + 6, "all told")
+    switch.close()
+
+
+async def test_a_fifo_is_a_failure_and_hangs_nobody(tmp_path: Path) -> None:
+    told, path = Told(), tmp_path / "siren"
+    os.mkfifo(path)
+    driven = Actuators([GpioFile(name="siren", path=str(path))], told)
+    driven.drive(ON)
+    await until(lambda: told.acts, "told")
+    assert "Illegal seek" in told.errors[0]
+    await asyncio.to_thread(driven.close)
+
+
+async def test_a_file_that_reads_no_text_is_a_failure(tmp_path: Path) -> None:
+    told = Told()
+    driven = Actuators([GpioFile(name="siren", path="/dev/zero")], told)
+    driven.drive(ON)
+    await until(lambda: told.acts, "told")
+    assert told.errors[0].startswith("/dev/zero reads ")
+    await asyncio.to_thread(driven.close)
+
+
+async def test_how_an_actuator_stands_is_read_at_the_start(tmp_path: Path) -> None:
+    path, other = tmp_path / "siren", tmp_path / "door"
+    path.write_text("1\n")
+    async with ModbusUnit() as unit:
+        first = Actuators([coil(unit.port)], Told())
+        first.drive(ON)
+        await until(lambda: first.states == {"siren": "on"}, "on")
+        await asyncio.to_thread(first.close)
+        lamp = ModbusCoil(name="lamp", host="127.0.0.1", port=unit.port, coil=COIL, timeout_s=0.3)
+        files = [GpioFile(name="siren", path=str(path)), GpioFile(name="door", path=str(other))]
+        driven = Actuators([*files, lamp], Told())
+        await until(lambda: driven.states == {"siren": "on", "door": "unknown", "lamp": "on"}, "read")
+        await driven.look()
+        await asyncio.to_thread(driven.close)
+
+
+async def test_a_file_that_was_replaced_is_opened_again(tmp_path: Path) -> None:
+    told, path = Told(), tmp_path / "siren"
+    driven = Actuators([GpioFile(name="siren", path=str(path))], told)
+    for number, change in enumerate([lambda: None, path.unlink, lambda: (tmp_path / "new").replace(path)], start=1):
+        (tmp_path / "new").write_text("0")
+        change()
+        driven.drive(ON)
+        await until(lambda: len(told.acts) == number, "told")  # noqa: B023 - awaited at once
+        assert path.read_text() == "1" and told.errors[-1] == ""
+    await asyncio.to_thread(driven.close)
+
+
+# --- when all descriptors are taken ------------------------------------------------------------------
+
+FULL = """
+import asyncio, os, resource, sys
+from edge.actuators import Actuators
+from edge.config import GpioFile
+from edge.rules import Act
+
+async def main():
+    told = []
+    driven = Actuators([GpioFile(name="siren", path=sys.argv[1])], lambda act, error: told.append(error))
+    await driven.look()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    taken = []
+    try:
+        while True:
+            taken.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error:
+        assert error.errno == 24, error
+    driven.drive(Act("siren", True, "rule r"))
+    while not told:
+        await asyncio.sleep(0.01)
+    print(told)
+    driven.close()
+
+asyncio.run(main())
+"""
+
+
+def test_the_siren_has_its_descriptor_when_all_others_are_taken(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", FULL, str(tmp_path / "siren")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.endswith("['']\n") and (tmp_path / "siren").read_text() == "1", done.stderr
+
+
+async def test_a_coil_is_switched_through_a_descriptor_that_select_does_not_know() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < BEYOND_SELECT + 200:
+        pytest.skip(f"only {hard} descriptors here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, BEYOND_SELECT + 200), hard))
+    taken = [os.open("/dev/null", os.O_RDONLY)]
+    try:
+        while taken[-1] < BEYOND_SELECT:
+            taken.append(os.open("/dev/null", os.O_RDONLY))
+        told = Told()
+        async with ModbusUnit() as unit:
+            driven = Actuators([coil(unit.port)], told)
+            driven.drive(ON)
+            await until(lambda: told.acts, "told")
+            assert told.errors == [""] and unit.coil(COIL)
+            await asyncio.to_thread(driven.close)
+    finally:
+        for handle in taken:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -49,7 +49,7 @@ async def test_the_main_job_from_the_wire_to_the_broker_and_a_polite_end(
             panel.send(site.smoke())
             terminal.send(site.location())
             await until(lambda: panel.confirmed == 1 and terminal.received, "answered")
-            assert (tmp_path / "siren").read_text() == "1"
+            await until(lambda: (tmp_path / "siren").read_text() == "1", "the siren is on")
             await until(lambda: (PANEL, "smoke") in kinds(hub), "the alarm is at the hub")
             await until(
                 lambda: len([row for row in hub.rows["routine"] if row.device == TERMINAL]) == 2, "and the rest"
@@ -245,7 +245,7 @@ async def test_a_full_disk_is_told_once_and_the_siren_works(small_disk: Path, tm
         panel.send(site.smoke())
         await until(lambda: agent.said("spool_failing"), "told")
         await until(lambda: panel.ended, "not answered")
-        assert (tmp_path / "siren").read_text() == "1"
+        await until(lambda: (tmp_path / "siren").read_text() == "1", "the siren is on")
         (small_disk / "ballast").unlink()
         await until(lambda: agent.said("spool_recovered"), "its own events prove that the disk takes rows again")
         async with Device(agent.port("gbt26875")) as again:

@@ -129,11 +129,11 @@ async def test_the_siren_is_on_before_anything_is_durable_and_a_silenced_one_sta
         async with Device(made.link.port) as panel:
             panel.send(site.smoke())
             await until(lambda: made.spool.failing, "the disk refuses")
-            assert made.siren.read_text() == "1"
+            await until(lambda: made.siren.read_text() == "1", "the siren is on")
         made.disk_full(False)
         async with Device(made.link.port) as panel:
             panel.send(site.smoke(component=1))
-            await until(lambda: panel.confirmed == 1, "answered")
+            await until(lambda: panel.confirmed == 1 and made.siren.read_text() == "1", "answered, and on")
             made.siren.write_text("0")
             panel.send(site.smoke(component=1))
             await until(lambda: panel.confirmed == 2, "answered again")
@@ -282,7 +282,7 @@ async def test_a_disk_that_hangs_under_one_link_does_not_keep_another_from_being
                 terminal.send(site.location(serial))
             await until(lambda: made.link.holding, "reading stops")
             panel.send(site.smoke())
-            await until(lambda: made.siren.exists() and made.siren.read_text() == "1", "the siren is on")
+            await until(lambda: made.siren.read_text() == "1", "the siren is on")
             assert panel.received == b""
             made.disk_hangs.clear()
             await until(lambda: panel.confirmed == 1, "answered")
