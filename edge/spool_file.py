@@ -27,7 +27,7 @@ import apsw
 from msgspec import Struct
 
 from devices.envelope import LANES, Lane, encode_rows
-from edge.reports import REPORTS_MAX, Reports
+from edge.reports import Reports
 
 FILE_NAME = "spool.sqlite"
 PAGE_BYTES = 4096
@@ -37,7 +37,6 @@ WAL_PAGES_MAX = 2_000
 WAL_BYTES_KEPT = 16_000_000
 CHUNK_ROWS_MAX = 500
 CHUNK_BYTES_MAX = 200_000
-REPORTS_STORED_MAX = 4 * REPORTS_MAX
 # What must be left, of the disk in bytes and of the file in shares, for a lane to be taken. Forgetting needs some, too.
 DISK_LEFT_MIN: dict[Lane, int] = {"urgent": 12_000_000, "routine": 24_000_000}
 FILE_LEFT_MIN: dict[Lane, float] = {"urgent": 0.0, "routine": 0.1}
@@ -129,6 +128,7 @@ class SpoolFile:
         """One durable transaction: new rows (encoded observations), what the hub has, small values. Raises SpoolError
         and changes nothing when the disk does not take it; UNREADABLE passes through."""
         before = {lane: LaneState(**_fields(state)) for lane, state in self.lanes.items()}
+        reports_stored = self._reports_stored
         durable = bool(rows or kept)
         try:
             sql = self._sql
@@ -149,6 +149,7 @@ class SpoolFile:
             self._reports.settle()
         except (apsw.Error, OSError, SpoolError) as error:
             self._undo(before)
+            self._reports_stored = reports_stored
             if isinstance(error, (*UNREADABLE, SpoolError)):
                 raise
             raise SpoolError(_said(error)) from error
@@ -218,9 +219,10 @@ class SpoolFile:
             sql.execute(SQL["put_meta"], ("epoch", self.epoch))
         for lane in LANES:
             self.lanes[lane] = self._get_lane(lane)
-        stored = b"".join(body for (body,) in sql.execute(SQL["all_reports"]))
-        self._reports.load(stored)
-        self._reports_stored = self._reports.entries(stored)
+        self._reports_stored = 0
+        for (stored,) in sql.execute(SQL["all_reports"]):
+            self._reports.load(stored)
+            self._reports_stored += self._reports.entries(stored)
         sql.execute("COMMIT")
         _sync_folder(self.path.parent)
 
@@ -271,10 +273,11 @@ class SpoolFile:
 
     def _store_reports(self, fresh: bytes) -> None:
         """Add what is new; when too much is stored, replace everything by what is still held."""
-        if self._reports_stored > REPORTS_STORED_MAX:
+        if self._reports_stored > self._reports.stored_max:
+            whole = self._reports.whole()
             self._sql.execute(SQL["clear_reports"])
-            self._sql.execute(SQL["add_reports"], (self._reports.whole(),))
-            self._reports_stored = REPORTS_MAX
+            self._sql.execute(SQL["add_reports"], (whole,))
+            self._reports_stored = self._reports.entries(whole)
         self._sql.execute(SQL["add_reports"], (fresh,))
         self._reports_stored += self._reports.entries(fresh)
 

@@ -21,15 +21,16 @@ from devices.observation import Observation
 from edge.reports import Reports
 from edge.spool import Spool
 from edge.spool_file import CHUNK_ROWS_MAX, SpoolError, SpoolFile
+from simulators.device import UNANSWERED_MAX
 from tests.edge.site import BAND, NOW, alarm, held, spool_file, steps, until
 
 ALL = 10**6
 
 
 @asynccontextmanager
-async def opened(folder: Path, file_mb_max: int = 0) -> AsyncIterator[Spool]:
+async def opened(folder: Path, file_mb_max: int = 0, devices: int = 8) -> AsyncIterator[Spool]:
     folder.mkdir(exist_ok=True)
-    reports = Reports(8)
+    reports = Reports(devices)
     file = SpoolFile(folder, 1_000_000, file_mb_max, reports)
     file.open(NOW)
     spool = Spool(file, reports, lambda: None)
@@ -175,6 +176,39 @@ async def test_a_second_delivery_is_answered_but_not_stored_even_after_a_restart
         assert (spool.rows, spool.duplicates) == (2, 2) and spool.holds(rows[0])
     async with opened(tmp_path) as spool:
         assert spool.holds(rows[0]) and await append(spool, *rows) is None and spool.rows == 2
+
+
+async def test_a_backlog_that_is_sent_again_is_not_stored_again_even_after_a_restart(tmp_path: Path) -> None:
+    """The line broke before the answers came; 500 devices are enrolled."""
+    backlog = [alarm(BAND, "sos", frame_id=f"{number}.0") for number in range(UNANSWERED_MAX)]
+    for _ in range(2):
+        async with opened(tmp_path, devices=500) as spool:
+            for _ in range(2):
+                for start in range(0, UNANSWERED_MAX, 50):
+                    assert await append(spool, *backlog[start : start + 50]) is None
+            assert spool.rows == UNANSWERED_MAX
+
+
+def test_stored_reports_are_replaced_by_those_still_known_and_a_failure_leaves_both_alone(tmp_path: Path) -> None:
+    file = spool_file(tmp_path)
+    reports = file._reports
+    for number in range(reports.stored_max + 1):
+        reports.offer(f"watch:{number % 20}", f"{number}.0")
+        if number % 1_000 == 0:
+            file.write({}, {}, {})
+    file.write({}, {}, {})
+    assert file._reports_stored == reports.stored_max + 1
+    file._sql.execute("PRAGMA max_page_count=1")
+    reports.offer(BAND, "x.0")
+    with pytest.raises(SpoolError):
+        write(file, 500, size=60)
+    assert file._reports_stored == reports.stored_max + 1, "nothing was stored, nothing replaced"
+    file._sql.execute("PRAGMA max_page_count=1000000")
+    reports.offer(BAND, "x.0")
+    file.write({}, {}, {})
+    [[stored]] = file._sql.execute("SELECT sum(length(body)) FROM reports")
+    assert file._reports_stored == reports.entries(bytes(stored)) < reports.stored_max
+    file.close()
 
 
 async def test_small_values_are_kept_with_the_rows(tmp_path: Path) -> None:
