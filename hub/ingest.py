@@ -8,10 +8,12 @@ Rules
 - After the commit, and only then: Committed is published (retained), the broker gets its acknowledgement, and `Told`
   hears what was stored. A batch that stood beyond a hole gets the same Committed, so that its edge sends again from
   there.
-- Without the database a lane keeps what it has and tries again with full jitter; the broker holds the rest (Receive
-  Maximum). A commit whose end was not seen is repeated: the cursor knows what of it is new.
-- A batch that the database refuses is halved until the bad row is alone; that one is set aside in refused_rows. Nothing
-  blocks and nothing is lost. An error of ours in one row is treated the same way, and logged with its traceback.
+- Whatever is not the fault of a row (no database, no table, no room, no lock) makes a lane keep what it has and try
+  again with full jitter; the broker holds the rest (Receive Maximum). It says so when that lasts. A commit whose end
+  was not seen is repeated: the cursor knows what of it is new.
+- A batch with a row that the database blames is halved until that one is alone. It is tried once more by itself, and
+  set aside in refused_rows when it is refused as before: an alarm there makes no incident, so this is the last resort.
+  Nothing blocks and nothing is lost. An error of ours is treated the same way, and logged with its traceback.
 - Bounded: batches not yet committed (BUFFER_BYTES_MAX, beyond it they are dropped and sent again by their edge), rows
   decoded ahead (AHEAD_ROWS_MAX).
 - With every connection the newest Committed of every gateway is published: the broker may have forgotten them.
@@ -34,7 +36,7 @@ from hub.metrics import Metrics
 from hub.mqtt import Acknowledge, Channel
 from hub.parcel import Parcel, Unfit, open_parcel
 from hub.registry import Registry
-from hub.store import DatabaseUnavailable, Store, StoreError
+from hub.store import DatabaseUnavailable, RowBlamed, Store, StoreError, TryAgain
 
 WORKERS: dict[Lane, int] = {"urgent": 1, "routine": 2}  # alarms are placed by one transaction at a time anyway
 RECEIVE_MAX: dict[Lane, int] = {"urgent": 64, "routine": 64}
@@ -44,9 +46,11 @@ COMMIT_ROWS_MAX = 25_000
 HERE_BYTES_MAX = 20_000
 RETRY_S_FIRST = 0.1
 RETRY_S_MAX = 3.0
+RETRIES_QUIET = 3
 SAID_EVERY_S = 60.0
 
 Arrival = tuple[str, bytes, Acknowledge]
+NOT_THE_ROW = (StoreError, OSError, MemoryError)
 
 log = structlog.get_logger()
 _jitter = random.SystemRandom()
@@ -133,6 +137,7 @@ class _Worker:
         self._room = asyncio.Event()
         self._must_greet = False
         self._unsure = False
+        self._held_up = False
         self._stopping = False
         self._stopped = asyncio.Event()
         self._said: dict[str, float] = {}
@@ -152,11 +157,13 @@ class _Worker:
         self._work.set()
 
     async def run(self) -> None:
-        decoding = asyncio.create_task(self._decode())
+        """When one of both tasks crashes the other ends too: a lane that only hears, or only stores, is none."""
         try:
-            await self._commit()
+            async with asyncio.TaskGroup() as group:
+                decoding = group.create_task(self._decode())
+                await self._commit()
+                decoding.cancel()
         finally:
-            decoding.cancel()
             self._stopped.set()
 
     async def stop(self) -> None:
@@ -173,7 +180,11 @@ class _Worker:
                 while self._rows_ahead >= AHEAD_ROWS_MAX:
                     self._room.clear()
                     await self._room.wait()
-                await self._open(*self._arrivals.popleft())
+                name, payload, acknowledge = self._arrivals.popleft()
+                try:
+                    await self._open(name, payload, acknowledge)
+                except Exception:
+                    log.exception("arrival_crashed", lane=self.lane, topic=name)
             await self._arrived.wait()
 
     async def _open(self, name: str, payload: bytes, acknowledge: Acknowledge) -> None:
@@ -196,9 +207,9 @@ class _Worker:
 
     def _unfit(self, name: str, payload: bytes, acknowledge: Acknowledge, error: str) -> None:
         self._bytes -= len(payload)
-        acknowledge()
         self._told.metrics.unfit(self.lane)
         self._say("batch_unfit", topic=name, error=error)
+        acknowledge()
 
     # --- from parcels to rows ---
 
@@ -210,14 +221,16 @@ class _Worker:
             try:
                 await self._commit_what_is_there()
                 attempt = 0
-            except DatabaseUnavailable:
+                self._goes_on()
+            except NOT_THE_ROW as error:
                 self._unsure = True
                 self._work.set()
                 attempt += 1
+                self._is_held_up(error, attempt)
                 await clock.sleep(_jitter.uniform(0, min(RETRY_S_MAX, RETRY_S_FIRST * 2 ** min(attempt, 10))))
 
     async def _commit_what_is_there(self) -> None:
-        """Raises DatabaseUnavailable; what is not committed then is still there."""
+        """Raises one of NOT_THE_ROW; what is not committed then is still there."""
         if self._must_greet:
             await self._greet()
         while self._ready and not self._stopping:
@@ -242,17 +255,28 @@ class _Worker:
         return group
 
     async def _store_all(self, group: Sequence[Parcel]) -> None:
-        """Commit `group`, in as many transactions as its bad rows ask for. Raises DatabaseUnavailable."""
+        """Commit `group`, in as many transactions as its bad rows ask for. Raises one of NOT_THE_ROW."""
         try:
             await self._store_once(group)
-        except DatabaseUnavailable:
-            raise
         except Exception as error:
+            if not _blames_a_row(error):
+                raise
             if len(group) == 1 and len(group[0].seqs) <= 1:
-                await self._set_aside(group[0], error)
+                await self._store_alone(group[0], error)
                 return
             for half in _halves(group):
                 await self._store_all(half)
+
+    async def _store_alone(self, parcel: Parcel, first: Exception) -> None:
+        """A row that was refused once: the moment may have been at fault."""
+        try:
+            await self._store_once([parcel])
+        except Exception as second:
+            if not _blames_a_row(second):
+                raise
+            if type(second) is not type(first):
+                raise TryAgain(f"{first}; then {second}") from second
+            await self._set_aside(parcel, second)
 
     async def _store_once(self, group: Sequence[Parcel]) -> None:
         await self._told.registry.register(self._store, group)
@@ -270,11 +294,25 @@ class _Worker:
         log.error("row_set_aside", **where, error=f"{type(error).__name__}: {error}", exc_info=error if ours else None)
         try:
             await self._store_once([parcel.set_aside(f"{type(error).__name__}: {error}")])
-        except DatabaseUnavailable:
+        except NOT_THE_ROW:
             raise
         except Exception as second:
-            self._say("row_cannot_be_kept", **where, error=str(second))
-            raise DatabaseUnavailable("a refused row cannot be kept") from second
+            raise TryAgain(f"a refused row cannot be kept: {second}") from second
+
+    def _is_held_up(self, error: Exception, attempt: int) -> None:
+        """That the database is gone is said by the store; what passes at once is not worth a line."""
+        gone = isinstance(error, DatabaseUnavailable) and not isinstance(error, TryAgain)
+        passing = isinstance(error, TryAgain) and attempt <= RETRIES_QUIET
+        if not (self._held_up or gone or passing):
+            self._held_up = True
+            self._told.metrics.held_up(self.lane, 1)
+            log.error("commits_held_up", lane=self.lane, error=f"{type(error).__name__}: {error}")
+
+    def _goes_on(self) -> None:
+        if self._held_up:
+            self._held_up = False
+            self._told.metrics.held_up(self.lane, -1)
+            log.info("commits_go_on", lane=self.lane)
 
     # --- what the edges are told ---
 
@@ -303,6 +341,10 @@ class _Worker:
         if now - self._said.get(event, -SAID_EVERY_S) >= SAID_EVERY_S:
             self._said[event] = now
             log.warning(event, lane=self.lane, **bound)
+
+
+def _blames_a_row(error: Exception) -> bool:
+    return isinstance(error, RowBlamed) or not isinstance(error, NOT_THE_ROW)
 
 
 def _halves(group: Sequence[Parcel]) -> tuple[Sequence[Parcel], Sequence[Parcel]]:

@@ -23,6 +23,9 @@ class Metrics:
         self._unfit = self._counter("batches_unfit", "Publications that are no batch of ours")
         self._beyond = self._counter("batches_beyond_a_hole", "Batches that started beyond rows that never came")
         self._dropped = self._counter("batches_dropped", "Batches dropped because the buffer was full")
+        self._held_up = Gauge(
+            "gridward_ingest_held_up", "Workers that cannot commit what they have", ["lane"], registry=self._registry
+        )
         self._seconds = Histogram(
             "gridward_commit_seconds",
             "Time of one transaction",
@@ -31,10 +34,14 @@ class Metrics:
             buckets=COMMIT_BUCKETS_S,
         )
         self._incidents = Gauge("gridward_incidents_active", "Incidents not closed", registry=self._registry)
+        self._refused = Gauge(
+            "gridward_refused_rows", "Rows in refused_rows; from 1,000 on they are not counted", registry=self._registry
+        )
         self._outbox = Gauge("gridward_outbox_due", "Notices not delivered yet", registry=self._registry)
         self._clients = Gauge("gridward_live_clients", "Streams of live changes", registry=self._registry)
         self._database = Gauge("gridward_database_up", "Whether the database answers", registry=self._registry)
         self._broker = Gauge("gridward_broker_up", "Whether the broker is connected", registry=self._registry)
+        self.refused_rows = 0
         self.totals: dict[Lane, dict[str, int]] = {lane: dict.fromkeys(TOTALS, 0) for lane in LANES}
 
     def committed(self, lane: Lane, batches: int, stored: Stored, seconds: float) -> None:
@@ -61,8 +68,15 @@ class Metrics:
         self._dropped.labels(lane).inc()
         self.totals[lane]["dropped"] += 1
 
-    def counted(self, incidents: int, outbox: int) -> None:
+    def held_up(self, lane: Lane, workers: int) -> None:
+        """So many more workers of a lane cannot commit, though the database is there."""
+        self.totals[lane]["held_up"] += workers
+        self._held_up.labels(lane).inc(workers)
+
+    def counted(self, incidents: int, outbox: int, refused: int) -> None:
         """What only the database knows."""
+        self.refused_rows = refused
+        self._refused.set(refused)
         self._incidents.set(incidents)
         self._outbox.set(outbox)
 
@@ -82,4 +96,4 @@ class Metrics:
         return counter
 
 
-TOTALS = ("rows", "batches", "refused", "unfit", "beyond_a_hole", "dropped")
+TOTALS = ("rows", "batches", "refused", "unfit", "beyond_a_hole", "dropped", "held_up")

@@ -374,4 +374,5 @@ ON CONFLICT (device) DO UPDATE SET (site, zone, gateway, name, kind, longitude, 
 -- counts --
 -- For the metrics.
 SELECT (SELECT count(*) FROM incidents WHERE phase <> 'closed')::int AS incidents,
-    (SELECT count(*) FROM outbox WHERE done_at IS NULL)::int AS outbox;
+    (SELECT count(*) FROM outbox WHERE done_at IS NULL)::int AS outbox,
+    (SELECT count(*) FROM (SELECT FROM refused_rows LIMIT 1000) r)::int AS refused;

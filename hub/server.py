@@ -156,12 +156,13 @@ class Hub:
     def health(self) -> dict[str, Any]:
         """The body of GET /api/v1/health."""
         database, broker = self._database_answers(), self._outage.over
+        held_up = any(totals["held_up"] for totals in self.metrics.totals.values())
         return {
-            "status": "ok" if database and broker else "degraded",
+            "status": "ok" if database and broker and not held_up else "degraded",
             "version": _version(),
             "database": {"ok": database},
             "broker": {"ok": broker},
-            "ingest": self.metrics.totals,
+            "ingest": {**self.metrics.totals, "refused_rows": self.metrics.refused_rows},
         }
 
     def _database_answers(self) -> bool:
@@ -250,7 +251,7 @@ class Hub:
             try:
                 self._asked_at = clock.monotonic()
                 [row] = await self.store.rows("counts")
-                self.metrics.counted(row["incidents"], row["outbox"])
+                self.metrics.counted(row["incidents"], row["outbox"], row["refused"])
             except StoreError:
                 pass  # the store has said it
             self._asked_at = None

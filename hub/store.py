@@ -2,8 +2,10 @@
 
 Rules
 - Work happens inside `transaction()`: it commits when the block ends and rolls back when the block raises.
-- Errors are three: `DatabaseUnavailable` (it is gone, or asks to try again: nothing was stored that we know of),
-  `Conflict` (a constraint said no), `StatementRefused` (PostgreSQL did not like a value: trying again cannot help).
+- What a transaction raises, by SQLSTATE: `DatabaseUnavailable` (it is gone) and `TryAgain` (it is there and cannot do
+  it now: a deadlock, a full disk, a session that the server ended); nothing was stored that we know of. `RowBlamed`,
+  and nothing else, says that the rows themselves are at fault: `ValueRefused` (class 22), `Conflict` (class 23).
+  `StatementRefused` is the rest: a missing table or privilege, which is never the fault of a row.
 - A connection that the network has swallowed ends by itself (KEEPALIVE); the server ends a transaction of a hub that
   was frozen in it (IDLE_IN_TRANSACTION_S_MAX), so that its locks hold up nobody for ever.
 - Losing the database and having it back are logged once each, whoever notices first.
@@ -17,7 +19,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from psycopg import errors
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.rows import dict_row
@@ -36,7 +37,9 @@ KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count"
 RECONNECT_S_MAX = 5.0  # then the pool waits for the next one who asks, rather than ever longer
 
 OPTIONS = f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S_MAX}s"
-TRY_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+TRY_AGAIN = frozenset({"25", "40", "53", "54", "55", "58", "XX"})  # classes of SQLSTATE
+CANCELED = "57014"
+CHECK_VIOLATION = "23514"
 
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
@@ -53,15 +56,23 @@ class DatabaseUnavailable(StoreError):
 
 
 class TryAgain(DatabaseUnavailable):
-    """The database is there; this transaction was in the way of another one."""
+    """The database is there; it could not do this now."""
 
 
-class Conflict(StoreError):
+class RowBlamed(StoreError):
+    """What the statement was given is at fault."""
+
+
+class ValueRefused(RowBlamed):
+    """A value that its column cannot hold."""
+
+
+class Conflict(RowBlamed):
     """A constraint of the schema refused the statement."""
 
 
 class StatementRefused(StoreError):
-    """The statement cannot succeed as it is."""
+    """The statement cannot succeed as it is, whatever it is given."""
 
 
 class Transaction:
@@ -250,14 +261,23 @@ class _translated:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, PoolTimeout | PoolClosed):
             raise DatabaseUnavailable("no connection to the database") from error
-        if isinstance(error, TRY_AGAIN):
-            raise TryAgain(_line(error)) from error
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction):
-            raise DatabaseUnavailable(_line(error)) from error
-        if isinstance(error, psycopg.IntegrityError):
-            raise Conflict(_line(error)) from error
         if isinstance(error, psycopg.Error):
-            raise StatementRefused(_line(error)) from error
+            raise _ours(error) from error
+
+
+def _ours(error: psycopg.Error) -> StoreError:
+    state, line = error.sqlstate or "", _line(error)
+    if state == CHECK_VIOLATION and not error.diag.constraint_name:
+        return TryAgain(line)  # no check of ours: the row met its partition while that was being made
+    if state[:2] == "22" or (not state and isinstance(error, psycopg.DataError)):
+        return ValueRefused(line)
+    if state[:2] == "23":
+        return Conflict(line)
+    if state[:2] in TRY_AGAIN or state == CANCELED:
+        return TryAgain(line)
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return DatabaseUnavailable(line)
+    return StatementRefused(line)
 
 
 def _line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from devices.envelope import Batch, GatewayState, encode
 from devices.observation import Alarm, DeviceId, GatewayId, Observation, Position, Telemetry
 from gridward.broker import Broker
 from gridward.postgres import Postgres
-from hub import ingest
+from hub import ingest, server
 from tests.conftest import BrokerAddress
 from tests.hub.edge_line import EdgeLine, RunningHub, now, running, until, write_config
 
@@ -296,3 +296,21 @@ async def test_a_state_under_another_name_is_not_taken(hub: RunningHub, edge: Ed
     await until(lambda: hub.rows("SELECT 1 AS n FROM gateways WHERE gateway = 'says-it-right'"))
     names = {row["gateway"] for row in hub.rows("SELECT gateway FROM gateways")}
     assert not names & {edge.gateway, "somebody-else"}
+
+
+async def test_rows_set_aside_and_commits_held_up_are_seen_in_health(
+    postgres: str, broker: BrokerAddress, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "COUNT_PERIOD_S", 0.1)
+    async with running(write_config(tmp_path, postgres, broker)) as hub:
+        assert (await hub.health())["ingest"]["refused_rows"] == 0
+        refused = "INSERT INTO refused_rows VALUES ('gw-1', 'e', 'urgent', 1, '', 'no')"
+        with psycopg.connect(hub.dsn) as connection:
+            connection.execute(refused)
+        await until(lambda: hub.hub.metrics.refused_rows == 1, "counting it")
+        assert b"gridward_refused_rows 1.0" in hub.hub.metrics.text()
+        assert (await hub.health())["status"] == "ok"
+        hub.hub.metrics.held_up("urgent", 1)
+        health = await hub.health()
+        assert (health["status"], health["ingest"]["urgent"]["held_up"]) == ("degraded", 1)
+        assert health["ingest"]["refused_rows"] == 1
