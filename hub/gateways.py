@@ -5,13 +5,15 @@ Rules
   heard it: the clock of a gateway may be wrong, and the last will has none.
 - A gateway that was heard online and then says nothing for SILENT_S is offline: the broker that should have published
   its last will may be gone with it.
-- What a gateway says is checked against its topic; what does not fit is counted in a warning, once a minute.
+- What a gateway says is checked against its topic and for what no column holds; what does not fit is dropped with a
+  warning, once a minute. A state that the database blames all the same is dropped alone: the others are written.
 - Documents are looked at with every connection, when a new gateway turns up, and every DOCUMENTS_PERIOD_S.
 """
 
 import asyncio
 import random
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,12 +28,13 @@ from hub.commands import Commands
 from hub.documents import Issued, drop_too_large, issue_zones
 from hub.incident_view import iso
 from hub.mqtt import Acknowledge, Channel
-from hub.store import Row, Store, StoreError, jsonb
+from hub.store import Row, RowBlamed, Store, StoreError, jsonb
 
 TOPICS = ("gridward/v1/+/+/state", "gridward/v1/+/+/cmd_result")
 RECEIVE_MAX = 100
 GATEWAYS_MAX = 10_000
 STATE_BYTES_MAX = 64_000
+TEXT_CHARS_MAX = 200  # of a version, an epoch, or the name or value of a document or an actuator
 DOCUMENTS_PERIOD_S = 3600.0
 SWEEP_PERIOD_S = 30.0
 SILENT_S = 120.0  # an edge says its state every 15 s
@@ -95,6 +98,8 @@ class Gateways:
     def _take_state(self, gateway: str, state: GatewayState) -> None:
         if state.gateway != gateway:
             raise msgspec.ValidationError("the gateway is not the topic's")
+        if not all(map(_fits, _texts(state))):
+            raise msgspec.ValidationError("a text is too long, or has a NUL")
         if gateway in self._states or len(self._states) < GATEWAYS_MAX:
             self._states[gateway] = (state, clock.now())
             self._heard.set()
@@ -105,7 +110,7 @@ class Gateways:
             self._heard.clear()
             written = dict(self._states)
             try:
-                views = await self._write(written)
+                views = await self._write_sound(written)
             except StoreError:
                 self._heard.set()
                 await clock.sleep(_jitter.uniform(0.2, 2.0))
@@ -114,6 +119,16 @@ class Gateways:
                 if self._states.get(gateway) == state:
                     del self._states[gateway]
             self._tell(views)
+
+    async def _write_sound(self, states: dict[str, tuple[GatewayState, datetime]]) -> list[Row]:
+        """All of them at once, or without those that the database blames."""
+        try:
+            return await self._write(states)
+        except RowBlamed as error:
+            if len(states) == 1:
+                log.error("gateway_state_dropped", gateway=next(iter(states)), error=str(error))
+                return []
+        return [row for gateway, state in states.items() for row in await self._write_sound({gateway: state})]
 
     async def _write(self, states: dict[str, tuple[GatewayState, datetime]]) -> list[Row]:
         gateways = sorted(states)
@@ -177,6 +192,14 @@ class Gateways:
         if now - self._said_at >= SAID_EVERY_S:
             self._said_at = now
             log.warning("gateway_unfit", topic=name, error=error)
+
+
+def _texts(state: GatewayState) -> Iterator[str]:
+    yield from (state.version, state.epoch, *state.documents, *state.actuators, *state.actuators.values())
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= TEXT_CHARS_MAX and "\0" not in text
 
 
 def gateway_view(row: Row) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Documents and commands as an edge sees them: through the broker, checked by the rules in devices.documents."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -8,11 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from devices.documents import COMMAND_S_MAX, TrustError, verify_command, verify_document
-from devices.envelope import CommandResult, GatewayState, encode
+from devices.envelope import CommandResult, GatewayState, encode, topic
 from devices.observation import GatewayId
 from hub import commands
 from hub.commands import Commands
 from hub.documents import RENEW_BEFORE, VALID_FOR, issue_zones
+from hub.gateways import Gateways
+from hub.live import Live
 from hub.migrations import migrate
 from hub.signing import KeyUnusable, hub_key
 from hub.store import Store, jsonb
@@ -99,6 +103,52 @@ async def test_two_hubs_make_one_document(store: Store) -> None:
     key = Ed25519PrivateKey.generate()
     found = await asyncio.gather(*(version(store, key) for _ in range(4)))
     assert sorted(found) == [(1, False), (1, False), (1, False), (1, True)]
+
+
+# --- states ---
+
+
+@asynccontextmanager
+async def listening(store: Store) -> AsyncIterator[Gateways]:
+    """Without a broker."""
+    gateways = Gateways(store, Live(), Ed25519PrivateKey.generate())
+    running = asyncio.create_task(gateways.run())
+    yield gateways
+    assert not running.done()
+    running.cancel()
+
+
+def say(gateways: Gateways, name: str, **more: object) -> None:
+    state = GatewayState(gateway=GatewayId(name), online=True, **more)
+    gateways.arrived(topic(GatewayId(name), "state"), encode(state), lambda: None)
+
+
+async def online(store: Store) -> set[str]:
+    return {row["gateway"] for row in await store.rows("gateways_all") if row["online"]}
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [{"version": "a\0b"}, {"actuators": {"siren": "\0"}}, {"documents": {"\0": 1}}, {"epoch": "e" * 201}],
+)
+async def test_a_state_that_no_column_holds_is_not_taken(store: Store, unfit: dict) -> None:
+    async with listening(store) as gateways:
+        say(gateways, "gw-bad", **unfit)
+        say(gateways, "gw-good", version="1.2")
+        await until(lambda: online(store), "writing")
+        assert await online(store) == {"gw-good"}
+        assert "gw-bad" not in {row["gateway"] for row in await store.rows("gateways_all")}
+
+
+async def test_a_state_that_the_database_refuses_is_dropped_alone(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.script("ALTER TABLE gateways ADD CHECK (gateway <> 'gw-bad')")
+    async with listening(store) as gateways:
+        for name in ("gw-a", "gw-bad", "gw-z"):
+            say(gateways, name)
+        await until(lambda: online(store), "writing")
+        assert await online(store) == {"gw-a", "gw-z"}
+        await until(lambda: not gateways._states, "letting go of the bad one")
 
 
 # --- commands ---
