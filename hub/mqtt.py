@@ -3,6 +3,7 @@
 Rules
 - A channel subscribes, hands every arrival over in the event loop, and reconnects with full jitter for ever. All
   channels of one hub share an Outage, so that losing the broker and having it back are logged once each.
+- A subscription that the broker denies is a broker that is lost: a hub that hears nothing must not look well.
 - An arrival is confirmed to the broker when its receiver says so, not when it arrives. Together with Receive Maximum
   that is the back pressure: the broker holds what we have no room for. (It proves nothing to an edge; only Committed
   does.)
@@ -17,7 +18,7 @@ import logging
 import random
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import aiomqtt
@@ -34,6 +35,7 @@ CONNECT_S_MAX = 10.0
 BACKOFF_S_FIRST = 0.2
 BACKOFF_S_MAX = 10.0
 PENDING_PUBLISHES_MAX = 10_000
+SUBSCRIPTION_DENIED = 0x80  # reason codes of a SUBACK from here on
 # A receipt follows an acknowledgement at once: without this the kernel keeps it back for up to 40 ms.
 NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
@@ -117,13 +119,20 @@ class Channel:
     async def _connect_once(self) -> None:
         """Connect, subscribe, stay until the connection ends; raises MqttError then."""
         async with _Client(self._broker, self._password, self.identifier, self._arrived, self._receive_max) as client:
-            await client.subscribe([(topic, 1) for topic in self._topics])
+            _check_granted(self._topics, await client.subscribe([(topic, 1) for topic in self._topics]))
             _heed_cancel()
             self._client = client
             self._outage.recovered(self.identifier)
             self.subscribed.set()
             self._connected()
             await client.ended()
+
+
+def _check_granted(topics: Sequence[str], codes: Iterable[Any]) -> None:
+    """A broker may take the connection and let it hear nothing. Raises MqttError."""
+    for topic, code in zip(topics, codes, strict=False):
+        if getattr(code, "value", code) >= SUBSCRIPTION_DENIED:
+            raise aiomqtt.MqttError(f"the broker denies the subscription to {topic}: {code}")
 
 
 def _heed_cancel() -> None:
