@@ -17,6 +17,7 @@ import structlog
 from devices.families import BY_NAME
 from edge.agent import Secrets, StartError, running
 from edge.config import Config, ConfigError, load, read_secret, rule_zones_unknown
+from edge.descriptors import raise_limit, refusal
 from edge.downlink import KeyUnusable, read_key
 from edge.links import LinkError
 from edge.log import LogLines
@@ -39,6 +40,8 @@ def main(words: list[str], tell: Callable[[str], None]) -> int:
         secrets = _secrets(options.config, config)
     except ConfigError as error:
         return _refuse(str(error), 2)
+    if wrong := refusal(config, raise_limit()):
+        return _refuse(f"{options.config}: {wrong}", 2)
     if options.check:
         for zone in rule_zones_unknown(config):
             sys.stderr.write(f"note: no device is in zone {zone}, which a rule names\n")

@@ -1,4 +1,4 @@
-"""TCP-server links: devices dial in, each connection has a Session of its own. The only code that knows their sockets.
+"""TCP-server links: devices dial in, each connection has a Session of its own.
 
 Rules
 - An answer is written when what it answers is durable; when the spool does not take it, the connection is ended
@@ -10,7 +10,8 @@ Rules
 - A turn of the loop reads FLOOD_BYTES of a connection. One that has more takes turns with its like (edge.turns),
   READ_BYTES_MAX at a time.
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
-  allows is ended. When a link is full, the one that was quiet longest and never showed an enrolled device gives way.
+  allows is ended. When a link is full, or the system has no descriptor left, the one that was quiet longest and never
+  showed an enrolled device gives way.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from devices.family import Family
 from devices.observation import Observation, Result
 from edge import clock
 from edge.intake import Intake
+from edge.listener import Listener
 from edge.spool_file import SpoolError
 from edge.turns import Turns
 
@@ -90,30 +92,26 @@ class TcpServer:
         self._rows_max = rows_max
         self._rows = 0
         self._stopping = False
-        self._server: asyncio.Server | None = None
+        self._refused_said_at = -SAID_EVERY_S
+        self._listener = Listener(lambda: Connection(self), self._not_taken)
 
     @property
     def port(self) -> int:
-        assert self._server is not None, "not open"
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._listener.port
 
     async def open(self) -> None:
         """Listen; raises LinkError."""
         host, port = self._address.host, self._address.port
-        loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+            await self._listener.open(host, port)
         except OSError as error:
-            reason = (
-                os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-            )  # asyncio says it longer
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # else it says more
             raise LinkError(f"link {self.name}: cannot listen on {host}:{port}: {reason}") from error
 
     def stop_reading(self) -> None:
         """The end is near: no more devices and no more bytes; what was read may still be answered."""
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         self.hold()
 
     async def close(self) -> None:
@@ -127,8 +125,10 @@ class TcpServer:
             connection.abort()
 
     def admit(self, connection: "Connection") -> bool:
-        if len(self.connections) >= self._connections_max and not self._make_room():
-            return False
+        if len(self.connections) >= self._connections_max:
+            self._say_full()
+            if not self._make_room():
+                return False
         self.connections.add(connection)
         if self.holding:
             connection.stop(HELD)
@@ -172,10 +172,19 @@ class TcpServer:
             self._crash_said_at = clock.monotonic()
             log.exception("link_crashed", link=self.name)
 
-    def _make_room(self) -> bool:
+    def _say_full(self) -> None:
         if clock.monotonic() - self._full_said_at >= SAID_EVERY_S:
             self._full_said_at = clock.monotonic()
             log.warning("link_full", link=self.name, connections=len(self.connections))
+
+    def _not_taken(self, error: OSError) -> None:
+        """A device dials and cannot be let in."""
+        if clock.monotonic() - self._refused_said_at >= SAID_EVERY_S:
+            self._refused_said_at = clock.monotonic()
+            log.error("link_cannot_accept", link=self.name, error=error.strerror)
+        self._make_room()
+
+    def _make_room(self) -> bool:
         strangers = [connection for connection in self.connections if not connection.known]
         if not strangers:
             return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -13,14 +14,18 @@ from tests.edge.site import until
 class AgentProcess:
     """`async with AgentProcess(config) as agent`: started, its links listening."""
 
-    def __init__(self, config: Path, *words: str) -> None:
+    def __init__(self, config: Path, *words: str, open_max: tuple[int, int] | None = None) -> None:
+        """`open_max`: soft and hard limit of open files to start with."""
+        self._limits = open_max
         self._words = ("-m", "edge", "--config", str(config), *words)
         self.lines: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> "AgentProcess":
         pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(sys.executable, *self._words, stderr=pipe, stdout=pipe)
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, *self._words, stderr=pipe, stdout=pipe, preexec_fn=self._limit
+        )
         self._reading = asyncio.create_task(self._read())
         await until(lambda: self.said("started") or self._process.returncode is not None, "started")  # type: ignore[union-attr]
         return self
@@ -31,6 +36,10 @@ class AgentProcess:
             self._process.kill()
         await self._process.wait()
         await self._reading
+
+    def _limit(self) -> None:
+        if self._limits is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """What was logged under this name."""

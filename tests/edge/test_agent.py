@@ -1,5 +1,6 @@
 """The agent as a process: the main job through a real broker, polite and impolite ends, each failure in one line."""
 
+import contextlib
 import itertools
 import json
 import signal
@@ -81,6 +82,22 @@ async def test_it_stops_politely_without_a_broker_too(tmp_path: Path, number: si
         assert await agent.stop(number) == 0
     told = [json.loads(line)["event"] for line in agent.lines]
     assert sorted(told[:2]) == ["started", "uplink_lost"] and told[2:] == ["stopping", "stopped"]
+
+
+async def test_idle_strangers_in_any_number_leave_the_siren_and_the_panel_alone(tmp_path: Path) -> None:
+    links = [{"name": name, "family": name, "port": 0, "connections_max": 40} for name in ("gbt26875", "watch")]
+    config = site.write(tmp_path, broker=NO_BROKER, links=links)
+    async with AgentProcess(config, open_max=(64, 300)) as agent, contextlib.AsyncExitStack() as stack:
+        for link in ("watch", "gbt26875"):
+            for _ in range(150):
+                await stack.enter_async_context(Device(agent.port(link)))
+        await until(lambda: agent.said("link_full"), "they are more than a link takes")
+        async with Device(agent.port("gbt26875")) as panel:
+            panel.send(site.smoke())
+            await until(lambda: panel.confirmed == 1, "the panel is heard")
+            await until(lambda: (tmp_path / "siren").read_text() == "1", "the siren is on")
+        assert await agent.stop() == 0
+        assert not agent.said("link_cannot_accept") and not agent.said("actuator_failed")
 
 
 async def test_a_siren_on_a_coil_needs_neither_hub_nor_broker(tmp_path: Path) -> None:
@@ -172,8 +189,17 @@ async def test_metrics_are_served_on_loopback(tmp_path: Path) -> None:
 # --- one line for what goes wrong --------------------------------------------------------------------
 
 
-def run(*words: str) -> tuple[int, list[str]]:
-    argv = [sys.executable, "-m", "edge", *words]
+def run(*words: str, open_max: int = 0) -> tuple[int, list[str]]:
+    """Exit code and lines of stderr; `open_max`: how many files it may have open."""
+    limit = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({open_max}, {open_max})); " if open_max else ""
+    )
+    argv = [
+        sys.executable,
+        "-c",
+        f"{limit}import sys, runpy; runpy.run_module('edge', run_name='__main__', alter_sys=True)",
+        *words,
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr.strip().splitlines()
@@ -194,6 +220,16 @@ def test_a_bad_file_is_one_line_and_exit_2_with_check_and_without(tmp_path: Path
     for words in (("--check",), ()):
         code, line = refused(tmp_path, *words, site="Wuzhen!")
         assert code == 2 and "site" in line
+
+
+def test_links_that_may_take_every_descriptor_are_refused_with_check_and_without(tmp_path: Path) -> None:
+    config = str(site.write(tmp_path, broker=NO_BROKER))
+    told = "links.connections_max: 3000 in sum; at most 870, because this process may open 1024 files and keeps 154"
+    for words in (("--check",), ()):
+        code, lines = run("--config", config, *words, open_max=1_024)
+        assert code == 2 and len(lines) == 1 and lines[0].startswith(f"{config}: {told}")
+    assert run("--config", config, "--check", open_max=4_096) == (0, [])
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize(

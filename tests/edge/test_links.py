@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Container, Sequence
@@ -352,6 +354,55 @@ async def test_a_stranger_is_named_once_and_strangers_without_number_are_not(tmp
     assert first.device == GATEWAY and isinstance(first.body, Event)
     assert first.body.kind == "unknown_device" and first.body.attributes["device"] == "watch:0000000000"
     assert sum(line["event"] == "device_not_enrolled" for line in logs) == intake.STRANGERS_MAX
+
+
+SPENT = """
+import asyncio, resource, socket
+from edge.listener import Listener
+
+async def main():
+    failures, lines = [], []
+    def made():
+        lines.append(asyncio.Protocol())
+        return lines[-1]
+    listener = Listener(made, failures.append)
+    await listener.open("127.0.0.1", 0)
+    caller = socket.socket()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (caller.fileno() + 1, hard))
+    caller.setblocking(False)
+    caller.connect_ex(("127.0.0.1", listener.port))
+    turns = 0
+    while turns < 2_000 or not failures:
+        turns += 1
+        await asyncio.sleep(0)
+    assert len(failures) == 1 and failures[0].errno == 24 and not lines, (failures, lines)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    async with asyncio.timeout(10):
+        while not lines:
+            await asyncio.sleep(0.01)
+    listener.close()
+    print("taken at last")
+
+asyncio.run(main())
+"""
+
+
+def test_a_link_without_descriptors_rests_and_does_not_spin() -> None:
+    done = subprocess.run([sys.executable, "-c", SPENT], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "taken at last\n", done.stderr
+
+
+async def test_a_stranger_gives_way_when_the_system_has_no_descriptor(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with rig(tmp_path) as made, Device(made.link.port) as known, Device(made.link.port) as stranger:
+            known.send(site.smoke())
+            await until(lambda: known.received and len(made.link.connections) == 2, "connected")
+            for _ in range(2):
+                made.link._not_taken(OSError(24, "Too many open files"))
+            await until(lambda: stranger.ended, "gone")
+            assert not known.ended and len(made.link.connections) == 1
+    assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_cannot_accept"]
 
 
 async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:

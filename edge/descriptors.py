@@ -1,0 +1,40 @@
+"""How many files and connections this process may have open at once, and whether what is configured fits.
+
+An edge without a free descriptor cannot take a panel's call, write a siren's file or find its broker again, and whoever
+reaches a link can open connections. So the limit is raised as far as it goes at the start, and the links together may
+not take what the edge needs for itself.
+"""
+
+import resource
+
+from edge.config import Config
+
+KEPT = 128  # spool, log, broker, metrics, and what is opened for a moment
+KEPT_FOR_LINK, KEPT_FOR_ACTUATOR = (
+    8,
+    2,
+)  # its port, with connections that are refused; a new file before the old is closed
+
+
+def raise_limit() -> int:
+    """Raise the soft limit to the hard one; how many may be open then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return soft
+    return hard
+
+
+def refusal(config: Config, open_max: int) -> str:
+    """Why the links may take too many: key, value, what is allowed; "" when all is well."""
+    if open_max == resource.RLIM_INFINITY:
+        return ""
+    asked = sum(link.connections_max for link in config.links)
+    kept = KEPT + KEPT_FOR_LINK * len(config.links) + KEPT_FOR_ACTUATOR * len(config.actuators)
+    if asked <= open_max - kept:
+        return ""
+    return (
+        f"links.connections_max: {asked} in sum; at most {max(open_max - kept, 0)}, because this process may open "
+        f"{open_max} files and keeps {kept} for itself (hard limit: ulimit -Hn, or LimitNOFILE= of systemd)"
+    )
