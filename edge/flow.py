@@ -1,0 +1,87 @@
+"""What every kind of link keeps count of: rows that are not durable yet, and what is worth a line in the log.
+
+A link that has `rows_max` rows on their way to the disk holds: it takes nothing more until half of them are settled.
+Each link has its own share, so that one that floods does not keep another from being heard.
+"""
+
+from collections.abc import Callable, Container
+
+from msgspec import Struct
+
+from edge import clock
+from edge.intake import Intake
+
+SAID_EVERY_S = 60.0
+
+
+class LinkError(Exception):
+    """A link that cannot be opened; the text is the one line to show."""
+
+
+class Wiring(Struct, frozen=True):
+    """What a link of any kind is given: its name, its family's settings, who is enrolled, and where results go."""
+
+    name: str
+    settings: Struct
+    enrolled: Container[str]
+    intake: Intake
+    rows_max: int
+
+
+class Delivery(Struct):
+    """Rows of one reading on their way to the disk; `settled` once they are there, or refused."""
+
+    rows: int
+    settled: bool = False
+
+
+class Flow:
+    def __init__(self, rows_max: int, hold: Callable[[], None], go_on: Callable[[], None]) -> None:
+        """`hold` is called when the link must stop taking, `go_on` when it may again."""
+        self.holding = False
+        self._rows_max = rows_max
+        self._rows = 0
+        self._hold = hold
+        self._go_on = go_on
+        self._stopped = False
+
+    def stop(self) -> None:
+        """The end is near: nothing more is taken; what was may still be answered."""
+        self._stopped = True
+        self._start_holding()
+
+    def deliver(self, rows: int) -> Delivery:
+        """Rows are on their way to the disk."""
+        self._rows += rows
+        if self._rows > self._rows_max:
+            self._start_holding()
+        return Delivery(rows)
+
+    def settle(self, delivery: Delivery) -> None:
+        """They are there, or refused; whoever knows of it first says so."""
+        if delivery.settled:
+            return
+        delivery.settled = True
+        self._rows -= delivery.rows
+        if self.holding and self._rows <= self._rows_max // 2 and not self._stopped:
+            self.holding = False
+            self._go_on()
+
+    def _start_holding(self) -> None:
+        if not self.holding:
+            self.holding = True
+            self._hold()
+
+
+class Seldom:
+    """Lets a line into the log once in SAID_EVERY_S."""
+
+    def __init__(self) -> None:
+        self._said_at = -SAID_EVERY_S
+
+    def due(self) -> bool:
+        now = clock.monotonic()
+        if now - self._said_at < SAID_EVERY_S:
+            return False
+        self._said_at = now
+        return True

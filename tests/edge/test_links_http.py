@@ -1,0 +1,209 @@
+"""HTTP links with a real client: answered when durable, guarded, bounded, one crash costs one request."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Container, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from msgspec import Struct
+
+from devices.family import Message, MessageFamily
+from devices.observation import Alarm, DeviceId, Observation, Result, rejected
+from edge import links_http
+from edge.flow import LinkError
+from edge.links_http import Guard, HttpServer
+from tests.edge.site import until
+from tests.edge.wired import ROWS_MAX, Behind, behind
+
+DEVICE = "button-1"
+BYTES_MAX = 10_000
+CONNECTIONS_MAX = 4
+
+
+class Settings(Struct):
+    """Nothing is to be set."""
+
+
+class Press(Struct):
+    device: str
+    number: int = 0
+
+
+class Buttons:
+    """The smallest protocol of messages: {"device": …} is an SOS."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        self._enrolled = enrolled
+        self._answers: list[Message] = []
+
+    def receive(self, message: Message, now: datetime) -> list[Result]:
+        if message.data == b"crash":
+            raise RuntimeError("a bug")
+        try:
+            press = msgspec.json.decode(message.data, type=Press)
+        except msgspec.DecodeError:
+            self._answers.append(Message("", b"no", {"status": "400"}))
+            return [rejected("not JSON", message.data)]
+        device = DeviceId(f"buttons:{press.device}")
+        if press.device not in self._enrolled:
+            return [rejected("not enrolled", message.data, device)]
+        self._answers.append(Message("", message.channel.encode(), {"content-type": "text/plain"}))
+        body = Alarm(kind="sos")
+        frame_id = str(press.number)
+        return [Observation(device=device, observed_at=now, received_at=now, body=body, frame_id=frame_id)]
+
+    def to_send(self) -> list[Message]:
+        answers, self._answers = self._answers, []
+        return answers
+
+
+FAMILY = MessageFamily(
+    name="buttons",
+    title="buttons for a test",
+    links=("http_server",),
+    integrity="",
+    message_bytes_max=BYTES_MAX,
+    silence_s_max=60,
+    settings=Settings,
+    open_session=Buttons,
+)
+
+
+@asynccontextmanager
+async def link(made: Behind, guard: Guard = Guard(), port: int = 0) -> AsyncIterator[HttpServer]:  # noqa: B008
+    wiring = made.wiring(Settings(), DEVICE)
+    server = HttpServer(wiring, FAMILY, guard, host="127.0.0.1", port=port, connections_max=CONNECTIONS_MAX)
+    await server.open()
+    try:
+        yield server
+    finally:
+        server.stop_reading()
+        await server.close()
+
+
+async def post(
+    server: HttpServer, body: Any, path: str = "/events", headers: Mapping[str, str] | None = None
+) -> httpx.Response:
+    data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return await client.post(f"http://127.0.0.1:{server.port}{path}", content=data, headers=headers)
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the server hangs up without a word."""
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_a_press_is_stored_and_answered_as_the_session_says(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        answer = await post(server, {"device": DEVICE})
+        assert (answer.status_code, answer.text) == (200, "POST /events")
+        assert answer.headers["content-type"] == "text/plain"
+        [row] = made.rows()
+        assert row.body == Alarm(kind="sos")
+
+
+async def test_nobody_is_told_200_before_it_is_durable(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        made.disk_full(True)
+        refused = await post(server, {"device": DEVICE})
+        assert refused.status_code == 503 and refused.headers["retry-after"]
+        made.disk_full(False)
+        assert (await post(server, {"device": DEVICE})).status_code == 200
+        assert len(made.rows()) == 1
+
+
+async def test_what_cannot_be_read_and_who_is_not_enrolled(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        assert (await post(server, b"{")).status_code == 400
+        assert (await post(server, {"device": "stranger"})).status_code == 200
+        assert made.rows() == []
+
+
+async def test_a_body_that_is_too_long_is_413(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        assert (await post(server, b"x" * (BYTES_MAX + 1))).status_code == 413
+        assert (await post(server, {"device": DEVICE})).status_code == 200
+
+
+async def test_a_crash_costs_one_request(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        assert (await post(server, b"crash")).status_code == 500
+        assert (await post(server, {"device": DEVICE})).status_code == 200
+
+
+async def test_only_below_the_secret(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made, Guard(secret="k3y")) as server:
+        for path in ("/events", "/", "/k3/events", "/k3y2/events"):
+            assert (await post(server, {"device": DEVICE}, path)).status_code == 404, path
+        assert (await post(server, {"device": DEVICE}, "/k3y/events")).text == "POST /events"
+
+
+async def test_only_from_allowed_addresses(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made:
+        for network, status in (("10.0.0.0/8", 403), ("127.0.0.0/8", 200)):
+            async with link(made, Guard(allow=(ip_network(network),))) as server:
+                assert (await post(server, {"device": DEVICE})).status_code == status
+
+
+@pytest.mark.parametrize("prefix", ["", "sha256="])
+async def test_only_what_is_signed(tmp_path: Path, prefix: str) -> None:
+    body = msgspec.json.encode({"device": DEVICE})
+    right = hmac.new(b"key", body, hashlib.sha256).hexdigest()
+    async with behind(tmp_path) as made, link(made, Guard(hmac_key="key")) as server:
+        for signature in ("", "00" * 32, "é", right[:-1]):
+            headers = {"x-signature": signature.encode("latin-1")}
+            assert (await post(server, body, headers=headers)).status_code == 403  # type: ignore[arg-type]
+        assert (await post(server, body, headers={"x-signature": prefix + right})).status_code == 200
+        assert len(made.rows()) == 1
+
+
+async def test_a_link_that_holds_says_come_again(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        held = server._flow.deliver(ROWS_MAX + 1)
+        assert (await post(server, {"device": DEVICE})).status_code == 503
+        server._flow.settle(held)
+        assert (await post(server, {"device": DEVICE})).status_code == 200
+
+
+async def test_connections_are_bounded(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        lines = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CONNECTIONS_MAX)]
+        await until(lambda: server.connections == CONNECTIONS_MAX, "full")
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await ended(reader)
+        for _, one in [*lines, (reader, writer)]:
+            one.close()
+        await until(lambda: server.connections == 0, "gone")
+        assert (await post(server, {"device": DEVICE})).status_code == 200
+
+
+async def test_connections_that_bring_no_request_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST / HT")
+        await until(lambda: server.connections == 1, "there")
+        server.sweep()
+        assert server.connections == 1
+        monkeypatch.setattr(links_http, "IDLE_S_MAX", -1.0)
+        server.sweep()
+        assert await ended(reader)
+        writer.close()
+
+
+async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server:
+        with pytest.raises(LinkError, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"):
+            async with link(made, port=server.port):
+                pass
