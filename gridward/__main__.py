@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.table import Table
 
 from gridward import clock
 from gridward.processes import ProcessError
+
+if TYPE_CHECKING:
+    from gridward.decode import Given
 
 USER_ERROR = 2
 app = typer.Typer(
@@ -24,7 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="\b\nExample: gridward demo\n         gridward doctor\n\nEach command tells more: gridward demo --help",
 )
-FAMILY_ARGUMENT = typer.Argument(help="gbt26875, watch or jt808.", metavar="FAMILY", show_default=False)
+FAMILY_ARGUMENT = typer.Argument(
+    help="A device family, such as gbt26875 or lorawan.", metavar="FAMILY", show_default=False
+)
 CONFIG_OPTION = typer.Option("--config", help="Its TOML file.", show_default=False)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -89,7 +94,8 @@ def simulate(context: typer.Context) -> None:
 def decode(
     family: Annotated[str, FAMILY_ARGUMENT],
     hex_text: Annotated[str | None, typer.Option("--hex", help="One frame or stream, as hex.")] = None,
-    jsonl: Annotated[Path | None, typer.Option(help="Lines with frame_hex or frame_text.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Lines with frame_hex, frame_text or frame_json.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML with the family's settings.")] = None,
 ) -> None:
     """What a device's bytes mean: one JSON line for every observation or rejection.
 
@@ -99,9 +105,12 @@ def decode(
 
     try:
         known = decoding.family_named(family)
-        for given_id, data in _frames(hex_text, jsonl):
-            for line in decoding.decode(known, data, clock.now(), given_id):
+        known_settings = decoding.settings_of(known, settings.read_text() if settings else "")
+        for given in _frames(hex_text, jsonl):
+            for line in decoding.decode(known, given, clock.now(), known_settings):
                 typer.echo(line)
+    except OSError as error:
+        _refuse(f"{settings}: {error.strerror}")
     except decoding.DecodeError as error:
         _refuse(str(error))
 
@@ -135,14 +144,14 @@ def version() -> None:
     typer.echo(f"gridward {metadata.version('gridward')}")
 
 
-def _frames(hex_text: str | None, jsonl: Path | None) -> Iterable[tuple[str, bytes]]:
-    """(id, bytes) from wherever the person gave them."""
-    from gridward.decode import DecodeError, from_hex, lines_of
+def _frames(hex_text: str | None, jsonl: Path | None) -> "Iterable[Given]":
+    """What the person gave, from wherever."""
+    from gridward.decode import DecodeError, from_hex, lines_of, plain
 
     if hex_text is not None and jsonl is not None:
         raise DecodeError("--hex or --jsonl, not both")
     if hex_text is not None:
-        return [("", from_hex(hex_text))]
+        return [plain(from_hex(hex_text))]
     if jsonl is None:
         return lines_of((line.decode(errors="replace") for line in sys.stdin.buffer), "stdin")
     try:

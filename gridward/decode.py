@@ -1,7 +1,8 @@
 """`gridward decode`: what a device's bytes mean, before it is connected to anything.
 
 Input is hex or the device's own text, one frame or one stream. A line of a JSON Lines file is an object with
-`frame_hex` or `frame_text` (the shape of our test vectors); `id`, when it is there, is carried into the output.
+`frame_hex`, `frame_text` or `frame_json` (the shape of our test vectors); `id`, when it is there, is carried into the
+output. For families of whole messages `topic` or `channel` says where the message came, `content_type` what it is.
 Output is one JSON object a line: {"observation": …} or {"rejected": …}. A device need not be enrolled here, and a time
 that no edge would believe is kept, flagged `time_invalid`. Every frame is read as the first of a new connection, so a
 report also shows what it clears.
@@ -14,8 +15,8 @@ from datetime import datetime
 
 import msgspec
 
-from devices.families import BYTE_FAMILIES_TO_COME, FAMILIES
-from devices.family import Everyone, Family
+from devices.families import BYTE_FAMILIES_TO_COME, FAMILIES, MESSAGE_FAMILIES
+from devices.family import Everyone, Family, Message, MessageFamily
 from devices.observation import Observation, Result
 
 
@@ -28,11 +29,28 @@ class Line(msgspec.Struct, frozen=True):
 
     frame_hex: str | None = None
     frame_text: str | None = None
+    frame_json: msgspec.Raw = msgspec.Raw()
     id: str = ""
+    topic: str = ""
+    channel: str = ""
+    content_type: str = ""
+    media_type: str = ""
+    retained: bool = False
 
 
-def family_named(name: str) -> Family:
-    known = {family.name: family for family in FAMILIES + BYTE_FAMILIES_TO_COME}
+class Given(msgspec.Struct, frozen=True):
+    """What a person gave: bytes, and for families of messages the message they are in."""
+
+    id: str
+    message: Message
+
+
+AnyFamily = Family | MessageFamily
+
+
+def family_named(name: str) -> AnyFamily:
+    known: dict[str, AnyFamily] = {family.name: family for family in FAMILIES + BYTE_FAMILIES_TO_COME}
+    known |= {family.name: family for family in MESSAGE_FAMILIES}
     if name not in known:
         raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(known))}")
     return known[name]
@@ -49,8 +67,12 @@ def from_hex(text: str) -> bytes:
         raise DecodeError(f"not hex: {text[:40]!r}: {str(error).lower()}") from error
 
 
-def lines_of(text: Iterable[str], where: str) -> Iterator[tuple[str, bytes]]:
-    """(id, bytes) of each line: a JSON object, or hex. Empty lines are left out; raises DecodeError."""
+def plain(data: bytes, given_id: str = "") -> Given:
+    return Given(given_id, Message("", data))
+
+
+def lines_of(text: Iterable[str], where: str) -> Iterator[Given]:
+    """Each line: a JSON object, or hex. Empty lines are left out; raises DecodeError."""
     number = 0
     for number, line in enumerate(text, start=1):
         if line.strip():
@@ -62,22 +84,41 @@ def lines_of(text: Iterable[str], where: str) -> Iterator[tuple[str, bytes]]:
         raise DecodeError(f"{where}: nothing to decode")
 
 
-def _read(line: str) -> tuple[str, bytes]:
+def _read(line: str) -> Given:
     if not line.lstrip().startswith("{"):
-        return "", from_hex(line)
+        return plain(from_hex(line))
     found = msgspec.json.decode(line, type=Line)
-    if found.frame_hex is not None:
-        return found.id, from_hex(found.frame_hex)
-    if found.frame_text is None:
+    kinds = {"content-type": found.content_type or found.media_type, "retained": "1" if found.retained else ""}
+    headers = {name: value for name, value in kinds.items() if value}
+    return Given(found.id, Message(found.topic or found.channel, _bytes_of(found), headers))
+
+
+def _bytes_of(line: Line) -> bytes:
+    if line.frame_hex is not None:
+        return from_hex(line.frame_hex)
+    if bytes(line.frame_json):
+        return bytes(line.frame_json)
+    if line.frame_text is None:
         raise DecodeError("neither frame_hex nor frame_text")
-    return found.id, found.frame_text.encode()
+    return line.frame_text.encode()
 
 
-def decode(family: Family, data: bytes, now: datetime, given_id: str = "") -> list[str]:
-    """One JSON text for every observation and rejection in `data`, read as one stream of a new link."""
-    session = family.open_session(msgspec.convert({"any_time": True}, family.settings), Everyone())
-    results = [*session.receive(data, now), *session.idle(now)]
-    return [_line(result, given_id) for result in results]
+def settings_of(family: AnyFamily, toml: str) -> msgspec.Struct:
+    """The family's settings from a person's TOML ("" for none); raises DecodeError."""
+    try:
+        return msgspec.convert({"any_time": True} | msgspec.toml.decode(toml), family.settings)
+    except msgspec.DecodeError as error:
+        raise DecodeError(f"settings of {family.name}: {error}") from error
+
+
+def decode(family: AnyFamily, given: Given, now: datetime, settings: msgspec.Struct) -> list[str]:
+    """One JSON text for every observation and rejection, read as the first of a new link."""
+    if isinstance(family, MessageFamily):
+        results = family.open_session(settings, Everyone()).receive(given.message, now)
+    else:
+        session = family.open_session(settings, Everyone())
+        results = [*session.receive(given.message.data, now), *session.idle(now)]
+    return [_line(result, given.id) for result in results]
 
 
 def _line(result: Result, given_id: str) -> str:

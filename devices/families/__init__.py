@@ -7,6 +7,7 @@ from devices.families import (
     cot,
     gbt26875,
     jt808,
+    lorawan,
     sia_dc09,
     watch,
 )
@@ -18,4 +19,4 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     cot.FAMILY,
     sia_dc09.FAMILY,
 )
-MESSAGE_FAMILIES: tuple[MessageFamily, ...] = ()
+MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (lorawan.FAMILY,)

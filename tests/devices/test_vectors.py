@@ -10,6 +10,8 @@ from tests.vector_sets import (
     cot_tak,
     gbt26875,
     jt808,
+    lorawan_envelopes,
+    lorawan_sensors,
     sia_dc09,
     watch,
 )
@@ -19,6 +21,8 @@ SETS = (
     cot_tak,
     gbt26875,
     jt808,
+    lorawan_envelopes,
+    lorawan_sensors,
     sia_dc09,
     watch,
 )

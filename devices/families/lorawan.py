@@ -1,0 +1,225 @@
+"""LoRaWAN sensors behind ChirpStack v4 or The Things Stack v3: smoke, door, leak, gas, SOS, climate.
+
+The network server is trusted for who sent a frame and for its integrity (the frame's MIC); this family reads what the
+server publishes. Envelopes: lorawan_wire.py, payloads: lorawan_codecs.py, what the vendors' names mean:
+lorawan_meaning.py.
+
+- The codec is chosen by the device profile's name (ChirpStack) or by the device (The Things Stack names no profile).
+  A profile that is called as a codec is (`milesight/gs524n`) needs no setting. Nothing is guessed from bytes: without a
+  codec an uplink is a sign of life and one rejection.
+- Two deliveries of one event have one frame_id: ChirpStack's deduplication id, The Things Stack's session and counter.
+- Times are the network server's, UTC. Readings that a device kept carry the device's own time (UTC).
+- Smoke, leak, gas and the like are raised each time they are told, cleared once. A counter that goes back without a
+  join is flagged `counter_went_back`: a replay, or a device that was reset.
+- A wrong MIC or frame counter in the server's log is `network_intrusion`.
+- Liveness: devices report at least once in a day; sites with other periods set `lost_contact` in their rules.
+- Commands: lorawan_wire.chirpstack_downlink and tts_downlink; what becomes of them comes as `answer` events. Class A
+  devices hear them only after their next uplink.
+
+The family does not make the server's join policy: an unknown device that joins is named once, as not enrolled.
+"""
+
+from collections.abc import Container, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from devices.conditions import DEVICES_MAX, Conditions
+from devices.dictionary import in_range
+from devices.families import lorawan_meaning, lorawan_wire
+from devices.families.lorawan_codecs import CODECS
+from devices.families.lorawan_tlv import Fields
+from devices.families.lorawan_wire import Envelope, Uplink
+from devices.family import Message, MessageFamily
+from devices.json_text import clean
+from devices.local_time import observed
+from devices.observation import (
+    Alarm,
+    Body,
+    DeviceId,
+    Event,
+    Observation,
+    Position,
+    Result,
+    Telemetry,
+    digest,
+    rejected,
+)
+
+MESSAGE_BYTES_MAX = 64_000
+SECURITY_CODES = frozenset({"UPLINK_MIC", "UPLINK_F_CNT_RESET", "UPLINK_F_CNT_RETRANSMISSION", "OTAA"})
+OUTCOMES = {"ack": "confirmed", "nack": "refused", "failed": "refused", "queued": "accepted", "sent": "sent"}
+OUTCOMES |= {"txack": "sent"}
+PRESSES = ("short press", "long press", "double press")
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`profiles`: device profile name -> codec; `devices`: DevEUI (lower case) -> codec, goes before `profiles`.
+
+    `sos_presses`: which presses of a plain button (WS101) ask for help: all of them, unless some are for other things.
+    `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`).
+    """
+
+    profiles: dict[str, str] = {}
+    devices: dict[str, str] = {}
+    sos_presses: tuple[str, ...] = PRESSES
+    any_time: bool = False
+
+    def __post_init__(self) -> None:
+        for place, table in (("profiles", self.profiles), ("devices", self.devices)):
+            for name, codec in table.items():
+                if codec not in CODECS:
+                    raise ValueError(f"{place}: {name!r} has no codec {codec!r}; known: {', '.join(sorted(CODECS))}")
+        for dev_eui in self.devices:
+            if not lorawan_wire.DEV_EUI.fullmatch(dev_eui):
+                raise ValueError(f"devices: {dev_eui!r} is no DevEUI: 16 hex digits in lower case")
+        for press in self.sos_presses:
+            if press not in PRESSES:
+                raise ValueError(f"sos_presses: {press!r} is none of {', '.join(PRESSES)}")
+
+
+class Session:
+    """See devices.family.MessageSession."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        self._settings = settings
+        self._enrolled = enrolled
+        self._conditions = Conditions()
+        self._counters: dict[str, int] = {}
+
+    def to_send(self) -> list[Message]:
+        """Network servers want no answer."""
+        return []
+
+    def receive(self, message: Message, now: datetime) -> list[Result]:
+        envelope = lorawan_wire.read(message)
+        if envelope is None:
+            return [rejected("event unreadable", message.data)]
+        device = DeviceId(f"lorawan:{envelope.dev_eui}")
+        if envelope.dev_eui not in self._enrolled:
+            return [rejected("not enrolled", message.data, device)]
+        at, flags = observed(envelope.time, now, self._settings.any_time)
+        flags += self._counted(envelope)
+        report = digest(envelope.dev_eui.encode(), envelope.event.encode(), envelope.dedup or message.data)
+        found: list[Result] = []
+        for body, own_time in self._told(envelope, message, device, found):
+            when, marks = (at, flags) if own_time is None else observed(own_time, now, self._settings.any_time)
+            found.append(
+                Observation(
+                    device=device,
+                    observed_at=when,
+                    received_at=now,
+                    body=body,
+                    frame_id=f"{report}.{len(found)}",
+                    flags=marks,
+                )
+            )
+        return found
+
+    def _counted(self, envelope: Envelope) -> tuple[str, ...]:
+        """Remembers the frame counter; a join starts it anew."""
+        if envelope.event == "join":
+            self._counters.pop(envelope.dev_eui, None)
+        if envelope.uplink is None:
+            return ()
+        before = self._counters.pop(envelope.dev_eui, -1)
+        if len(self._counters) >= DEVICES_MAX:
+            del self._counters[next(iter(self._counters))]
+        self._counters[envelope.dev_eui] = envelope.uplink.f_cnt
+        return ("counter_went_back",) if envelope.uplink.f_cnt < before else ()
+
+    def _told(
+        self, envelope: Envelope, message: Message, device: DeviceId, found: list[Result]
+    ) -> Iterator[tuple[Body, datetime | None]]:
+        """Bodies, with a time of their own when they have one. Rejections go to `found`."""
+        if envelope.uplink is None:
+            yield from ((body, None) for body in _server_event(envelope))
+            return
+        fields, problem = self._decoded(envelope, envelope.uplink)
+        if problem:
+            found.append(rejected(problem, message.data, device))
+        yield from self._uplink(envelope, envelope.uplink, fields)
+
+    def _decoded(self, envelope: Envelope, uplink: Uplink) -> tuple[Fields, str]:
+        codec = self._codec(envelope)
+        if not codec:
+            return {}, "no codec for this device profile"
+        fields = CODECS[codec](uplink.f_port, uplink.payload, False)
+        if "error" in fields:
+            return {}, f"payload unreadable: {fields['error']}"
+        return fields, "payload partly unreadable" if "rest_hex" in fields else ""
+
+    def _codec(self, envelope: Envelope) -> str:
+        named = self._settings.devices.get(envelope.dev_eui) or self._settings.profiles.get(envelope.profile)
+        return named or (envelope.profile if envelope.profile in CODECS else "")
+
+    def _uplink(self, envelope: Envelope, uplink: Uplink, fields: Fields) -> Iterator[tuple[Body, datetime | None]]:
+        """Alarms first: they are what the siren waits for."""
+        codec = self._codec(envelope)
+        meaning = lorawan_meaning.read(codec, fields, frozenset(self._settings.sos_presses))
+        for alarm in self._conditions.alarms(envelope.dev_eui, meaning.alarms):
+            yield alarm, None
+        for kind, attributes in meaning.happened:
+            yield Event(kind=kind, attributes=attributes), None
+        for (component, name), (kind, attributes) in meaning.states.items():
+            if self._conditions.changed(envelope.dev_eui, f"{component} {name}", f"{kind} {attributes}"):
+                words = {key: clean(word) for key, word in attributes.items()}
+                yield Event(kind=kind, component=component, attributes=words), None
+        radio = {"signal_dbm": uplink.radio.rssi_dbm, "signal_noise_db": uplink.radio.snr_db}
+        heard = {name: value for name, value in radio.items() if value is not None and in_range(name, value)}
+        yield Telemetry(heard | meaning.values.pop("", {})), None
+        for component, values in meaning.values.items():
+            yield Telemetry(values, component), None
+        place = _place(fields)
+        if place:
+            yield place, None
+        for entry in fields.get("history", ()):
+            time = datetime.fromtimestamp(entry["timestamp"], UTC)
+            for component, values in lorawan_meaning.measured(codec, entry).items():
+                yield Telemetry(values, component), time
+
+
+def _server_event(envelope: Envelope) -> Iterator[Body]:
+    """What the network server says of a device; what it says nothing of is a sign of its own life only."""
+    fields: dict[str, Any] = envelope.fields
+    words = {name: clean(str(value)) for name, value in fields.items() if value != ""}
+    if envelope.event == "status":
+        battery = fields.get("battery_pct", -1)
+        known = in_range("battery_percent", battery) and not fields["external_power"]
+        yield Telemetry({"battery_percent": battery} if known else {})
+    elif envelope.event == "join":
+        yield Event(kind="joined", attributes=words)
+    elif envelope.event in OUTCOMES:
+        outcome = OUTCOMES[envelope.event] if fields.get("acknowledged", True) else "refused"
+        yield Event(kind="answer", attributes=words | {"outcome": outcome})
+    elif envelope.event == "log" and fields["code"] in SECURITY_CODES:
+        text = f"{fields['code']}: {fields['description']}"
+        yield Alarm(kind="network_intrusion", description=clean(text))
+    elif envelope.event == "location":
+        place = _place(fields)
+        if place:
+            yield place
+    else:
+        yield Event(kind="unknown_report", attributes=words | {"event": clean(envelope.event)})
+
+
+def _place(fields: Fields) -> Position | None:
+    """0/0 is no place."""
+    longitude, latitude = fields.get("longitude", 0), fields.get("latitude", 0)
+    if not (longitude or latitude) or abs(longitude) > 180 or abs(latitude) > 90:
+        return None
+    own = "geofence_status" in fields  # the tracker's own fix; the server solves from the gateways that heard it
+    return Position(longitude=longitude, latitude=latitude, fix="gnss" if own else "network")
+
+
+FAMILY = MessageFamily(
+    name="lorawan",
+    title="LoRaWAN sensors behind ChirpStack v4 or The Things Stack v3",
+    links=("mqtt", "http_server"),
+    integrity="",  # the network server checks each frame's MIC
+    message_bytes_max=MESSAGE_BYTES_MAX,
+    silence_s_max=90_000,
+    settings=Settings,
+    open_session=Session,
+)

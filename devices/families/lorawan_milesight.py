@@ -1,0 +1,242 @@
+"""Milesight sensors as tables, by model. Facts from the vendor's payload definitions; the notation: lorawan_tlv.py."""
+
+from devices.families.lorawan_tlv import (
+    Table,
+    bits,
+    button,
+    current_alarm,
+    daylight,
+    dwell,
+    gas_ppm,
+    location,
+    modbus,
+    people_history,
+    regions,
+    serial_6_or_8,
+    switches,
+    table,
+    text_36,
+    tilt,
+    wifi,
+)
+
+_COMMON = table(
+    """
+    FF01 ipso_version:ipso
+    FF09 hardware_version:hardware
+    FF0A firmware_version:firmware
+    FF0B device_status:on
+    FF0F lorawan_class:B=class
+    FF16 sn:serial8
+    FF08 sn:serial6
+    FFFE reset_event:reset
+    FFFF tsl_version:tsl
+    0175 battery:B
+    """
+)
+TEMPERATURE = "0367 temperature:h/10\n8367 temperature:h/10 temperature_alarm:B=alarm\n"
+CLIMATE = TEMPERATURE + "0468 humidity:B/2\n"
+CLIMATE_LOG = "20CE @history timestamp:I temperature:h/10 humidity:B/2\n"
+LEAK = CLIMATE + "0500 leakage_status:B=leak\n"
+LEAK_LOG = "20CE @history timestamp:I temperature:h/10 humidity:B/2 leakage_status:B=leak\n"
+AIR_100 = CLIMATE + "056A activity:H\n0665 illumination:H infrared_and_visible:H infrared:H\n"
+AIR_107 = AIR_100 + "077D co2:H\n087D tvoc:H\n0973 pressure:H/10\n"
+AIR_300 = CLIMATE + "0500 pir:B=pir\n06CB light_level:B\n077D co2:H\n087D tvoc:H/100\n08E6 tvoc:H\n0973 pressure:H/10\n"
+AIR_319 = AIR_300 + "0B7D pm2_5:H\n0C7D pm10:H\n0E01 buzzer_status:B=onoff\n"
+DISTANCE = "0382 distance:h\n0400 position:B=tilt\n8382 distance:h distance_alarm:B=alarm\n"
+PROBE = """
+    0367 temperature:h/10
+    0468 humidity:B/2
+    8367 +@event temperature:h/10 temperature_alarm:B=alarm
+    8468 +@event humidity:B/2 humidity_alarm:B=alarm
+    9367 +@event temperature:h/10 temperature_mutation:h/10 temperature_alarm:B=alarm
+    9468 +@event humidity:B/2 humidity_mutation:B/2 humidity_alarm:B=alarm
+    B367 @event temperature_sensor_status:B=sensor
+    B468 @event humidity_sensor_status:B=sensor
+    FFEB temperature_unit:B=onoff
+"""
+TWO_PROBES = "".join(
+    f"""0{at}67 temperature_chn{number}:h/10
+    0{at}00 magnet_chn{number}:B=open
+    8{at}67 temperature_chn{number}:h/10 temperature_chn{number}_alarm:B=alarm
+    9{at}67 temperature_chn{number}:h/10 temperature_chn{number}_mutation:h/10 temperature_chn{number}_alarm:B=alarm
+    """
+    for number, at in ((1, 3), (2, 4))
+)
+PEOPLE = """
+    0367 temperature:h/10
+    04CC total_in:H total_out:H
+    05CC period_in:H period_out:H
+    0AEF timestamp:I
+    81EE current_sensitivity:B
+    8367 temperature:h/10 temperature_alarm:B=hot
+    84CC total_in:H total_out:H total_count_alarm:B=hot
+    85CC period_in:H period_out:H period_count_alarm:B=hot
+"""
+DEVICE_3D = "FF1F firmware_version:dotted\nFF09 hardware_version:plain\nFF01 protocol_version:B\n"
+LINES = "".join(
+    f"""{3 * line:02X}D2 line_{line}_total_in:I
+    {3 * line + 1:02X}D2 line_{line}_total_out:I
+    {3 * line + 2:02X}CC line_{line}_period_in:H line_{line}_period_out:H
+    {3 * line + 14:02X}D2 line_{line}_child_total_in:I
+    {3 * line + 15:02X}D2 line_{line}_child_total_out:I
+    {3 * line + 16:02X}CC line_{line}_child_period_in:H line_{line}_child_period_out:H
+    """
+    for line in (1, 2, 3, 4)
+)
+FLOWS = "".join(
+    f"{at:02X}DA " + " ".join(f"{here}_to_{there}:H" for there in "abcd") + "\n" for at, here in enumerate("abcd", 9)
+)
+INPUTS = "".join(
+    f"""0{at}00 gpio_input_{number}:B=onoff
+    0{at}01 gpio_output_{number}:B=onoff
+    0{at}C8 gpio_counter_{number}:I
+    0{at + 2}02 {analog}:h/1000 {analog}_min:h/1000 {analog}_max:h/1000 {analog}_avg:h/1000
+    0{at + 2}E2 {analog}:e {analog}_min:e {analog}_max:e {analog}_avg:e
+    """
+    for number, at, analog in ((1, 3, "analog_input_1"), (2, 4, "analog_input_2"))
+)
+CURRENTS = "".join(
+    f"""{2 * phase + 1:02X}97 current_chn{phase}_total:I/100
+    {2 * phase + 2:02X}99 current_chn{phase}:H/10
+    """
+    for phase in (1, 2, 3)
+)
+WEATHER = """
+    0584 wind_direction:h/10
+    0673 pressure:H/10
+    0792 wind_speed:H/10
+    0877 rainfall_total:H/100 rainfall_counter:B
+    08EC rainfall_total:I/100 rainfall_counter:B
+    8673 pressure:H/10 pressure_alarm:B=alarm
+    8792 wind_speed:H/10 wind_speed_alarm:B=alarm
+    88EC rainfall_total:I/100 rainfall_counter:B rainfall_alarm:B=alarm
+"""
+WEATHER_LOG = "@history timestamp:I temperature:h/10 humidity:B/2 pressure:H/10 wind_direction:h/10 wind_speed:H/10"
+ANGLES = "initial_angle_x:b initial_angle_y:b initial_angle_z:b "
+ANGLES += "inclination_angle_x:b inclination_angle_y:b inclination_angle_z:b"
+
+_OWN: dict[str, Table] = {
+    "am102": table(CLIMATE + CLIMATE_LOG),
+    "am103": table(CLIMATE + CLIMATE_LOG + "077D co2:H"),
+    "am104": table(AIR_100),
+    "am107": table(AIR_107),
+    "am307": table(AIR_300),
+    "am308": table(AIR_319),
+    "am319-hcho-ir": table(AIR_319 + "0A7D hcho:H/100"),
+    "am319-o3": table(AIR_319 + "0D7D o3:H/100"),
+    "at101": table(
+        "0367 temperature:h/10\n0500 position:B=tilt\n0700 tamper_status:B=install\n"
+        f"8367 temperature:h/10 temperature_alarm:B=abnormal\n089B {ANGLES}\n"
+        f"20CE @history timestamp:I longitude:i/1000000 latitude:i/1000000 {ANGLES}",
+        _06D9=wifi,
+        _0488=location,
+        _8488=location,
+    ),
+    "ct101-v2": table(
+        "0397 total_current:I/100\n0498 current:H/100\n0499 current:H/10\n0967 temperature:h/10\n"
+        "8967 temperature:h/10 temperature_alarm:B=alarm",
+        _8498=current_alarm,
+    ),
+    "ct303-v2": table(CURRENTS + "0967 temperature:h/10"),
+    "em300-th": table(CLIMATE + CLIMATE_LOG),
+    "em300-mcs": table(CLIMATE + "0600 magnet_status:B=open\n" + CLIMATE_LOG.rstrip() + " magnet_status:B=open"),
+    "em300-mld": table(LEAK + LEAK_LOG),
+    "em300-sld": table(LEAK + LEAK_LOG),
+    "em300-zld": table(LEAK + LEAK_LOG),
+    "em300-cl": table(
+        "03ED liquid:B=liquid\n83ED liquid:B=liquid liquid_alarm:B=liquidalarm\n04EE calibration_result:B=calibration"
+    ),
+    "em300-di": table(CLIMATE + "0500 gpio_status:B=onoff\n05C8 pulse:I"),
+    "em310-tilt": table("", _03CF=tilt),
+    "em310-udl": table(DISTANCE),
+    "em320-th": table(CLIMATE + CLIMATE_LOG),
+    "em320-tilt": table("", _03D4=tilt),
+    "em400-mud": table(TEMPERATURE + "0482 distance:H\n0500 position:B=tilt\n8482 distance:H distance_alarm:B=alarm"),
+    "em400-tld": table(TEMPERATURE + "0482 distance:H\n0500 position:B=tilt\n8482 distance:H distance_alarm:B=alarm"),
+    "em400-udl": table(TEMPERATURE + "0482 distance:H\n0500 position:B=tilt\n8482 distance:H distance_alarm:B=alarm"),
+    "em500-co2": table(
+        CLIMATE + "057D co2:H\n0673 pressure:H/10\n"
+        "20CE @history timestamp:I co2:H pressure:H/10 temperature:h/10 humidity:B/2"
+    ),
+    "em500-lgt": table("0394 illuminance:I\n20CE @history timestamp:I illuminance:I"),
+    "em500-pp": table("037B pressure:H\n20CE @history timestamp:I pressure:H"),
+    "em500-pt100": table(TEMPERATURE + "20CE @history timestamp:I temperature:h/10"),
+    "em500-smtc": table(CLIMATE + "04CA moisture:H/100\n057F ec:H"),
+    "em500-swl": table("0377 depth:H\n20CE @history timestamp:I depth:H"),
+    "em500-udl": table("0382 distance:H\n20CE @history timestamp:I distance:H"),
+    "gs101": table(
+        "058E gas_status:B=gas\n0601 valve_status:B=onoff\n0701 relay_output_status:B=onoff\n"
+        "0890 life_remain:I\nFF3F alarm:B=gasevent"
+    ),
+    "gs301": table("0267 temperature:h/10\n0368 humidity:B/2", _047D=gas_ppm("nh3"), _057D=gas_ppm("h2s")),
+    "ts101": table(
+        "0367 temperature:h/10\n8367 temperature:h/10 temperature_alarm:B=alarm\n"
+        "9367 temperature:h/10 temperature_mutation:h/10 temperature_alarm:B=alarm\n"
+        "20CE @history timestamp:I temperature:h/10"
+    ),
+    "ts201": table(PROBE),
+    "ts201-v2": table(PROBE),
+    "ts302-v2": table(TWO_PROBES),
+    "uc501": table(
+        INPUTS,
+        _08DB=text_36,
+        _FF0E=modbus(False),
+        _800E=modbus(True),
+    ),
+    "vs121": table(
+        DEVICE_3D + FLOWS + "05CC people_in:h people_out:h\n06CD people_count_max:B\n"
+        "0DCC people_total_in:H people_total_out:H\n0EE4 region:B dwell_time_avg:H dwell_time_max:H\n"
+        "0F85 timestamp:I\n10F7 line_in:H line_out:H\n"
+        + "".join(
+            f"{at:02X}D5 " + " ".join(f"region_{first + number}_count:B" for number in range(8)) + "\n"
+            for at, first in ((7, 1), (8, 9))
+        ),
+        _04C9=regions,
+        _FF08=serial_6_or_8,
+    ),
+    "vs132": table(
+        DEVICE_3D
+        + "03D2 total_counter_in:I\n04D2 total_counter_out:I\n05CC periodic_counter_in:H periodic_counter_out:H"
+    ),
+    "vs133": table(
+        LINES
+        + "FF1F firmware_version:v-dotted\nFF09 hardware_version:v-plain\n"
+        + "0FE3 "
+        + " ".join(f"region_{number}_count:B" for number in (1, 2, 3, 4))
+        + "\n"
+        + "1DE3 "
+        + " ".join(f"region_{number}_child_count:B" for number in (1, 2, 3, 4))
+        + "\n"
+        + "50FC skip:skip node:B occlusion_alarm:B=occlusion",
+        _10E4=dwell(""),
+        _1EE4=dwell("_child"),
+    ),
+    "vs340": table("0300 occupancy:B=occupied"),
+    "vs341": table("0300 occupancy:B=occupied"),
+    "vs350": table(PEOPLE, _20CE=people_history),
+    "vs351": table(PEOPLE, _20CE=people_history),
+    "vs360": table(
+        "03CC period_in:H period_out:H\n04CC total_in:H total_out:H\n0AEF timestamp:I\n"
+        "83CC period_in:H period_out:H period_count_alarm:B=hot\n84CC total_in:H total_out:H total_count_alarm:B=hot",
+        _20CE=people_history,
+    ),
+    "ws101": table("", _FF2E=button),
+    "ws202": table("0300 pir:B=motion", _0400=daylight),
+    "ws203": table(
+        CLIMATE + "0500 occupancy:B=occupied\n"
+        "20CE @history timestamp:I report_type:B occupancy:B=occupied temperature:h/10 humidity:B/2"
+    ),
+    "ws301": table("0300 magnet_status:B=open\n0400 tamper_status:B=removed"),
+    "ws303": table("0300 leakage_status:B=leak"),
+    "ws503": table("", _FF29=switches),
+    "ws523": table(
+        "0374 voltage:H/10\n0480 active_power:I\n0581 power_factor:B\n0683 power_consumption:I\n07C9 current:H",
+        _0870=bits({"socket_status": (0, "onoff")}),
+    ),
+    "wts506": table(
+        CLIMATE + WEATHER + f"20CE {WEATHER_LOG} rainfall_total:H/100\n21CE {WEATHER_LOG} rainfall_total:I/100"
+    ),
+}
+
+MODELS: dict[str, Table] = {name: _COMMON | own for name, own in _OWN.items()}

@@ -1,0 +1,303 @@
+"""What LoRaWAN network servers publish, read into one form: ChirpStack v4 and The Things Stack v3, JSON.
+
+    ChirpStack   application/APP/device/DEVEUI/event/EVENT     up join ack txack status log location integration
+                 application/APP/device/DEVEUI/command/down    to the device
+                 HTTP: POST ...?event=EVENT                    the same bodies
+    TTS          v3/APP@TENANT/devices/DEVICE/up | join | down/X | service/data | location/solved
+                 v3/APP@TENANT/devices/DEVICE/down/push        to the device
+                 HTTP (webhook): the same bodies
+
+Protobuf JSON leaves default values out: a missing number is 0, a missing flag false. 64-bit numbers may be strings.
+Times are RFC 3339. Many gateways hear one frame: the best signal counts. Source: the servers' documentation of their
+events.
+"""
+
+import re
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from devices.families.lorawan_tlv import Fields
+from devices.family import Message
+from devices.json_text import read_json
+
+DEV_EUI = re.compile(r"[0-9a-f]{16}")
+CHIRPSTACK_TOPIC = re.compile(r"application/([^/]+)/device/([0-9a-fA-F]{16})/event/([a-z]+)")
+CHIRPSTACK_HTTP = re.compile(r"[?&]event=([a-z]+)")
+TTS_TOPIC = re.compile(r"v3/([^/]+)/devices/([^/]+)/(up|join|down/[a-z]+|service/data|location/solved)")
+
+
+class Radio(Struct, frozen=True):
+    """Best of all gateways that heard the frame; None when none told."""
+
+    rssi_dbm: float | None = None
+    snr_db: float | None = None
+    gateways: tuple[str, ...] = ()
+
+
+class Uplink(Struct, frozen=True):
+    f_port: int
+    f_cnt: int
+    payload: bytes
+    confirmed: bool
+    radio: Radio
+
+
+class Envelope(Struct, frozen=True):
+    """One event of one device. `profile` is the device profile's name (ChirpStack), "" when the server does not tell.
+
+    `dedup` is equal for two deliveries of the same event, b"" when the server gives nothing to tell by. `fields` hold
+    what the events other than `up` say.
+    """
+
+    event: str
+    dev_eui: str
+    name: str
+    profile: str
+    time: datetime | None
+    dedup: bytes = b""
+    uplink: Uplink | None = None
+    fields: Fields = {}
+
+
+# --- ChirpStack -----------------------------------------------------------------------------------
+
+
+class _DeviceInfo(Struct, rename="camel"):
+    dev_eui: str
+    device_name: str = ""
+    device_profile_name: str = ""
+
+
+class _Reception(Struct, rename="camel"):
+    gateway_id: str = ""
+    rssi: float | None = None
+    snr: float | None = None
+
+
+class _Location(Struct):
+    latitude: float = 0
+    longitude: float = 0
+    altitude: float = 0
+
+
+class _Chirpstack(Struct, rename="camel"):
+    """All events in one: what an event does not have is left out."""
+
+    device_info: _DeviceInfo
+    time: str = ""
+    deduplication_id: str = ""
+    f_cnt: int = 0
+    f_port: int = 0
+    data: bytes = b""
+    confirmed: bool = False
+    rx_info: list[_Reception] = []
+    dev_addr: str = ""
+    margin: float = 0
+    battery_level: float = 0
+    battery_level_unavailable: bool = False
+    external_power_source: bool = False
+    queue_item_id: str = ""
+    acknowledged: bool = False
+    f_cnt_down: int = 0
+    downlink_id: int | str = 0
+    gateway_id: str = ""
+    level: str = ""
+    code: str = ""
+    description: str = ""
+    location: _Location | None = None
+    integration_name: str = ""
+    event_type: str = ""
+
+
+def _of_chirpstack(event: str, found: _Chirpstack) -> Fields:
+    if event == "status":
+        power = {"margin_db": found.margin, "external_power": found.external_power_source}
+        return power | ({} if found.battery_level_unavailable else {"battery_pct": found.battery_level})
+    if event == "join":
+        return {"dev_addr": found.dev_addr}
+    if event == "ack":
+        acknowledged = {"acknowledged": found.acknowledged, "f_cnt_down": found.f_cnt_down}
+        return {"queue_item_id": found.queue_item_id} | acknowledged
+    if event == "txack":
+        sent = {"queue_item_id": found.queue_item_id, "f_cnt_down": found.f_cnt_down}
+        return sent | {"downlink_id": found.downlink_id, "gateway_id": found.gateway_id}
+    if event == "log":
+        return {"level": found.level, "code": found.code, "description": found.description}
+    if event == "location" and found.location:
+        return msgspec.structs.asdict(found.location)
+    if event == "integration":
+        return {"integration_name": found.integration_name, "event_type": found.event_type}
+    return {}
+
+
+def _chirpstack(message: Message, event: str, dev_eui: str) -> Envelope | None:
+    found = read_json(message.data, _Chirpstack)
+    if found is None:
+        return None
+    said = found.device_info.dev_eui.lower()
+    if not DEV_EUI.fullmatch(said) or dev_eui.lower() not in ("", said):
+        return None
+    uplink = None
+    if event == "up":
+        heard = [(one.rssi, one.snr, one.gateway_id) for one in found.rx_info]
+        uplink = Uplink(found.f_port, found.f_cnt, found.data, found.confirmed, _radio(heard))
+    return Envelope(
+        event,
+        said,
+        found.device_info.device_name,
+        found.device_info.device_profile_name,
+        _time(found.time),
+        found.deduplication_id.encode(),
+        uplink,
+        _of_chirpstack(event, found),
+    )
+
+
+# --- The Things Stack -----------------------------------------------------------------------------
+
+
+class _Ids(Struct):
+    device_id: str = ""
+    dev_eui: str = ""
+    dev_addr: str = ""
+
+
+class _GatewayIds(Struct):
+    gateway_id: str = ""
+
+
+class _RxMetadata(Struct):
+    gateway_ids: _GatewayIds = field(default_factory=_GatewayIds)
+    rssi: float | None = None
+    snr: float | None = None
+
+
+class _UplinkMessage(Struct):
+    session_key_id: str = ""
+    f_port: int = 0
+    f_cnt: int = 0
+    frm_payload: bytes = b""
+    confirmed: bool = False
+    rx_metadata: list[_RxMetadata] = []
+    received_at: str = ""
+
+
+class _Locations(Struct):
+    location: _Location = field(default_factory=_Location)
+
+
+class _Downlink(Struct):
+    correlation_ids: list[str] = []
+    f_port: int = 0
+    f_cnt: int = 0
+
+
+class _Failed(Struct):
+    downlink: _Downlink = field(default_factory=_Downlink)
+
+
+class _Tts(Struct):
+    end_device_ids: _Ids
+    received_at: str = ""
+    uplink_message: _UplinkMessage | None = None
+    join_accept: dict[str, Any] | None = None
+    location_solved: _Locations | None = None
+    downlink_ack: _Downlink | None = None
+    downlink_nack: _Downlink | None = None
+    downlink_sent: _Downlink | None = None
+    downlink_queued: _Downlink | None = None
+    downlink_failed: _Failed | None = None
+
+
+def _tts_event(found: _Tts) -> str:
+    """What the body says, since a webhook has no topic."""
+    if found.uplink_message is not None:
+        return "up"
+    if found.join_accept is not None:
+        return "join"
+    if found.location_solved is not None:
+        return "location"
+    for name in ("ack", "nack", "sent", "queued", "failed"):
+        if getattr(found, f"downlink_{name}") is not None:
+            return name
+    return "other"
+
+
+def _of_tts(event: str, found: _Tts) -> Fields:
+    if event == "join":
+        return {"dev_addr": found.end_device_ids.dev_addr.lower()}
+    if event == "location" and found.location_solved:
+        return msgspec.structs.asdict(found.location_solved.location)
+    downlink = getattr(found, f"downlink_{event}", None)
+    if isinstance(downlink, _Failed):
+        downlink = downlink.downlink
+    return {"f_cnt_down": downlink.f_cnt, "f_port": downlink.f_port} if downlink else {}
+
+
+def _tts(message: Message, device_id: str) -> Envelope | None:
+    found = read_json(message.data, _Tts)
+    if found is None:
+        return None
+    ids = found.end_device_ids
+    dev_eui = ids.dev_eui.lower()
+    if not DEV_EUI.fullmatch(dev_eui) or device_id not in ("", ids.device_id):
+        return None
+    event = _tts_event(found)
+    uplink, dedup, time = None, b"", found.received_at
+    if found.uplink_message is not None:
+        up = found.uplink_message
+        heard = [(one.rssi, one.snr, one.gateway_ids.gateway_id) for one in up.rx_metadata]
+        uplink = Uplink(up.f_port, up.f_cnt, up.frm_payload, up.confirmed, _radio(heard))
+        dedup = f"{up.session_key_id} {up.f_cnt}".encode() if up.session_key_id else b""
+        time = up.received_at or time
+    return Envelope(event, dev_eui, ids.device_id, "", _time(time), dedup, uplink, _of_tts(event, found))
+
+
+# --- both -----------------------------------------------------------------------------------------
+
+
+def read(message: Message) -> Envelope | None:
+    """None for what is neither server's event."""
+    topic = CHIRPSTACK_TOPIC.fullmatch(message.channel)
+    if topic:
+        return _chirpstack(message, topic[3], topic[2])
+    topic = TTS_TOPIC.fullmatch(message.channel)
+    if topic:
+        return _tts(message, topic[2])
+    if message.channel.startswith("POST "):
+        event = CHIRPSTACK_HTTP.search(message.channel)
+        return _chirpstack(message, event[1], "") if event else _tts(message, "")
+    return None
+
+
+def _radio(heard: list[tuple[float | None, float | None, str]]) -> Radio:
+    strengths = [rssi for rssi, _, _ in heard if rssi is not None]
+    noises = [snr for _, snr, _ in heard if snr is not None]
+    gateways = tuple(gateway for _, _, gateway in heard if gateway)
+    return Radio(max(strengths, default=None), max(noises, default=None), gateways)
+
+
+def _time(text: str) -> datetime | None:
+    """Aware UTC; None for no time. Digits behind the microsecond are dropped."""
+    try:
+        time = msgspec.convert(text, datetime, strict=False)
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def chirpstack_downlink(application: str, dev_eui: str, f_port: int, payload: bytes, confirmed: bool) -> Message:
+    """What is published to have ChirpStack send `payload` with the device's next receive window."""
+    body = {"devEui": dev_eui, "confirmed": confirmed, "fPort": f_port, "data": b64encode(payload).decode()}
+    return Message(f"application/{application}/device/{dev_eui}/command/down", msgspec.json.encode(body))
+
+
+def tts_downlink(application: str, device_id: str, f_port: int, payload: bytes, confirmed: bool) -> Message:
+    """The same for The Things Stack; `application` with its tenant (APP@TENANT)."""
+    downlink = {"f_port": f_port, "frm_payload": b64encode(payload).decode(), "confirmed": confirmed}
+    body = {"downlinks": [downlink | {"priority": "NORMAL"}]}
+    return Message(f"v3/{application}/devices/{device_id}/down/push", msgspec.json.encode(body))
