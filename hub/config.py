@@ -28,7 +28,7 @@ class ConfigError(Exception):
 
 
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Days that each time series is kept, counted from when the edge received a row."""
+    """Days that each time series is kept, counted from when the hub stored a row."""
 
     telemetry: Days = 90
     positions: Days = 90

@@ -1,30 +1,42 @@
 """Room for time series: partitions are made ahead and dropped after their retention. At start, then hourly.
 
 Rules
-- With TimescaleDB the three series are hypertables, which make their own chunks; only dropping is ours.
-- Without it they are range-partitioned by received_at (UTC): telemetry and positions by day, events, which are few and
-  kept for years, by month. Partitions stand from DAYS_BACK to DAYS_AHEAD. A default partition takes everything else, so
-  that no row is ever refused; making a partition moves its rows out of the default.
+- A series is parted, kept and dropped by committed_at, the hub's own time: a row lasts its retention from when it was
+  stored, whatever the clock of its edge said, also one that was years on its way.
+- With TimescaleDB the three series are hypertables by the same column, which make their own chunks; only dropping is
+  ours.
+- Without it they are range-partitioned (UTC): telemetry and positions by day, events, which are few and kept for years,
+  by month. Partitions stand from DAYS_BACK to DAYS_AHEAD. A default partition takes everything else, so that no row is
+  ever refused; making a partition moves its rows out of the default.
 - A partition is dropped when it lies wholly before its series' retention.
-- One transaction a series: ingest waits for the rows of one partition at most.
+- Ingest goes first. Each partition is made, and those of a series are dropped, in a transaction of its own that locks
+  as ingest does, waits LOCK_S_MAX for a lock (whoever comes after it waits too) and tries TRIES times; what could not
+  be done is left to the next round. Two hubs may do this at once, also while they start.
 """
 
+import random
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
+from functools import partial
 
 import structlog
 from msgspec import Struct
 
 from hub import clock
 from hub.config import Retention
-from hub.store import Store, StoreError, Transaction
+from hub.store import Store, StoreError, Transaction, TryAgain
 
 DAYS_AHEAD = 7
 DAYS_BACK = 2
 PERIOD_S = 3600.0
+LOCK_S_MAX = 1.0
+TRIES = 5
+RETRY_S_MAX = 2.0
 SERIES = ("telemetry", "positions", "events")
 BY_MONTH = frozenset({"events"})
 
 log = structlog.get_logger()
+_jitter = random.SystemRandom()
 
 
 class Kept(Struct, frozen=True):
@@ -35,13 +47,18 @@ class Kept(Struct, frozen=True):
 
 
 async def keep(store: Store, retention: Retention, today: date) -> Kept:
-    """One round. Raises StoreError."""
+    """One round. Raises StoreError, but not for what was only in the way of others."""
     made = dropped = 0
+    chunks = bool(await store.rows("timescaledb_installed"))
     for series in SERIES:
-        days: int = getattr(retention, series)
-        async with store.transaction() as tx:
-            kept = await _keep(tx, series, today, today - timedelta(days=days))
-        made, dropped = made + kept.made, dropped + kept.dropped
+        oldest = today - timedelta(days=getattr(retention, series))
+        spans = [] if chunks else wanted(series, today, oldest)
+        for first, beyond in spans:
+            new = await _patiently(series, partial(_make, store, series, first, beyond))
+            if new is None:
+                break
+            made += new
+        dropped += await _patiently(series, partial(_drop, store, series, oldest, chunks)) or 0
     await store.execute("incident_alarms_drop", oldest=today - timedelta(days=retention.events))
     if made or dropped:
         log.info("partitions_kept", made=made, dropped=dropped)
@@ -58,18 +75,42 @@ async def run(store: Store, retention: Retention) -> None:
             log.warning("partitions_not_kept", error=str(error))
 
 
-async def _keep(tx: Transaction, series: str, today: date, oldest: date) -> Kept:
-    await tx.execute("partition_lock")
-    if await tx.row("timescaledb_installed"):
-        gone = await tx.one("chunks_drop", series=series, oldest=oldest)
-        return Kept(0, gone["dropped"])
-    made = 0
-    for first, beyond in wanted(series, today, oldest):
+async def _patiently(series: str, work: Callable[[], Awaitable[int]]) -> int | None:
+    """What `work` gives, or None when others were in its way each time."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return await work()
+        except TryAgain as error:
+            if attempt == TRIES:
+                log.warning("partitions_not_kept", series=series, error=str(error))
+                break
+        await clock.sleep(_jitter.uniform(0, RETRY_S_MAX))
+    return None
+
+
+async def _make(store: Store, series: str, first: date, beyond: date) -> int:
+    async with store.transaction() as tx:
+        await _lock(tx)
         row = await tx.one("partition_make", series=series, first=first, beyond=beyond)
-        made += row["made"]
-    span = "1 month" if series in BY_MONTH else "1 day"
-    gone = await tx.one("partition_drop", series=series, oldest=oldest, span=span)
-    return Kept(made, gone["dropped"])
+    return int(row["made"])
+
+
+async def _drop(store: Store, series: str, oldest: date, chunks: bool) -> int:
+    async with store.transaction() as tx:
+        await _lock(tx)
+        if chunks:
+            row = await tx.one("chunks_drop", series=series, oldest=oldest)
+        else:
+            span = "1 month" if series in BY_MONTH else "1 day"
+            row = await tx.one("partition_drop", series=series, oldest=oldest, span=span)
+    if not chunks:
+        await store.execute("partition_forget", series=series, oldest=oldest)
+    return int(row["dropped"])
+
+
+async def _lock(tx: Transaction) -> None:
+    await tx.execute("lock_timeout", timeout=f"{LOCK_S_MAX * 1000:.0f}ms")
+    await tx.execute("partition_lock")
 
 
 def wanted(series: str, today: date, oldest: date) -> list[tuple[date, date]]:

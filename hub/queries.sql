@@ -58,6 +58,10 @@ VALUES (%(incident)s, %(number)s, %(action)s, %(actor)s, %(at)s, %(cause)s, %(ph
 -- incident_phase --
 UPDATE incidents SET phase = %(phase)s, version = %(version)s WHERE incident = %(incident)s;
 
+-- lock_timeout --
+-- For this transaction: whoever waits for a lock makes others wait behind it.
+SELECT set_config('lock_timeout', %(timeout)s, true);
+
 -- partition_lock --
 -- One hub at a time makes and drops partitions; released with the transaction.
 SELECT pg_advisory_xact_lock(7349002);
@@ -71,13 +75,17 @@ SELECT series_make_part(%(series)s, %(first)s::date, %(beyond)s::date) AS made;
 -- partition_drop --
 SELECT series_drop_before(%(series)s, %(oldest)s::date, %(span)s::interval) AS dropped;
 
+-- partition_forget --
+SELECT series_forget_before(%(series)s, %(oldest)s::date);
+
 -- chunks_drop --
 SELECT count(*)::int AS dropped FROM drop_chunks(%(series)s::regclass, %(oldest)s::date::timestamp AT TIME ZONE 'UTC');
 
 -- incident_alarms_drop --
--- The marks against duplicates are not needed longer than the events they stand for.
+-- The marks against duplicates are not needed longer than the events they stand for: counted, as those, in the hub's time.
 DELETE FROM incident_alarms a USING incidents i
-WHERE i.incident = a.incident AND i.phase = 'closed' AND a.observed_at < %(oldest)s::date;
+WHERE i.incident = a.incident AND i.phase = 'closed' AND a.observed_at < %(oldest)s::date
+    AND NOT EXISTS (SELECT FROM incident_steps s WHERE s.incident = a.incident AND s.at >= %(oldest)s::date);
 
 -- cursors_make --
 -- The first batch of a spool makes its cursor.

@@ -1,6 +1,6 @@
 -- First light: sites, devices, observations, incidents, outbox. Applied once, under an advisory lock, checksum kept.
 -- The three time-series tables are declared plain and turned by make_series, below, into hypertables when the extension
--- TimescaleDB is installed in this database, and into tables range-partitioned by received_at otherwise. They have no
+-- TimescaleDB is installed in this database, and into tables range-partitioned by committed_at otherwise. They have no
 -- primary keys: the cursor in gateway_cursors is what makes rows arrive exactly once.
 
 CREATE TABLE sites (
@@ -74,24 +74,27 @@ CREATE TABLE refused_rows ( -- rows that could be read or stored nowhere else: k
     PRIMARY KEY (gateway, epoch, lane, seq)
 );
 
--- The default partition takes what no partition of hub.partitions holds (an edge with a wrong clock, a very old spool), so
--- that nothing is ever refused; hub.partitions moves its rows out when it makes theirs.
+-- A series is partitioned, kept and dropped by committed_at: the hub's own time. What an edge says of time may be wrong by
+-- decades (a box without a clock boots in 2001), and a row must last its retention from when it was stored all the same.
+-- The default partition takes what no partition of hub.partitions holds (nobody has made any for a week), so that nothing
+-- is ever refused; hub.partitions moves its rows out when it makes theirs.
 CREATE FUNCTION pg_temp.make_series(series text, span interval) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
         PERFORM create_hypertable(
-            series::regclass, 'received_at', chunk_time_interval => span, create_default_indexes => false
+            series::regclass, 'committed_at', chunk_time_interval => span, create_default_indexes => false
         );
         RETURN;
     END IF;
     EXECUTE format('ALTER TABLE %1$I RENAME TO %1$s_columns', series);
-    EXECUTE format('CREATE TABLE %1$I (LIKE %1$s_columns INCLUDING DEFAULTS) PARTITION BY RANGE (received_at)', series);
+    EXECUTE format('CREATE TABLE %1$I (LIKE %1$s_columns INCLUDING DEFAULTS) PARTITION BY RANGE (committed_at)', series);
     EXECUTE format('DROP TABLE %s_columns', series);
     EXECUTE format('CREATE TABLE %1$s_default PARTITION OF %1$I DEFAULT', series);
 END $$;
 
 -- One span of days (UTC, from `first` to before `beyond`) of a native series as a partition of its own; false when it is
--- there. Rows that the default partition took for these days move into it.
+-- there. Rows that the default partition took for these days move into it. Locks in the order in which ingest takes them:
+-- the series, then a partition.
 CREATE FUNCTION series_make_part(series text, first date, beyond date) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     part text := format('%s_%s', series, to_char(first, 'YYYYMMDD'));
@@ -101,10 +104,11 @@ BEGIN
     IF to_regclass(part) IS NOT NULL THEN
         RETURN false;
     END IF;
+    EXECUTE format('LOCK TABLE ONLY %I IN SHARE UPDATE EXCLUSIVE MODE', series);
     EXECUTE format('LOCK TABLE %I_default IN ACCESS EXCLUSIVE MODE', series);
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', part, series);
     EXECUTE format(
-        'WITH moved AS (DELETE FROM %I_default WHERE received_at >= %L AND received_at < %L RETURNING *) '
+        'WITH moved AS (DELETE FROM %I_default WHERE committed_at >= %L AND committed_at < %L RETURNING *) '
         'INSERT INTO %I SELECT * FROM moved', series, first_at, beyond_at, part
     );
     EXECUTE format(
@@ -113,24 +117,30 @@ BEGIN
     RETURN true;
 END $$;
 
--- Drops the partitions (each one `span` long) of a native series that lie wholly before `oldest`; how many. Older rows of
--- the default partition go too.
+-- Drops the partitions (each one `span` long) of a native series that lie wholly before `oldest`; how many.
 CREATE FUNCTION series_drop_before(series text, oldest date, span interval) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+    parts text[];
     part text;
-    dropped integer := 0;
 BEGIN
-    FOR part IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = series::regclass AND c.relname ~ '_[0-9]{8}$'
-            AND to_date(right(c.relname, 8), 'YYYYMMDD') + span <= oldest
-        ORDER BY c.relname
-    LOOP
+    SELECT array_agg(c.relname ORDER BY c.relname) INTO parts
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = series::regclass AND c.relname ~ '_[0-9]{8}$'
+        AND to_date(right(c.relname, 8), 'YYYYMMDD') + span <= oldest;
+    IF parts IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', series);
+    FOREACH part IN ARRAY parts LOOP
         EXECUTE format('DROP TABLE %I', part);
-        dropped := dropped + 1;
     END LOOP;
-    EXECUTE format('DELETE FROM %I_default WHERE received_at < %L', series, oldest::timestamp AT TIME ZONE 'UTC');
-    RETURN dropped;
+    RETURN cardinality(parts);
+END $$;
+
+-- Removes what the default partition of a native series holds from before `oldest`.
+CREATE FUNCTION series_forget_before(series text, oldest date) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('DELETE FROM %I_default WHERE committed_at < %L', series, oldest::timestamp AT TIME ZONE 'UTC');
 END $$;
 
 CREATE TABLE telemetry (
@@ -139,7 +149,8 @@ CREATE TABLE telemetry (
     component text NOT NULL, -- part of the device that it was measured at, '' = the device
     observed_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,
-    value double precision NOT NULL
+    value double precision NOT NULL,
+    committed_at timestamptz NOT NULL DEFAULT now() -- begin of the transaction that stored it
 );
 SELECT pg_temp.make_series('telemetry', '1 day');
 CREATE INDEX telemetry_series ON telemetry (device, metric, component, observed_at DESC);
@@ -155,7 +166,8 @@ CREATE TABLE positions (
     speed_kmh real,
     course_deg real,
     fix text NOT NULL,
-    zone text
+    zone text,
+    committed_at timestamptz NOT NULL DEFAULT now()
 );
 SELECT pg_temp.make_series('positions', '1 day');
 CREATE INDEX positions_track ON positions (device, observed_at DESC);

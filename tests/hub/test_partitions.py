@@ -1,5 +1,6 @@
 """Partitions: days made ahead, rows rescued from the default partition, days dropped after their retention."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -8,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.observation import Alarm, Observation, Position, Telemetry
+from hub import partitions
 from hub.config import Retention
 from hub.migrations import migrate
 from hub.partitions import DAYS_AHEAD, DAYS_BACK, SERIES, keep, wanted
 from hub.store import Store
+from tests.hub.api_world import PANEL, values, world
+from tests.hub.edge_line import until
 
 TODAY = date(2026, 11, 24)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -19,10 +24,10 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture
 def put(postgres: str):
-    def insert(*received: datetime) -> None:
+    def insert(*committed: datetime) -> None:
         with psycopg.connect(postgres) as connection:
-            for at in received:
-                connection.execute("INSERT INTO telemetry VALUES ('watch:1', 'steps', '', %s, %s, 1)", (at, at))
+            for at in committed:
+                connection.execute("INSERT INTO telemetry VALUES ('watch:1', 'steps', '', %s, %s, 1, %s)", (at, at, at))
 
     return insert
 
@@ -81,3 +86,73 @@ async def test_months_are_dropped_whole(postgres: str) -> None:
         year = Retention(events=30)
         assert (await keep(store, year, date(2026, 12, 30))).dropped == 0
         assert (await keep(store, year, date(2026, 12, 31))).dropped == 1
+
+
+@pytest.mark.parametrize("wrong", [datetime(2001, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)])
+async def test_a_row_lasts_its_retention_whatever_the_clock_of_its_edge(postgres: str, wrong: datetime) -> None:
+    """A fire alarm, a value and a position of an edge without a clock."""
+    kept = Retention(telemetry=90, positions=90, events=365)
+    body = (Alarm(kind="smoke"), Telemetry({"steps": 1.0}), Position(longitude=120.48, latitude=30.74))
+    async with world(postgres) as hub:
+        found = [Observation(device=PANEL, observed_at=wrong, received_at=wrong, body=one) for one in body]
+        await keep(hub.store, kept, datetime.now(UTC).date())
+        await hub.observe(*found)
+        for days, left in ((0, (1, 1, 1)), (90, (1, 1, 1)), (92, (0, 0, 1)), (365, (0, 0, 1)), (400, (0, 0, 0))):
+            await keep(hub.store, kept, datetime.now(UTC).date() + timedelta(days=days))
+            assert (hub.count("telemetry"), hub.count("positions"), hub.count("events")) == left, days
+        assert hub.count("incidents") == 1
+
+
+async def test_what_was_long_on_its_way_is_late_and_lasts_too(postgres: str) -> None:
+    async with world(postgres) as hub:
+        today = datetime.now(UTC).date()
+        await keep(hub.store, Retention(), today)
+        await hub.observe(values(datetime.now(UTC) - timedelta(days=200), steps=1.0))
+        await keep(hub.store, Retention(), today)
+        assert hub.count("telemetry") == 1
+
+
+async def test_two_hubs_that_start_at_once_both_start(postgres: str) -> None:
+    async with Store(postgres) as store, Store(postgres) as other:
+        await migrate(store)
+        both = await asyncio.gather(*(keep(one, Retention(), TODAY) for one in (store, other)))
+        assert sum(one.made for one in both) == (DAYS_BACK + 1 + DAYS_AHEAD) * 2 + 2
+
+
+async def waits(dsn: str) -> bool:
+    with psycopg.connect(dsn) as connection:
+        return bool(connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
+
+
+async def test_ingest_and_a_round_do_not_lock_each_other_out(postgres: str) -> None:
+    """Ingest that holds a partition and then wants the default one, while days are made and dropped."""
+    insert = "INSERT INTO telemetry VALUES ('watch:1', 'steps', '', %(at)s, %(at)s, 1, %(at)s)"
+    short = Retention(telemetry=5)
+    async with Store(postgres) as store:
+        await migrate(store)
+        await keep(store, short, TODAY)
+        with psycopg.connect(postgres) as ingest:
+            ingest.execute(insert, {"at": NOON})
+            later = asyncio.create_task(keep(store, short, TODAY + timedelta(days=10)))
+            await until(lambda: waits(postgres), "waiting for a lock")
+            ingest.execute(insert, {"at": NOON + timedelta(days=400)})
+            ingest.commit()
+        kept = await later
+        assert kept.dropped > 0 and kept.made > 0
+
+
+async def test_who_reads_for_long_does_not_stop_ingest(postgres: str, put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The round gives up, and what came after it goes on while the reader still reads."""
+    monkeypatch.setattr(partitions, "LOCK_S_MAX", 0.1)
+    monkeypatch.setattr(partitions, "RETRY_S_MAX", 0.01)
+    short = Retention(telemetry=5)
+    async with Store(postgres) as store:
+        await migrate(store)
+        await keep(store, short, TODAY)
+        with psycopg.connect(postgres) as reader:
+            reader.execute("SELECT count(*) FROM telemetry")
+            later = asyncio.create_task(keep(store, short, TODAY + timedelta(days=10)))
+            await until(lambda: waits(postgres), "waiting for a lock")
+            await asyncio.to_thread(put, NOON)
+            assert (await later).dropped == 0
+        assert (await keep(store, short, TODAY + timedelta(days=10))).dropped > 0
