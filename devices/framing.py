@@ -87,6 +87,20 @@ class Framer:
         self._noise, self._reason = b"", ""
 
 
+LINE_BLANKS = b"\r\n\0"
+
+
+def cut_line(buffer: bytes, final: bool) -> Cut:
+    """A line of text without its end; what is empty or blank is skipped. The last line needs no end."""
+    if buffer[0] in LINE_BLANKS:
+        return Cut(len(buffer) - len(buffer.lstrip(LINE_BLANKS)))
+    ends = [at for at in (buffer.find(b"\r"), buffer.find(b"\n")) if at >= 0]
+    if not ends and not final:
+        return Cut(0)
+    end = min(ends, default=len(buffer))
+    return Cut(end, frame=buffer[:end])
+
+
 def sum8(data: bytes) -> int:
     """Sum of all bytes modulo 256 (GB/T 26875.3)."""
     return sum(data) & 0xFF

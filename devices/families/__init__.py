@@ -8,6 +8,7 @@ from devices.families import (
     gbt26875,
     jt808,
     lorawan,
+    nmea,
     sia_dc09,
     watch,
 )
@@ -17,6 +18,7 @@ FAMILIES: tuple[Family, ...] = (gbt26875.FAMILY, jt808.FAMILY, watch.FAMILY)
 BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
 BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     cot.FAMILY,
+    nmea.FAMILY,
     sia_dc09.FAMILY,
 )
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (lorawan.FAMILY,)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from devices.framing import crc16
+from devices.framing import crc16, xor8
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 
@@ -56,17 +56,22 @@ def sia_dc09(text: str) -> bytes:
     return b"\n%04X%04X%b\r" % (crc16(text.encode()), len(text), text.encode())
 
 
+def nmea(text: str, prefix: str = "") -> bytes:
+    return f"{prefix}${text}*{xor8(text.encode()):02X}\r\n".encode()
+
+
 FIRE_TEXT = '"SIA-DCS"0008R0L0#1234[#1234|Nri2/FA017^Hall A^]'
 
 GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
+    "nmea": ("4711", nmea("AIALR,122950.00,006,A,V,AIS:general failure", "4711")),
     "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
     "cot": ("PHONE-7", cot()),
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 
-SILENT = frozenset({"cot"})  # families that do not answer a report
+SILENT = frozenset({"cot", "nmea"})  # families that do not answer a report
 
 # Starts, ends and other pieces that a reader may take for the beginning of a frame.
 MARKS: dict[str, tuple[bytes, ...]] = {
@@ -74,5 +79,6 @@ MARKS: dict[str, tuple[bytes, ...]] = {
     "jt808": (b"\x7e", b"\x7d", b"\x7e\x30", b"(", b")"),
     "watch": (b"[3G*", b"[", b"]", b"[3G*1*0001*"),
     "cot": (b"<event ", b"</event>", b"<?xml", b"<![CDATA[", b"\xbf", b"\xbf\x01\xbf"),
+    "nmea": (b"$GPRMC,", b"$", b"!", b"IMEI 355797031609284\r\n"),
     "sia_dc09": (b'5B090059"', b"5", b"\r"),
 }

@@ -26,6 +26,7 @@ VECTORS = (
     "cot_tak",
     "gbt26875",
     "jt808",
+    "nmea0183",
     "sia_dc09",
     "watch",
 )
@@ -80,6 +81,9 @@ def _sealed(change: tuple[bytes, int, bytes]) -> bytes:
     if changed[:1] == b"[" and changed[-1:] == b"]" and changed.count(b"*") >= 3:
         *head, _, content = changed[:-1].split(b"*", 3)
         return b"*".join([*head, b"%04X" % len(content), content]) + b"]"
+    if changed.count(b"$") == 1 and changed[-5:-4] == b"*" and changed.endswith(b"\r\n"):
+        head, _, counted = changed[:-5].partition(b"$")
+        return b"%b$%b*%02X\r\n" % (head, counted, xor8(counted))
     if changed[:1] == b"\n" and changed[-1:] == b"\r":
         counted = changed[9:-1].replace(b"\r", b" ").replace(b"\n", b" ")
         return b"\n%04X%04X%b\r" % (crc16(counted), len(counted), counted)

@@ -12,6 +12,7 @@ from tests.vector_sets import (
     jt808,
     lorawan_envelopes,
     lorawan_sensors,
+    nmea0183,
     sia_dc09,
     watch,
 )
@@ -23,6 +24,7 @@ SETS = (
     jt808,
     lorawan_envelopes,
     lorawan_sensors,
+    nmea0183,
     sia_dc09,
     watch,
 )
