@@ -9,11 +9,12 @@ Rules every Session keeps (the property suite in tests/devices runs over FAMILIE
 - Replies wait in `to_send` until the caller has made the results durable: a device is answered only after acceptance.
 - A device outside `enrolled` yields Rejected("not enrolled") and no observation.
 - No clock: `now` (aware UTC) is an argument.
+- Commands to devices go out by `to_send` as answers do; what devices say to them are results (Commanded).
 """
 
 from collections.abc import Callable, Container, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -31,6 +32,36 @@ class Session(Protocol):
         """Take the replies that wait; the caller writes them to the link."""
 
 
+class DeviceCommand(Struct, frozen=True, kw_only=True):
+    """One act asked of one device: `action` is the name of a CommandKind of its family, `args` what that kind needs."""
+
+    nonce: str
+    native_id: str
+    action: str
+    args: Mapping[str, str] = {}
+
+
+class CommandKind(Struct, frozen=True, kw_only=True):
+    """An act that devices of a family can be asked for. `args`: name -> what may stand there, for people."""
+
+    name: str
+    meaning: str
+    args: Mapping[str, str] = {}
+
+
+class CommandRefused(ValueError):
+    """A command that cannot be sent; the text says why, for the person who gave it."""
+
+
+@runtime_checkable
+class Commanded(Protocol):
+    """A Session or MessageSession whose family has `commands`."""
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """Put it into `to_send`; what the device says to it comes out of `receive` as a CommandAnswer. A device that
+        never answers has none; the caller's time limit ends the wait. Raises CommandRefused."""
+
+
 class Family(Struct, frozen=True, kw_only=True):
     """What the edge must know of a protocol before it opens a link. Sizes in bytes, times in seconds."""
 
@@ -42,6 +73,7 @@ class Family(Struct, frozen=True, kw_only=True):
     silence_s_max: float  # silent for longer: P2 lost_contact
     settings: type[Struct]  # what an installer may set, unknown keys refused
     open_session: Callable[[Any, Container[str]], Session]  # (settings, enrolled native ids)
+    commands: tuple[CommandKind, ...] = ()
 
 
 class Message(Struct, frozen=True):
@@ -78,6 +110,7 @@ class MessageFamily(Struct, frozen=True, kw_only=True):
     silence_s_max: float
     settings: type[Struct]
     open_session: Callable[[Any, Container[str]], MessageSession]
+    commands: tuple[CommandKind, ...] = ()
 
 
 class Everyone:

@@ -11,7 +11,7 @@ Rules
 
 from datetime import datetime
 from hashlib import blake2b
-from typing import NewType
+from typing import Literal, NewType
 
 from msgspec import Struct
 
@@ -94,7 +94,16 @@ class Rejected(Struct, frozen=True, kw_only=True):
     device: DeviceId | None = None
 
 
-Result = Observation | Rejected
+class CommandAnswer(Struct, frozen=True, kw_only=True):
+    """What a device said to the command `nonce`: accepted (it will), refused (it will not, `reason` says why in a
+    constant phrase), or confirmed (its own sensor shows that it has)."""
+
+    nonce: str
+    result: Literal["accepted", "refused", "confirmed"]
+    reason: str = ""
+
+
+Result = Observation | Rejected | CommandAnswer
 REJECTED_BYTES_MAX = 64
 
 

@@ -17,7 +17,9 @@ import msgspec
 
 from devices.families import BYTE_FAMILIES_TO_COME, FAMILIES, MESSAGE_FAMILIES
 from devices.family import Everyone, Family, Message, MessageFamily
-from devices.observation import Observation, Result
+from devices.observation import CommandAnswer, Observation, Rejected, Result
+
+_NAMES = {Observation: "observation", Rejected: "rejected", CommandAnswer: "command_answer"}
 
 
 class DecodeError(Exception):
@@ -122,9 +124,9 @@ def decode(family: AnyFamily, given: Given, now: datetime, settings: msgspec.Str
 
 
 def _line(result: Result, given_id: str) -> str:
-    name = "observation" if isinstance(result, Observation) else "rejected"
+    name = _NAMES[type(result)]
     head = {"id": given_id} if given_id else {}
     body = msgspec.to_builtins(result)
-    if not isinstance(result, Observation):
+    if isinstance(result, Rejected):
         body["frame"] = result.frame.hex()
     return msgspec.json.encode({**head, name: body}).decode()
