@@ -65,6 +65,7 @@ class Listener:
                 self._failed(error)
                 return
             line.setblocking(False)
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # no answer waits for an acknowledgement
             beginning = self._loop.create_task(self._begin(line))
             self._beginning.add(beginning)
             beginning.add_done_callback(self._beginning.discard)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import subprocess
 import sys
 import threading
@@ -467,3 +468,12 @@ async def test_nobody_is_lost_while_the_edge_itself_did_not_listen(tmp_path: Pat
 @pytest.mark.parametrize("kept", ["", "[]", "nonsense", "[1]"])
 def test_a_list_of_the_lost_that_cannot_be_read_is_empty(kept: str) -> None:
     assert intake.stored_lost(kept) == []
+
+
+async def test_an_answer_does_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made, Device(made.link.port):
+        await until(lambda: made.link.connections, "connected")
+        [connection] = made.link.connections
+        assert connection._transport is not None
+        line = connection._transport.get_extra_info("socket")
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
