@@ -11,6 +11,7 @@ from devices.families import (
     nmea,
     sia_dc09,
     watch,
+    zigbee2mqtt,
 )
 from devices.family import Family, MessageFamily
 
@@ -21,4 +22,7 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     nmea.FAMILY,
     sia_dc09.FAMILY,
 )
-MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (lorawan.FAMILY,)
+MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
+    lorawan.FAMILY,
+    zigbee2mqtt.FAMILY,
+)

@@ -35,8 +35,14 @@ def chirpstack(payload: bytes, profile: str = "milesight/gs524n", f_port: int = 
     return Message(topic, json.dumps(body | more).encode())
 
 
+def zigbee2mqtt(name: str = "hall/smoke_1", **state: Any) -> Message:
+    return Message(f"zigbee2mqtt/{name}", json.dumps(state).encode())
+
+
+SMOKE_ZIGBEE = {"smoke": True, "battery": 80, "linkquality": 90, "last_seen": "2026-11-24T12:29:50+00:00"}
 SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),
+    "zigbee2mqtt": Good("hall/smoke_1", zigbee2mqtt(**SMOKE_ZIGBEE)),
 }

@@ -21,7 +21,10 @@ from tests.devices.messages import GOOD_MESSAGES
 from tests.vectors import lines_of
 
 OBSERVATION_BYTES_MAX = 20_000
-VECTORS = ("lorawan_envelopes",)
+VECTORS = (
+    "lorawan_envelopes",
+    "zigbee2mqtt",
+)
 
 
 def real_messages() -> list[Message]:

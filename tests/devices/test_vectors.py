@@ -15,6 +15,7 @@ from tests.vector_sets import (
     nmea0183,
     sia_dc09,
     watch,
+    zigbee2mqtt,
 )
 from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
 
@@ -27,6 +28,7 @@ SETS = (
     nmea0183,
     sia_dc09,
     watch,
+    zigbee2mqtt,
 )
 
 
