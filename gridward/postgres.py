@@ -76,11 +76,12 @@ class Postgres:
     def dsn(self, database: str) -> str:
         return f"postgresql://{OWNER}@/{database}?host={quote(str(self._sockets), safe='')}"
 
-    def ensure_database(self, database: str) -> str:
-        """The dsn of `database`, which is made when it is not there."""
+    def ensure_database(self, database: str, template: str = "template1") -> str:
+        """The dsn of `database`, which is made when it is not there; as a copy of `template`, which nobody uses."""
+        names = map(psycopg.sql.Identifier, (database, template))
         with connect(self.dsn("postgres")) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone():
-                connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
+                connection.execute(psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(*names))
         return self.dsn(database)
 
     def drop_database(self, database: str) -> None:

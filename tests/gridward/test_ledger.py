@@ -27,34 +27,34 @@ def keep(path: Path, *reports: Accepted, tail: bytes = b"") -> Path:
     return path
 
 
-def test_an_exact_match_is_clean(postgres: str, tmp_path: Path) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
+def test_an_exact_match_is_clean(empty_postgres: str, tmp_path: Path) -> None:
+    with psycopg.connect(empty_postgres, autocommit=True) as connection:
         connection.execute(TABLES)
         connection.execute(STORE_SMOKE, (AT,))
         connection.execute("INSERT INTO positions VALUES ('watch:97', %s, 120.4838, 30.7436)", (AT,))
         connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'heart_rate_bpm', '', %s, 71)", (AT,))
         connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'steps', '', %s, 12)", (AT,))
         connection.execute("INSERT INTO telemetry VALUES ('gateway:gw-1', 'spool_rows', '', %s, 0)", (AT,))
-    balance = reconcile(keep(tmp_path / "ledger", SMOKE, BEAT, PLACE), postgres)
+    balance = reconcile(keep(tmp_path / "ledger", SMOKE, BEAT, PLACE), empty_postgres)
     assert (balance.accepted, balance.lost, balance.twice, balance.unconfirmed) == (3, [], [], 1)
 
 
-def test_a_lost_and_a_doubled_fact_are_found(postgres: str, tmp_path: Path) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
+def test_a_lost_and_a_doubled_fact_are_found(empty_postgres: str, tmp_path: Path) -> None:
+    with psycopg.connect(empty_postgres, autocommit=True) as connection:
         connection.execute(TABLES)
         connection.execute(STORE_SMOKE, (AT,))
         connection.execute(STORE_SMOKE, (AT,))
         connection.execute("INSERT INTO telemetry VALUES ('watch:97', 'steps', '', %s, 12)", (AT,))
-    balance = reconcile(keep(tmp_path / "ledger", SMOKE, BEAT), postgres)
+    balance = reconcile(keep(tmp_path / "ledger", SMOKE, BEAT), empty_postgres)
     assert balance.lost == [f"value watch:97 heart_rate_bpm {AT.isoformat()} 71.000"]
     assert balance.twice == [f"alarm gbt26875:889 smoke 1-3-0x00000012 {AT.isoformat()} raised"]
 
 
-def test_the_same_report_accepted_twice_is_owed_twice(postgres: str, tmp_path: Path) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
+def test_the_same_report_accepted_twice_is_owed_twice(empty_postgres: str, tmp_path: Path) -> None:
+    with psycopg.connect(empty_postgres, autocommit=True) as connection:
         connection.execute(TABLES)
         connection.execute(STORE_SMOKE, (AT,))
-    assert len(reconcile(keep(tmp_path / "ledger", SMOKE, SMOKE), postgres).lost) == 1
+    assert len(reconcile(keep(tmp_path / "ledger", SMOKE, SMOKE), empty_postgres).lost) == 1
 
 
 def test_a_half_written_last_line_is_left_alone(tmp_path: Path) -> None:

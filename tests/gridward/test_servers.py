@@ -59,8 +59,8 @@ def test_broker_says_when_its_port_is_taken(tmp_path: Path) -> None:
     first.stop()
 
 
-def test_each_test_gets_an_empty_database(postgres: str) -> None:
-    with psycopg.connect(postgres) as connection:
+def test_a_test_may_have_an_empty_database(empty_postgres: str) -> None:
+    with psycopg.connect(empty_postgres) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
         assert tables == (0,)
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)

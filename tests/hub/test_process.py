@@ -1,5 +1,6 @@
 """The hub as a process: a polite end, and one line without a traceback for whatever is wrong at its start."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import msgspec
 import psycopg
 import pytest
 
+from gridward.postgres import rows
 from gridward.toml_text import toml_text
 from hub.server import listen_on
 from tests.conftest import BrokerAddress
@@ -109,6 +111,12 @@ def test_it_stops_politely(running: Running, number: signal.Signals) -> None:
     running.until_healthy()
     assert running.end(number) == 0
     assert running.lines("hub_stopped") and "Traceback" not in running.log.read_text()
+
+
+def test_a_stored_password_is_expensive_to_guess(running: Running, postgres: str) -> None:
+    [user] = rows(postgres, "SELECT password_hash FROM users")
+    memory_kb, rounds = re.fullmatch(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$.*", user["password_hash"]).groups()
+    assert int(memory_kb) >= 65_536 and int(rounds) >= 3
 
 
 def test_it_stops_while_somebody_watches(running: Running) -> None:
