@@ -9,6 +9,7 @@ from devices.families import (
     jt808,
     lorawan,
     nmea,
+    onvif,
     sia_dc09,
     watch,
     zigbee2mqtt,
@@ -25,4 +26,5 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
     lorawan.FAMILY,
     zigbee2mqtt.FAMILY,
+    onvif.FAMILY,
 )

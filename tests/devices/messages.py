@@ -40,9 +40,29 @@ def zigbee2mqtt(name: str = "hall/smoke_1", **state: Any) -> Message:
 
 
 SMOKE_ZIGBEE = {"smoke": True, "battery": 80, "linkquality": 90, "last_seen": "2026-11-24T12:29:50+00:00"}
+
+# An event of a door controller, as a pull point or a metadata stream gives it.
+ONVIF = (
+    '<tt:MetadataStream xmlns:tt="http://www.onvif.org/ver10/schema"><tt:Event><wsnt:NotificationMessage '
+    'xmlns:tns1="http://www.onvif.org/ver10/topics" xmlns:wsnt="http://docs.oasis-open.org/wsn/b-2" '
+    'xmlns:wsa5="http://www.w3.org/2005/08/addressing" xmlns:a="http://www.axis.com/2009/event/topics">'
+    "<wsnt:Topic>{topic}</wsnt:Topic><wsnt:ProducerReference><wsa5:Address>uri://cam-7/ProducerReference"
+    '</wsa5:Address></wsnt:ProducerReference><wsnt:Message><tt:Message UtcTime="2026-11-24T12:29:50.5Z"{operation}>'
+    '<tt:Source><tt:SimpleItem Name="DoorToken" Value="door-1"/></tt:Source><tt:Data>{data}</tt:Data>'
+    "</tt:Message></wsnt:Message></wsnt:NotificationMessage></tt:Event></tt:MetadataStream>"
+)
+
+
+def onvif(topic: str, operation: str = "", **data: str) -> Message:
+    items = "".join(f'<tt:SimpleItem Name="{name}" Value="{value}"/>' for name, value in data.items())
+    said = f' PropertyOperation="{operation}"' if operation else ""
+    return Message("POST /", ONVIF.format(topic=topic, operation=said, data=items).encode())
+
+
 SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),
     "zigbee2mqtt": Good("hall/smoke_1", zigbee2mqtt(**SMOKE_ZIGBEE)),
+    "onvif": Good("cam-7", onvif("tns1:AccessControl/Duress", CredentialToken="4711")),
 }

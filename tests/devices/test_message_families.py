@@ -24,6 +24,7 @@ OBSERVATION_BYTES_MAX = 20_000
 VECTORS = (
     "lorawan_envelopes",
     "zigbee2mqtt",
+    "onvif_events",
 )
 
 
