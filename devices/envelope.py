@@ -14,10 +14,10 @@ Sequence numbers start at 1 and are per (gateway, epoch, lane); the epoch is mad
 from binascii import crc32
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from devices.observation import Alarm, Event, GatewayId, Observation
 
@@ -26,6 +26,8 @@ SHARDS = 64
 BATCH_ROWS_MAX = 5_000
 BATCH_BYTES_MAX = 4_000_000
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # gateways, zones, sites, links: safe in topics, paths and URLs
+
+Instant = Annotated[datetime, Meta(tz=True)]  # one without a zone cannot be compared with any other
 
 Lane = Literal["urgent", "routine"]
 LANES: tuple[Lane, Lane] = ("urgent", "routine")
@@ -43,14 +45,14 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 class Committed(Struct, frozen=True, kw_only=True):
     epoch: str
-    seq: int
-    committed_at: datetime
+    seq: Annotated[int, Meta(ge=0)]
+    committed_at: Instant
 
 
 class GatewayState(Struct, frozen=True, kw_only=True):
     gateway: GatewayId
     online: bool
-    at: datetime | None = None  # None in the last will, which is written before the fact
+    at: Instant | None = None  # None in the last will, which is written before the fact
     version: str = ""
     epoch: str = ""
     spool_rows: int = 0
@@ -64,7 +66,7 @@ class CommandResult(Struct, frozen=True, kw_only=True):
     nonce: str
     result: Literal["refused", "accepted", "confirmed", "expired"]
     reason: str = ""
-    at: datetime
+    at: Instant
 
 
 def lane_of(observation: Observation) -> Lane:

@@ -291,7 +291,7 @@ class Agent:
         attributes = {"name": act.actuator, "state": "on" if act.on else "off", "cause": act.cause}
         attributes |= {key: text for key, text in (("actor", act.actor), ("error", error)) if text}
         self._intake.say([health.event(self._device, clock.now(), "actuator", attributes)])
-        self._uplink.say_soon(self._state())
+        self._uplink.say_soon()
 
 
 def installed_version() -> str:

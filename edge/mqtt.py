@@ -3,6 +3,8 @@
 Rules
 - `run` connects, subscribes, then runs all of `works` until one ends or the connection does; then again, with full
   jitter, for ever.
+- A subscription that the broker refuses is an outage like any other, told once; but the works run on meanwhile, and
+  after SUBSCRIBE_AGAIN_S the channel connects anew: alarms do not wait for somebody to mend the broker's rights.
 - Channels of one edge share an Outage: losing the broker is logged once, having all connections back once.
 - `publish` is QoS 1 and returns when the broker has it. That proves nothing (only Committed does); it keeps one lane
   from filling the socket.
@@ -11,6 +13,7 @@ Rules
 import asyncio
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -26,8 +29,12 @@ CONNECT_S_MAX = 10.0
 PUBLISH_S_MAX = 60.0
 BACKOFF_S_FIRST = 0.1
 BACKOFF_S_MAX = 30.0
+SUBSCRIBE_AGAIN_S = 60.0
+REFUSED_FROM = 0x80  # reason codes of the broker that are errors
 CANCEL_AGAIN_S = 0.1
 HEALTHY_S = 60.0  # connected for so long: the next trouble starts with the short wait again
+# Without this the kernel keeps a batch back until the acknowledgement of the one before, for up to 40 ms.
+NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 log = structlog.get_logger()
 _jitter = random.SystemRandom()
@@ -124,11 +131,14 @@ class Channel:
     async def _connect_once(self) -> None:
         """Connect, subscribe, work until the connection ends; raises then."""
         async with self._new_client() as client:
-            if self._topics:
-                await client.subscribe([(topic, 1) for topic in self._topics])
+            refused = await self._subscribe(client)
             self._client = client
-            self._outage.up(self._name)
             tasks = [asyncio.ensure_future(work()) for work in self._works]
+            if refused:
+                self._outage.lost(self._name, refused)
+                tasks.append(asyncio.ensure_future(_end_after(SUBSCRIBE_AGAIN_S, refused)))
+            else:
+                self._outage.up(self._name)
             tasks.append(asyncio.ensure_future(self._listen(client)))
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -136,6 +146,15 @@ class Channel:
                     task.result()
             finally:
                 await end(tasks)
+
+    async def _subscribe(self, client: aiomqtt.Client) -> str:
+        """What the broker refuses, "" when it grants everything."""
+        if not self._topics:
+            return ""
+        granted = await client.subscribe([(topic, 1) for topic in self._topics])
+        codes = [code if isinstance(code, int) else code.value for code in granted]
+        refused = [topic for topic, code in zip(self._topics, codes, strict=True) if code >= REFUSED_FROM]
+        return f"subscription refused: {', '.join(refused)}" if refused else ""
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -158,6 +177,7 @@ class Channel:
             timeout=CONNECT_S_MAX,
             will=will,
             tls_context=self._tls,
+            socket_options=NO_DELAY,
             logger=_quiet,
         )
 
@@ -165,6 +185,11 @@ class Channel:
 def backoff_s(attempt: int, chance: float) -> float:
     """Full jitter: anywhere between nothing and the doubled wait. `chance` in [0, 1)."""
     return chance * min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 20))
+
+
+async def _end_after(seconds: float, error: str) -> None:
+    await clock.sleep(seconds)
+    raise ChannelError(error)
 
 
 async def end(tasks: Iterable["asyncio.Future[None]"]) -> None:

@@ -39,6 +39,7 @@ from edge.window import Window
 ROWS_MAX = BATCH_ROWS_MAX
 BYTES_MAX = min(BATCH_BYTES_MAX, 500_000)
 SPOOL_RETRY_S = 1.0
+RESULTS_MAX = 1_000
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 Report = Callable[[datetime], None]
@@ -64,16 +65,19 @@ class LaneSender:
     def wake(self) -> None:
         self._wake.set()
 
-    def committed(self, told: Committed) -> None:
+    def committed(self, told: Committed, retained: bool) -> None:
         """The hub's receipt."""
-        if told.epoch != self._spool.epoch:
-            if told.epoch != self._said_foreign:  # retained from a spool that is gone; said once
+        self._follow_epoch()
+        seq = told.seq
+        if told.epoch != self._epoch:
+            if told.epoch != self._said_foreign:  # of a spool that is gone; said once
                 log.info("committed_of_another_epoch", lane=self._lane, epoch=told.epoch)
             self._said_foreign = told.epoch
-            return
-        self._follow_epoch()
-        if self.window.commit(told.seq, self._spool.lane(self._lane).appended, clock.monotonic()):
-            self._spool.forget(told.epoch, self._lane, told.seq)
+            if self.window.committed:
+                return
+            seq = 0  # a hub that came back and has nothing of this spool yet names the one before
+        if self.window.commit(seq, self._spool.lane(self._lane).appended, clock.monotonic(), retained):
+            self._spool.forget(told.epoch, self._lane, seq)
         self._wake.set()
 
     async def drain(self, publish: Publish) -> None:
@@ -89,6 +93,7 @@ class LaneSender:
             batch = await self._next() if self.window.open else None
             if batch is not None:
                 await publish(self._topic, batch)
+                self.window.published(clock.monotonic())
             else:
                 await self._wait()
 
@@ -100,15 +105,11 @@ class LaneSender:
             return None
         if self._epoch != self._spool.epoch:
             return None
-        dropped_through = max(found.dropped_through, self.window.gone_through)
-        if found.pieces:
-            dropped_through = min(dropped_through, found.first - 1)  # rows that are here after all are not dropped
-            self.window.push(found.last, clock.monotonic())
-            return join_batch(self._gateway, self._epoch, self._lane, found.pieces, dropped_through)
-        if dropped_through > self.window.sent:  # everything that waited was evicted
-            self.window.push(dropped_through, clock.monotonic())
-            return join_batch(self._gateway, self._epoch, self._lane, (), dropped_through)
-        return None
+        dropped_through = self.window.declares(found.first, found.dropped_through)
+        if dropped_through is None:
+            return None
+        self.window.push(found.last or dropped_through, clock.monotonic())
+        return join_batch(self._gateway, self._epoch, self._lane, found.pieces, dropped_through)
 
     async def _wait(self) -> None:
         """Until there is something to do."""
@@ -147,7 +148,8 @@ class Uplink:
         self.outage = Outage(LANES)
         self._senders = {lane: LaneSender(self._gateway, lane, spool) for lane in LANES}
         self._topics = {topic(self._gateway, "committed", lane): lane for lane in LANES}
-        self._results: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(maxsize=1_000)
+        self._results: asyncio.Queue[tuple[str, bytes | None]] = asyncio.Queue(maxsize=RESULTS_MAX)
+        self._saying: tuple[str, bytes | None] | None = None
         gone = encode(GatewayState(gateway=self._gateway, online=False))
         will = Will(topic(self._gateway, "state"), gone)
         self._channels = {
@@ -183,10 +185,10 @@ class Uplink:
             for channel in self._channels.values():
                 group.create_task(channel.run())
 
-    def say_soon(self, state: GatewayState) -> None:
-        """Publish the state behind what waits already; dropped when the line is down (a new line begins with it)."""
+    def say_soon(self) -> None:
+        """Publish the state, as it is then, behind what waits already. A new line begins with it anyway."""
         if self.connected and not self._results.full():
-            self._results.put_nowait(("state", encode(state)))
+            self._results.put_nowait(("state", None))
 
     async def say_state(self, state: GatewayState) -> None:
         """Publish the state; nothing when the broker is away (it says the last will for us)."""
@@ -204,9 +206,12 @@ class Uplink:
         await self._senders["routine"].drain(self._channels["routine"].publish)
 
     async def _say_results(self) -> None:
+        """What the line's end interrupts is said first on the next one."""
         while True:
-            tail, payload = await self._results.get()
-            await self._channels["urgent"].publish(topic(self._gateway, tail), payload, retain=tail == "state")
+            self._saying = tail, payload = self._saying or await self._results.get()
+            said = encode(self._state()) if payload is None else payload
+            await self._channels["urgent"].publish(topic(self._gateway, tail), said, retain=payload is None)
+            self._saying = None
 
     def _arrived(self, name: str, payload: bytes, retained: bool) -> None:
         lane = self._topics.get(name)
@@ -218,6 +223,6 @@ class Uplink:
         except msgspec.DecodeError:
             log.warning("committed_unreadable", lane=lane)
             return
+        self._senders[lane].committed(told, retained)
         if not retained:
             self._committed_at(told.committed_at)
-        self._senders[lane].committed(told)

@@ -5,17 +5,25 @@ Rules
 - Only the hub's Committed of the same epoch moves `committed`; one that names rows never given out is ignored.
 - When nothing is committed for a while (`stalled`), or the connection was lost, sending goes back to `committed`. The
   wait doubles each time up to STALL_S_MAX, so that a hub without its database is not flooded; any progress resets it.
+- A hub that names again what it had committed before is there and has not got what is under way: it has just come
+  back, or refuses a batch beyond a hole. Then the wait is AGAIN_S_FIRST only. A batch that was sent twice is answered
+  like that, too: so this wait doubles with each use, until there was none for AGAIN_CALM_S.
+- `dropped_through` speaks of every row up to it. So it is said only while nothing is under way, and what stands beyond a
+  hole waits for that: a hub that lost a batch must not take the next one's word that its rows were dropped.
 - A hub that stands behind what it had committed before (restored from a backup) is told by `dropped_through` that the
   rows are gone; it records the gap instead of waiting for ever.
 """
 
 from collections import deque
+from math import inf
 
 from msgspec import Struct, field
 
 BATCHES_MAX = 8
 STALL_S_FIRST = 10.0
 STALL_S_MAX = 160.0
+AGAIN_S_FIRST = 1.0
+AGAIN_CALM_S = 60.0
 
 
 class Window(Struct):
@@ -27,6 +35,8 @@ class Window(Struct):
     in_flight: deque[int] = field(default_factory=deque)
     moved_at: float = 0.0
     stall_s: float = STALL_S_FIRST
+    again_s: float = AGAIN_S_FIRST
+    again_at: float = -inf
 
     @property
     def open(self) -> bool:
@@ -39,10 +49,28 @@ class Window(Struct):
         self.in_flight.append(last)
         self.sent = max(self.sent, last)
 
-    def commit(self, seq: int, appended: int, now: float) -> bool:
-        """The hub has everything up to `seq`; whether that is news."""
+    def published(self, now: float) -> None:
+        """The broker has the newest batch: on a thin line that took its time, and only now can the hub answer."""
+        if len(self.in_flight) == 1:
+            self.moved_at = now
+
+    def declares(self, first: int, dropped_through: int) -> int | None:
+        """What a batch that begins at `first` (0: without rows) says was dropped; None when it must not be sent now."""
+        through = max(dropped_through, self.gone_through)
+        beyond_a_hole = first > self.sent + 1 if first else through > self.sent
+        if self.in_flight:
+            return 0 if first and not beyond_a_hole else None
+        if first:
+            return min(through, first - 1)  # rows that are here after all are not dropped
+        return through if beyond_a_hole else None
+
+    def commit(self, seq: int, appended: int, now: float, retained: bool = False) -> bool:
+        """The hub has everything up to `seq`; whether that is news. `retained`: said before, it may not be there now."""
         if seq > appended:
             return False
+        if seq <= self.committed and self.in_flight and not retained:
+            self.again_s = self.again_s if now - self.again_at < AGAIN_CALM_S else AGAIN_S_FIRST
+            self.stall_s = self.again_s
         if seq < self.committed:
             self.gone_through = self.committed
             return False
@@ -65,7 +93,11 @@ class Window(Struct):
         if not self.in_flight or now - self.moved_at < self.stall_s:
             return False
         self.moved_at = now
-        self.stall_s = min(self.stall_s * 2, STALL_S_MAX)
+        if self.stall_s < STALL_S_FIRST:
+            self.again_at, self.again_s = now, min(self.stall_s * 2, STALL_S_FIRST)
+            self.stall_s = STALL_S_FIRST
+        else:
+            self.stall_s = min(self.stall_s * 2, STALL_S_MAX)
         return True
 
     def wait_s(self, now: float) -> float | None:

@@ -6,8 +6,8 @@ Rules
 - Group commit adapts: when a lane is idle the first batch is committed at once; what arrives during a commit is decoded
   meanwhile and committed together by the next one, at most COMMIT_ROWS_MAX rows.
 - After the commit, and only then: Committed is published (retained), the broker gets its acknowledgement, and `Told`
-  hears what was stored. A batch that stood beyond a hole gets the same Committed, so that its edge sends again from
-  there.
+  hears what was stored. A batch that stood beyond a hole gets the same Committed again: an edge that hears what it
+  knows while batches are under way sends again from there, within about a second.
 - Whatever is not the fault of a row (no database, no table, no room, no lock) makes a lane keep what it has and try
   again with full jitter; the broker holds the rest (Receive Maximum). It says so when that lasts. A commit whose end
   was not seen is repeated: the cursor knows what of it is new.

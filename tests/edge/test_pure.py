@@ -14,7 +14,7 @@ from edge.contacts import Contacts
 from edge.health import Skew, telemetry
 from edge.pipeline import View, view_of
 from edge.rules import acts
-from edge.window import BATCHES_MAX, STALL_S_FIRST, STALL_S_MAX, Window
+from edge.window import AGAIN_CALM_S, BATCHES_MAX, STALL_S_FIRST, STALL_S_MAX, Window
 from geofences.zones import Zone, Zones, zone
 from tests.edge.site import BAND, NOW, PANEL, TERMINAL, alarm, steps
 
@@ -216,6 +216,74 @@ def test_the_wait_for_a_silent_hub_doubles_until_it_speaks() -> None:
     assert waits == [10.0, 20.0, 40.0, 80.0, 160.0, STALL_S_MAX, STALL_S_MAX]
     window.commit(1, 1, now)
     assert window.wait_s(now) is None and window.stall_s == STALL_S_FIRST
+
+
+def after_a_long_outage() -> tuple[Window, float]:
+    """Rows 1 to 4 are committed, 5 is under way, and nobody has answered for long."""
+    window, now = Window(committed=4, sent=4), 0.0
+    window.push(5, now)
+    while window.stall_s < STALL_S_MAX:
+        now += window.stall_s
+        assert window.stalled(now)
+        window.rewind()
+        window.push(5, now)
+    return window, now
+
+
+def test_a_hub_that_names_again_what_it_had_is_back_and_gets_the_rest_at_once() -> None:
+    window, now = after_a_long_outage()
+    assert not window.commit(4, appended=5, now=now + 60, retained=True) and not window.stalled(now + 60)
+    assert not window.commit(4, appended=5, now=now + 60)
+    assert window.wait_s(now + 60) == 0 and window.stalled(now + 60)
+    assert window.stall_s == STALL_S_FIRST, "and the doubling begins anew"
+
+
+def test_so_is_one_that_was_restored_and_stands_behind() -> None:
+    window, now = after_a_long_outage()
+    assert not window.commit(2, appended=5, now=now + 60)
+    assert window.stalled(now + 60) and window.gone_through == 4
+
+
+def test_answers_to_what_was_sent_twice_do_not_make_it_go_on_for_ever() -> None:
+    window, now = Window(), 0.0
+    window.push(1, now)
+    waits = []
+    while now < 30:
+        assert not window.commit(0, appended=1, now=now)
+        wait = window.wait_s(now)
+        assert wait is not None
+        waits.append(wait)
+        now += wait
+        assert window.stalled(now)
+        window.rewind()
+        window.push(1, now)
+    assert waits == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    window.commit(0, appended=1, now=now + AGAIN_CALM_S)
+    assert window.stall_s == 1.0, "after a calm minute it is taken for what it says"
+    window.commit(1, appended=1, now=now)
+    assert window.stall_s == STALL_S_FIRST and not window.commit(1, appended=1, now=now)
+    assert window.stall_s == STALL_S_FIRST, "nothing is under way"
+
+
+def test_a_batch_on_a_thin_line_is_waited_for_from_when_the_broker_has_it() -> None:
+    window = Window()
+    window.push(1, 0.0)
+    window.published(25.0)
+    assert not window.stalled(25.0)
+    window.push(2, 25.0)
+    window.published(34.9)
+    assert window.stalled(35.0), "the oldest one counts"
+
+
+def test_rows_are_called_dropped_only_while_nothing_is_under_way() -> None:
+    window = Window(committed=10, sent=10)
+    assert window.declares(0, 10) is None and window.declares(0, 12) == 12
+    assert window.declares(11, 20) == 10 and window.declares(16, 20) == 15 and window.declares(16, 3) == 3
+    window.push(15, 0.0)
+    assert window.declares(16, 20) == 0, "rows 11 to 15 may never arrive, and are still here"
+    assert window.declares(18, 20) is None and window.declares(0, 20) is None
+    window.commit(15, 30, 0.0)
+    assert window.declares(18, 20) == 17
 
 
 @given(st.lists(st.one_of(st.integers(1, 9), st.just("lost"), st.tuples(st.integers(0, 60))), max_size=60))

@@ -2,22 +2,27 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from devices.envelope import GatewayState, topic
+from devices.envelope import ROOT, Committed, GatewayState, decode_batch, topic
 from devices.observation import GatewayId, Observation
+from edge import clock, mqtt
+from edge.health import Skew
 from edge.mqtt import backoff_s, end
 from edge.reports import Reports
 from edge.spool import Spool
 from edge.spool_file import SpoolFile
 from edge.supervisor import supervise
-from edge.uplink import Uplink
-from edge.window import BATCHES_MAX
+from edge.uplink import LaneSender, Uplink
+from edge.window import BATCHES_MAX, STALL_S_MAX
+from gridward.broker import Broker
 from simulators.relay import Relay
 from tests.conftest import BrokerAddress
 from tests.edge import site
@@ -41,6 +46,8 @@ class Site:
         reports = Reports(8)
         self.down: list[tuple[str, bytes]] = []
         self.receipts = 0
+        self.states = itertools.count()
+        self.skew = Skew()
         self.file = SpoolFile(folder, rows_max, 0, reports)
         self.file.open(NOW)
         self.spool = Spool(self.file, reports, self._stored)
@@ -48,13 +55,14 @@ class Site:
             config,
             password,
             self.spool,
-            state=lambda: GatewayState(gateway=GatewayId(gateway), online=True, at=NOW),
+            state=lambda: GatewayState(gateway=GatewayId(gateway), online=True, at=NOW, spool_rows=next(self.states)),
             down_topics=(topic(GatewayId(gateway), "down", "+"),),
             down=lambda name, payload: self.down.append((name, payload)),
             committed_at=self._receipt,
         )
 
-    def _receipt(self, _: object) -> None:
+    def _receipt(self, committed_at: datetime) -> None:
+        self.skew.receipt(committed_at, clock.now())
         self.receipts += 1
 
     def _stored(self) -> None:
@@ -173,6 +181,68 @@ async def test_a_receipt_for_another_spool_is_not_taken(tmp_path: Path, broker: 
     assert events.count("committed_of_another_epoch") == 2 and "committed_unreadable" in events
 
 
+@pytest.mark.parametrize("committed_at", ['"2026-11-25T00:00:00"', '"yesterday"', "7", "null"])
+async def test_a_receipt_that_cannot_be_read_is_one_line_and_ends_nothing(
+    tmp_path: Path, broker: BrokerAddress, gateway: str, committed_at: str
+) -> None:
+    with capture_logs() as logs:
+        async with HubSide(*broker, gateway, committing=False) as hub, opened(tmp_path, gateway, broker.port) as edge:
+            await edge.append(steps(BAND, 1))
+            await until(lambda: hub.batches, "sent")
+            receipt = f'{{"epoch":"{edge.spool.epoch}","seq":1,"committed_at":{committed_at}}}'
+            await hub.say("committed/routine", receipt.encode(), retain=True)
+            await hub.commit("routine", edge.spool.epoch, 1)
+            await until(lambda: edge.spool.rows == 0, "the good one counts")
+    assert [line["event"] for line in logs if line["log_level"] != "info"] == ["committed_unreadable"]
+
+
+async def test_a_batch_that_takes_long_on_its_way_is_sent_once(tmp_path: Path) -> None:
+    """A thin line: each batch needs longer to the broker than an answer is waited for."""
+    file = site.spool_file(tmp_path)
+    spool = Spool(file, file._reports, lambda: None)
+    for number in range(3):
+        for _ in range(2):  # a chunk each
+            spool.append([steps(BAND, number)], lambda _: None)
+        await spool.settled()
+    sender, sent = LaneSender(GatewayId("gw"), "routine", spool), []
+
+    async def publish(name: str, payload: bytes) -> None:
+        sender.window.stall_s = 0.01
+        await asyncio.sleep(0.05)
+        seqs = [seq for seq, _ in decode_batch(payload).rows]
+        sent.append(seqs)
+        told = Committed(epoch=spool.epoch, seq=seqs[-1], committed_at=NOW)
+        asyncio.get_running_loop().call_later(0.005, sender.committed, told, False)
+
+    with capture_logs() as logs:
+        draining = asyncio.ensure_future(sender.drain(publish))
+        await until(lambda: spool.rows == 0, "committed")
+        await end([draining])
+    assert sent == [[1, 2, 3, 4, 5, 6]] and logs == []
+    await spool.close()
+
+
+async def test_a_hub_that_comes_back_gets_what_waits_at_once(
+    tmp_path: Path, broker: BrokerAddress, gateway: str
+) -> None:
+    """It greets with what it had; to a spool that it does not know yet, with the one before."""
+    async with opened(tmp_path, gateway, broker.port) as edge:
+        for epoch in (edge.spool.epoch, "the-one-before"):
+            await until(lambda: edge.uplink.connected, "connected")
+            await edge.append(alarm(BAND, "sos"))
+            window = edge.uplink._senders["urgent"].window
+            await until(lambda window=window: window.in_flight, "sent into the void")  # type: ignore[misc]
+            window.stall_s = STALL_S_MAX  # as a long outage leaves it
+            async with HubSide(*broker, gateway) as hub:
+                await hub.commit("urgent", epoch, window.committed)
+                await until(lambda: edge.spool.rows == 0, "committed")
+                assert len(hub.rows["urgent"]) == 1
+            file = edge.file
+            file.close()
+            file.path.unlink()
+            await edge.append(steps(BAND, 1))  # the first row of a new spool
+
+
 async def test_what_was_dropped_is_declared_and_the_rest_arrives(
     tmp_path: Path, broker: BrokerAddress, gateway: str
 ) -> None:
@@ -239,6 +309,69 @@ async def test_what_comes_down_is_handed_on_and_the_last_will_says_offline(
         await until(lambda: not hub.states[-1].online, "the will")
         relay.restore()
         await until(lambda: hub.states[-1].online and len(edge.down) == 2, "back, and the document again")
+
+
+async def test_the_state_of_before_a_break_does_not_come_after_the_one_of_behind_it(
+    tmp_path: Path, broker: BrokerAddress, gateway: str
+) -> None:
+    async with HubSide(*broker, gateway) as hub, Relay(*broker) as relay, opened(tmp_path, gateway, relay.port) as edge:
+        await until(lambda: hub.states, "online")
+        for _ in range(50):
+            edge.uplink.say_soon()
+        edge.uplink.result("cmd_result", b'{"nonce":"n"}')
+        relay.cut()
+        await until(lambda: not edge.uplink.connected, "the cut is seen")
+        relay.restore()
+        await until(lambda: hub.results, "what waited was said")
+        said = [state.spool_rows for state in hub.states if state.online]
+        assert said == sorted(said) and hub.results == [{"nonce": "n"}]
+
+
+PLUGINS = sorted(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"))
+
+
+class Picky(Broker):
+    """A broker with rules about who may subscribe to what; nobody may to documents."""
+
+    allow = False
+
+    def _argv(self, config: Path) -> list[str | Path]:
+        rules = config.with_name("rules.json")
+        acl = {"acltype": "subscribePattern", "topic": f"{ROOT}/+/+/down/#", "allow": self.allow}
+        access = dict.fromkeys(("publishClientSend", "publishClientReceive", "subscribe", "unsubscribe"), True)
+        group = {"groupname": "all", "roles": [{"rolename": "edge"}]}
+        roles = [{"rolename": "edge", "acls": [acl]}]
+        told = {"defaultACLAccess": access, "anonymousGroup": "all", "groups": [group], "roles": roles, "clients": []}
+        rules.write_text(json.dumps(told))
+        with config.open("a") as file:
+            file.write(f"plugin {PLUGINS[0]}\nplugin_opt_config_file {rules}\n")
+        return super()._argv(config)
+
+
+@pytest.mark.skipif(not PLUGINS, reason="no mosquitto with its plugin")
+async def test_a_refused_subscription_is_said_and_tried_again_and_alarms_go_on(
+    server_home: Path, tmp_path: Path, gateway: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "SUBSCRIBE_AGAIN_S", 0.5)
+    picky = Picky(server_home / "picky", program="mosquitto")
+    picky.start()
+    try:
+        with capture_logs() as logs:
+            async with opened(tmp_path, gateway, picky.port) as edge:
+                async with HubSide(picky.host, picky.port, gateway) as hub:
+                    await edge.append(alarm(BAND, "sos"))
+                    await until(lambda: edge.spool.rows == 0, "the alarm is committed")
+                    await until(lambda: len(hub.states) > 1, "tried again")
+                    assert not edge.uplink.connected
+                picky.stop()
+                picky.allow = True
+                picky.start()
+                await until(lambda: edge.uplink.connected, "granted")
+        lost, *rest = [line for line in logs if line["event"].startswith("uplink")]
+        assert "subscription refused" in lost["error"] and lost["error"].endswith("/down/+")
+        assert [line["event"] for line in rest] == ["uplink_connected"]
+    finally:
+        picky.stop()
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 0.2), (5, 3.2), (50, 30.0)])
