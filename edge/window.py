@@ -8,8 +8,8 @@ Rules
 - A hub that names again what it had committed before is there and has not got what is under way: it has just come
   back, or refuses a batch beyond a hole. Then the wait is AGAIN_S_FIRST only. A batch that was sent twice is answered
   like that, too: so this wait doubles with each use, until there was none for AGAIN_CALM_S.
-- `dropped_through` speaks of every row up to it. So it is said only while nothing is under way, and what stands beyond a
-  hole waits for that: a hub that lost a batch must not take the next one's word that its rows were dropped.
+- `dropped_through` speaks of every row up to it. So it is said only while nothing is under way, and what stands beyond
+  a hole waits for that: a hub that lost a batch must not take the next one's word that its rows were dropped.
 - A hub that stands behind what it had committed before (restored from a backup) is told by `dropped_through` that the
   rows are gone; it records the gap instead of waiting for ever.
 """
@@ -65,7 +65,7 @@ class Window(Struct):
         return through if beyond_a_hole else None
 
     def commit(self, seq: int, appended: int, now: float, retained: bool = False) -> bool:
-        """The hub has everything up to `seq`; whether that is news. `retained`: said before, it may not be there now."""
+        """The hub has everything up to `seq`; whether that is news. `retained`: it was said before now."""
         if seq > appended:
             return False
         if seq <= self.committed and self.in_flight and not retained:
