@@ -18,9 +18,11 @@ from hub.copy_rows import EventRow, label_of, name_of, text_of
 from hub.correlation import Case, Key, Outcome, Raised, correlate, counts, key_of
 from hub.incident_view import condition_text, incident_of
 from hub.incidents import ACTIONS_OF_PEOPLE, Incident, Step, advance
+from hub.outbox import LATE
 from hub.store import Row, Transaction, jsonb
 
 LATE_AFTER = timedelta(seconds=30)  # committed this long after the edge received it: not news any more
+LATE_MAX = timedelta(days=366)  # beyond it is the edge's clock that is wrong: told as fresh, rather too loud
 HUB = "hub"
 
 Mark = tuple[str, str, str, datetime]  # device, kind, component, observed_at
@@ -30,7 +32,7 @@ class Changes(Struct):
     """What the transaction did that others want to hear of once it is committed."""
 
     incidents: list[int] = field(default_factory=list)
-    notices: list[tuple[int, str]] = field(default_factory=list)  # incident, "opened" or "raised"
+    notices: list[tuple[int, str]] = field(default_factory=list)  # incident, what happened (hub.outbox)
 
 
 class Work(Struct):
@@ -80,7 +82,7 @@ def event_row(gateway: str, epoch: str, seq: int, observation: Observation, now:
         observed_at=observation.observed_at,
         received_at=observation.received_at,
         committed_at=now,
-        late=now - observation.received_at > LATE_AFTER,
+        late=LATE_AFTER < now - observation.received_at < LATE_MAX,
         flags=observation.flags,
     )
 
@@ -129,7 +131,7 @@ async def _carry_out(  # noqa: PLR0917
         if number < 0:
             stored[number] = await _open(tx, case)
             work.machines[stored[number]] = Incident(case.key.group)
-            work.notices[stored[number]] = "opened"
+            work.notices[stored[number]] = LATE["opened"] if case.late else "opened"
     joined = {mark: stored[number] for mark, number in zip(fresh, outcome.joined, strict=True)}
     await _add_alarms(tx, joined)
     for loser, winner in outcome.merged.items():
@@ -151,7 +153,7 @@ async def _carry_out(  # noqa: PLR0917
     return joined, work
 
 
-def _take_steps(work: Work, number: int, raised: Iterable[EventRow], uncleared: tuple[str, ...]) -> None:
+def _take_steps(work: Work, number: int, raised: Sequence[EventRow], uncleared: tuple[str, ...]) -> None:
     """A step for each condition that is new in the incident, for each that is gone, and for what opens it again.
 
     A repeated alarm of a condition that is raised already moves `last_alarm_at` and the count, and makes no step: a
@@ -159,6 +161,7 @@ def _take_steps(work: Work, number: int, raised: Iterable[EventRow], uncleared: 
     """
     before = set(work.machines[number].uncleared)
     seen = set(before)
+    late = all(row.late for row in raised)
     for row in raised:
         condition = _condition(row)
         reopens = work.machines[number].phase == "resolved"
@@ -168,7 +171,7 @@ def _take_steps(work: Work, number: int, raised: Iterable[EventRow], uncleared: 
         detail = {"observed_at": row.observed_at.isoformat(), "description": row.description, "late": row.late}
         work.step(number, "raise", f"device:{row.device}", condition, detail)
         if reopens:
-            work.notices.setdefault(number, "raised")
+            work.notices.setdefault(number, LATE["raised"] if late else "raised")
     for condition in sorted(seen.difference(uncleared)):
         work.step(number, "clear", f"device:{condition.split(' ', 1)[0]}", condition, {})
     held = work.machines[number]

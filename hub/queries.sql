@@ -287,9 +287,9 @@ ORDER BY a.incident, a.raised_at, a.device, a.kind, a.component;
 INSERT INTO outbox (channel, body, created_at, due_at) VALUES (%(channel)s, %(body)s, %(now)s, %(now)s);
 
 -- outbox_due --
--- SKIP LOCKED: two hubs share the work.
+-- SKIP LOCKED: two hubs share the work. md5: an address may be longer than an index takes.
 SELECT id, body, attempts, created_at FROM outbox
-WHERE done_at IS NULL AND due_at <= %(now)s AND channel = %(channel)s
+WHERE done_at IS NULL AND due_at <= %(now)s AND channel = %(channel)s AND md5(body->>'url') = md5(%(url)s)
 ORDER BY due_at, id LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;
 
@@ -304,7 +304,12 @@ UPDATE outbox SET done_at = %(now)s, error = %(error)s WHERE id = %(id)s;
 UPDATE outbox SET due_at = %(due_at)s, error = %(error)s WHERE id = %(id)s;
 
 -- outbox_next --
-SELECT min(due_at) AS due_at FROM outbox WHERE done_at IS NULL AND channel = %(channel)s;
+SELECT min(due_at) AS due_at FROM outbox
+WHERE done_at IS NULL AND channel = %(channel)s AND md5(body->>'url') = md5(%(url)s);
+
+-- outbox_give_up --
+UPDATE outbox SET done_at = %(now)s, error = 'no longer configured'
+WHERE done_at IS NULL AND channel = %(channel)s AND NOT body->>'url' = ANY(%(urls)s::text[]);
 
 -- outbox_forget --
 DELETE FROM outbox WHERE done_at < %(oldest)s;

@@ -299,7 +299,7 @@ CREATE TABLE outbox ( -- effects of a transaction, carried out after it: notific
     done_at timestamptz, -- delivered, or given up
     error text -- of the last attempt; null when delivered
 );
-CREATE INDEX outbox_open ON outbox (due_at, id) WHERE done_at IS NULL;
+CREATE INDEX outbox_open ON outbox (channel, md5(body->>'url'), due_at, id) WHERE done_at IS NULL;
 CREATE INDEX outbox_done ON outbox (done_at) WHERE done_at IS NOT NULL;
 
 CREATE TABLE users (

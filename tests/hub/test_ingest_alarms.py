@@ -177,12 +177,25 @@ async def test_each_row_knows_its_incident_also_after_a_merge(hub: Hub) -> None:
 async def test_a_late_alarm_is_told_as_late_and_a_fresh_one_after_it_anew(hub: Hub) -> None:
     stored = await hub.take(alarm("smoke"), now=NOON + timedelta(hours=1), urls=("http://example.test",))
     assert [view["late"] for view in stored.incidents] == [True] and stored.notices == 1
+    assert await told(hub) == [("opened_late", True)]
     fresh = await hub.take(
         alarm("smoke", at=NOON + timedelta(minutes=10)),
         now=NOON + timedelta(minutes=10, seconds=2),
         urls=("http://a.b",),
     )
     assert [view["late"] for view in fresh.incidents] == [False] and fresh.notices == 1
+    assert await told(hub) == [("opened_late", True), ("raised", False)]
+
+
+async def told(hub: Hub) -> list[tuple[str, bool]]:
+    hub.store._named["test_outbox"] = "SELECT body FROM outbox ORDER BY id"
+    return [(row["body"]["happened"], row["body"]["late"]) for row in await hub.store.rows("test_outbox")]
+
+
+async def test_a_clock_that_is_wrong_by_years_does_not_make_an_alarm_late(hub: Hub) -> None:
+    wrong = alarm("smoke", at=NOON.replace(year=2001))
+    stored = await hub.take(wrong, urls=("http://a.b",))
+    assert [view["late"] for view in stored.incidents] == [False] and await told(hub) == [("opened", False)]
 
 
 async def test_a_new_alarm_opens_a_resolved_incident_again_and_tells(hub: Hub) -> None:
@@ -192,6 +205,15 @@ async def test_a_new_alarm_opens_a_resolved_incident_again_and_tells(hub: Hub) -
         await tx.execute("incident_phase", incident=stored.incidents[0]["incident"], phase="resolved", version=1)
     again = await hub.take(alarm("smoke", at=NOON + SOON), urls=("http://a.b",))
     assert [view["phase"] for view in again.incidents] == ["open"] and again.notices == 1
+    assert await told(hub) == [("opened", False), ("raised", False)]
+
+
+async def test_a_late_alarm_that_opens_a_resolved_incident_again_is_told_as_late(hub: Hub) -> None:
+    number = (await hub.take(alarm("smoke"))).incidents[0]["incident"]
+    async with hub.store.transaction() as tx:
+        await tx.execute("incident_phase", incident=number, phase="resolved", version=1)
+    await hub.take(alarm("smoke", at=NOON + SOON), now=NOON + timedelta(hours=1), urls=("http://a.b",))
+    assert await told(hub) == [("raised_late", True)]
 
 
 async def test_after_closing_a_new_incident_points_to_the_old_one(hub: Hub) -> None:

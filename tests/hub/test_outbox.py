@@ -9,9 +9,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from hub import clock
+from hub import clock, outbox
 from hub.migrations import migrate
-from hub.outbox import ATTEMPTS_MAX, CLAIM_S, Outbox, notices
+from hub.outbox import ATTEMPTS_MAX, CLAIM_S, TAKEN_MAX, Outbox, notices
 from hub.store import Store, jsonb
 from tests.hub.edge_line import until
 
@@ -21,6 +21,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
+        self.hangs: set[int] = set()  # numbers of incidents that it never answers
+        self.drips = False  # a byte of the answer at a time, for ever
         self.got: list[dict] = []
         self.url = ""
 
@@ -28,6 +30,12 @@ class Receiver:
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
         self.got.append(json.loads(await reader.readexactly(length)))
+        while self.got[-1]["incident"]["incident"] in self.hangs:
+            if not await reader.read(1):
+                return
+        while self.drips:
+            writer.write(b"H")
+            await asyncio.sleep(0.02)
         status = self.statuses.pop(0) if self.statuses else 200
         writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
         await writer.drain()
@@ -51,8 +59,9 @@ async def store(postgres: str):
         yield found
 
 
-async def put(store: Store, url: str, happened: str = "opened") -> None:
-    body = jsonb({"url": url, "happened": happened, "incident": {"incident": 7}})
+async def put(store: Store, url: str, happened: str = "opened", incident: int = 7) -> None:
+    late = happened.endswith("_late")
+    body = jsonb({"url": url, "happened": happened, "late": late, "incident": {"incident": incident}})
     await store.execute("outbox_add", channel="notify", body=body, now=clock.now())
 
 
@@ -63,16 +72,17 @@ async def deliver(store: Store, *urls: str, after: timedelta = timedelta()) -> i
 
 async def test_a_notice_arrives_soon_after_it_was_written(store: Store) -> None:
     async with receiving() as receiver:
-        outbox = Outbox(store, [receiver.url])
-        running = asyncio.create_task(outbox.run())
+        sending = Outbox(store, [receiver.url])
+        running = asyncio.create_task(sending.run())
         try:
             await put(store, receiver.url)
-            outbox.wake()
+            sending.wake()
             await until(lambda: receiver.got, "delivery")
         finally:
             running.cancel()
     [got] = receiver.got
-    assert got.keys() == {"id", "happened", "created_at", "incident"} and got["incident"] == {"incident": 7}
+    assert got.keys() == {"id", "happened", "late", "created_at", "incident"} and got["incident"] == {"incident": 7}
+    assert (got["happened"], got["late"]) == ("opened", False)
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
@@ -112,7 +122,8 @@ async def test_a_receiver_that_is_away_is_given_up_at_last(store: Store) -> None
 async def test_an_address_that_is_not_configured_any_more_is_given_up(store: Store) -> None:
     async with receiving() as receiver:
         await put(store, receiver.url)
-        await deliver(store)
+        await deliver(store, "http://127.0.0.1:9/hook")
+        await Outbox(store, []).tidy(clock.now())
         [row] = await store.rows("test_outbox")
         assert row["done"] and row["error"] == "no longer configured" and receiver.got == []
 
@@ -140,7 +151,7 @@ async def test_a_hub_that_died_while_sending_costs_a_delay_only(store: Store) ->
         await put(store, receiver.url)
         now = clock.now()
         async with store.transaction() as tx:
-            [row] = await tx.rows("outbox_due", channel="notify", now=now, limit=5)
+            [row] = await tx.rows("outbox_due", channel="notify", url=receiver.url, now=now, limit=5)
             await tx.execute("outbox_claim", ids=[row["id"]], due_at=now + timedelta(seconds=CLAIM_S))
         assert await deliver(store, receiver.url) == 0
         assert await deliver(store, receiver.url, after=timedelta(seconds=CLAIM_S + 1)) == 1
@@ -151,11 +162,52 @@ async def test_what_was_delivered_long_ago_is_forgotten(store: Store) -> None:
     async with receiving() as receiver:
         await put(store, receiver.url)
         await deliver(store, receiver.url)
-        await deliver(store, receiver.url, after=timedelta(days=31))
+        await Outbox(store, [receiver.url]).tidy(clock.now() + timedelta(days=31))
         assert await store.rows("test_outbox") == []
+
+
+async def test_an_answer_that_drips_ends_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "DELIVERY_S_MAX", 0.2)
+    async with receiving() as receiver:
+        receiver.drips = True
+        await put(store, receiver.url)
+        async with asyncio.timeout(20):
+            await deliver(store, receiver.url)
+        receiver.drips = False
+        [row] = await store.rows("test_outbox")
+        assert (row["done"], row["error"]) == (False, "no answer within 0.2 s")
+
+
+async def test_each_notice_is_settled_as_it_ends(store: Store) -> None:
+    async with receiving() as receiver:
+        receiver.hangs = {1}
+        await put(store, receiver.url, incident=1)
+        await put(store, receiver.url, incident=2)
+        delivering = asyncio.create_task(deliver(store, receiver.url))
+
+        async def done() -> list[bool]:
+            return [row["done"] for row in await store.rows("test_outbox")] == [False, True]
+
+        await until(done, "settling the second one")
+        assert not delivering.done()
+        delivering.cancel()
+
+
+async def test_the_backlog_of_one_address_delays_no_other(store: Store) -> None:
+    async with receiving() as slow, receiving() as quick:
+        slow.hangs = {7}
+        for _ in range(TAKEN_MAX * 3):
+            await put(store, slow.url)
+        await put(store, quick.url)
+        running = asyncio.create_task(Outbox(store, [slow.url, quick.url]).run())
+        await until(lambda: quick.got, "the delivery to the other")
+        assert not [row for row in await store.rows("test_outbox") if row["done"] and row["body"]["url"] == slow.url]
+        running.cancel()
 
 
 def test_one_notice_for_each_address() -> None:
     views = [{"incident": 1, "kind": "smoke"}, {"incident": 2, "kind": "sos"}]
-    made = list(notices([(2, "opened")], views, ["http://a.b", "http://c.d"]))
+    made = list(notices([(2, "opened"), (1, "raised_late")], views, ["http://a.b", "http://c.d"]))
+    assert [one["late"] for one in made] == [False, False, True, True]
+    made = made[:2]
     assert [(one["url"], one["incident"]["kind"]) for one in made] == [("http://a.b", "sos"), ("http://c.d", "sos")]
