@@ -37,8 +37,8 @@ def examine_broker(config: BrokerConfig) -> Iterator[Finding]:
     where = f"{config.host}:{config.port}"
     try:
         socket.create_connection((config.host, config.port), CONNECT_S_MAX).close()
-    except OSError as error:
-        found = f"{where} does not answer: {error.strerror or error}"
+    except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
+        found = f"{where} does not answer: {getattr(error, 'strerror', None) or error}"
         yield Finding("broker connection", "failure", found, "start the broker, check [broker] host and port")
         return
     yield Finding("broker connection", "ok", f"{where} answers")
@@ -116,6 +116,8 @@ def login(config: BrokerConfig) -> Finding:
         password = Path(config.password_file).read_text().strip() if config.password_file else None
     except OSError as error:
         return Finding(name, "failure", f"{config.password_file}: {error.strerror}", "check [broker] password_file")
+    except ValueError:
+        return Finding(name, "failure", f"{config.password_file}: is not text", "check [broker] password_file")
     try:
         asyncio.run(_connect_once(config, password))
     except aiomqtt.MqttError as error:

@@ -175,7 +175,7 @@ class _Configured(msgspec.Struct):
 def configured(program: str, config: Path) -> Iterator[Finding]:
     """The things that a config file points at: disk, ports, broker, database, keys."""
     read = _decoded(config)
-    if not read.state_dir:
+    if not read.state_dir or "\0" in read.state_dir:
         return  # config_file has said what is wrong
     yield disk(Path(read.state_dir), f"{program} disk")
     listening = [(link.name, link.host, link.port) for link in read.links]
@@ -208,6 +208,9 @@ def database(named: _Database) -> Finding:
     except (OSError, ProcessError) as error:
         advice = "start PostgreSQL, check [database] dsn"
         return Finding("database connection", "failure", str(error).removeprefix("database: ").splitlines()[0], advice)
+    except ValueError:
+        found = f"{named.dsn_file or 'dsn'}: is not text"
+        return Finding("database connection", "failure", found, "check [database] dsn, dsn_file")
     extension = "with TimescaleDB" if hypertables else "native partitions (no TimescaleDB)"
     return Finding("database connection", "ok", f"{version}, {extension}")
 
@@ -264,7 +267,7 @@ def _key(path: Path) -> object:
 def _decoded(config: Path) -> _Configured:
     try:
         return msgspec.toml.decode(config.read_bytes(), type=_Configured)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, msgspec.DecodeError):
         return _Configured()  # config_file has said so
 
 

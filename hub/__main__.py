@@ -16,7 +16,7 @@ import structlog
 import typer
 
 from hub import server, site
-from hub.config import Config, ConfigError, dsn, load, read_secret
+from hub.config import Config, ConfigError, dsn, first_password, load, read_secret
 
 # Batches are many small objects without cycles: looking for cycles at Python's usual pace costs a third of decoding.
 GC_THRESHOLD = (100_000, 50, 100)
@@ -58,8 +58,7 @@ def _check(config: Config) -> None:
         site.read(Path(config.site_file))
     if config.broker.password_file:
         read_secret(Path(config.broker.password_file))
-    if config.first_user is not None:
-        read_secret(Path(config.first_user.password_file))
+    first_password(config)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

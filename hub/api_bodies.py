@@ -10,12 +10,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from devices.envelope import NAME_PATTERN
+from hub.config import NAME_CHARS_MAX, PASSWORD_CHARS_MAX
 from hub.incidents import ACTIONS_OF_PEOPLE, Phase
 
 REASON_CHARS_MAX = 500
-PASSWORD_CHARS_MAX = 1_000
-NAME_CHARS_MAX = 64
-
 
 Action = Literal["acknowledge", "dispatch", "arrive", "resolve", "close", "note"]
 PhaseFilter = Literal["active", "open", "acknowledged", "dispatched", "on_scene", "resolved", "closed"]

@@ -7,7 +7,7 @@ Rules
 
 import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,6 +17,9 @@ ListenPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one (tests)
 Days = Annotated[int, Meta(ge=1, le=36_500)]
 Hours = Annotated[float, Meta(gt=0, le=24 * 31)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+NAME_CHARS_MAX = 64  # what a login takes
+PASSWORD_CHARS_MAX = 1_000
+UserName = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Url = Annotated[str, Meta(pattern=r"^https?://")]
 
 _PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
@@ -52,7 +55,7 @@ class Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class FirstUser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: str
+    name: UserName
     password_file: str
 
 
@@ -82,19 +85,57 @@ def load(path: Path) -> Config:
     config = read_toml(path, Config)
     if bool(config.database.dsn) == bool(config.database.dsn_file):
         raise ConfigError(f"{path}: database: give either dsn or dsn_file")
-    for key, file in (
-        ("database.dsn_file", config.database.dsn_file),
-        ("broker.password_file", config.broker.password_file),
-        ("site_file", config.site_file),
-    ):
-        if file and not Path(file).is_file():
-            raise ConfigError(f"{path}: {key}: no file {file}")
+    try:
+        _check_texts(msgspec.to_builtins(config))
+        _check_host("listen_host", config.listen_host)
+        _check_host("broker.host", config.broker.host)
+        _check_file("database.dsn_file", config.database.dsn_file)
+        _check_file("broker.password_file", config.broker.password_file)
+        _check_file("site_file", config.site_file)
+        if config.first_user is not None:
+            _check_file("first_user.password_file", config.first_user.password_file)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return config
+
+
+def _check_texts(table: dict[str, Any], where: str = "") -> None:
+    """No text that is used as a path, a name or an address has a NUL. Raises ConfigError."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            _check_texts(value, f"{where}{key}.")
+        elif isinstance(value, str) and "\0" in value:
+            raise ConfigError(f"{where}{key}: holds a NUL character")
+
+
+def _check_host(key: str, host: str) -> None:
+    """What Python cannot even ask for; raises ConfigError."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ConfigError(f"{key}: {host[:80]} is not a host name: {error.__cause__ or error}") from error
+
+
+def _check_file(key: str, file: str) -> None:
+    """Raises ConfigError."""
+    if file and not Path(file).is_file():
+        raise ConfigError(f"{key}: no file {file}")
 
 
 def dsn(config: Config) -> str:
     """The database address, from its file when it has one; raises ConfigError."""
     return config.database.dsn or read_secret(Path(config.database.dsn_file))
+
+
+def first_password(config: Config) -> str:
+    """The first user's, empty without one; raises ConfigError."""
+    if config.first_user is None:
+        return ""
+    path = Path(config.first_user.password_file)
+    password = read_secret(path)
+    if len(password) > PASSWORD_CHARS_MAX:
+        raise ConfigError(f"{path}: has {len(password)} characters, a login takes at most {PASSWORD_CHARS_MAX}")
+    return password
 
 
 def read_secret(path: Path) -> str:
@@ -103,6 +144,10 @@ def read_secret(path: Path) -> str:
         text = path.read_text().strip()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not text") from None  # its words would show the secret
+    if "\0" in text:
+        raise ConfigError(f"{path}: is not text")
     if not text:
         raise ConfigError(f"{path}: is empty")
     return text
@@ -118,6 +163,8 @@ def read_toml(path: Path, kind: type[Found]) -> Found:
         raise ConfigError(f"{path}: {_placed(str(error))}") from error
     except msgspec.DecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: not UTF-8") from error
 
 
 def _placed(text: str) -> str:

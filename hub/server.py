@@ -24,7 +24,7 @@ from devices.envelope import LANES, Lane
 from hub import clock, partitions, site
 from hub.app import Parts, build
 from hub.auth import ensure_first_user
-from hub.config import Config, ConfigError, dsn, read_secret
+from hub.config import Config, ConfigError, dsn, first_password, read_secret
 from hub.gateways import RECEIVE_MAX as GATEWAYS_RECEIVE_MAX
 from hub.gateways import TOPICS as GATEWAY_TOPICS
 from hub.gateways import Gateways
@@ -63,7 +63,7 @@ class Hub:
         self._config = config
         self._site = site.read(Path(config.site_file)) if config.site_file else None
         self._password = read_secret(Path(config.broker.password_file)) if config.broker.password_file else ""
-        self._first_password = read_secret(Path(config.first_user.password_file)) if config.first_user else ""
+        self._first_password = first_password(config)
         address = dsn(config)
         self.store = Store(address)
         self._lane_stores: dict[Lane, list[Store]] = {

@@ -246,8 +246,23 @@ def test_a_database_that_is_there_and_one_that_is_not(postgres: str, tmp_path: P
     gone = doctor.database(doctor._Database(dsn=f"postgresql:///gridward?host={tmp_path}"))
     assert gone.verdict == "failure"
     assert "\n" not in gone.found
-    file = doctor.database(doctor._Database(dsn_file=str(tmp_path / "dsn")))
-    assert file.verdict == "failure"
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\0")
+    for name in ("dsn", "binary"):
+        file = doctor.database(doctor._Database(dsn_file=str(tmp_path / name)))
+        assert file.verdict == "failure" and name in file.found
+    nul = doctor.database(doctor._Database(dsn="a\0b"))
+    assert nul.verdict == "failure"
+
+
+def test_files_that_are_not_text_are_findings(tmp_path: Path) -> None:
+    config, secret = tmp_path / "hub.toml", tmp_path / "secret"
+    config.write_bytes(b'state_dir = "\xff"\n')
+    secret.write_bytes(b"\xff")
+    assert list(doctor.configured("hub", config)) == []
+    config.write_text('state_dir = "/a\\u0000b"\n[database]\ndsn = ""\n')
+    assert list(doctor.configured("hub", config)) == []
+    assert login(BrokerConfig(password_file=str(secret))).found == f"{secret}: is not text"
+    assert [finding.verdict for finding in examine_broker(BrokerConfig(host="a..b"))] == ["failure"]
 
 
 def test_ports_of_a_config_are_tried(tmp_path: Path) -> None:

@@ -174,6 +174,19 @@ def test_a_value_that_is_not_allowed(files: Files) -> None:
     assert str(files.path) in line and "listen_port" in line and "65535" in line
 
 
+def test_a_file_that_is_not_text(files: Files) -> None:
+    (files.home / "site.toml").write_bytes(b'[site]\nid = "\xff"\n')
+    assert files.failure() == f"hub: {files.home / 'site.toml'}: not TOML: not UTF-8"
+    assert files.run("--check").returncode == 2
+
+
+@pytest.mark.parametrize(("key", "value"), [("listen_host", "a..b"), ("listen_host", "a" * 64), ("state_dir", "/a\0b")])
+def test_a_value_that_python_would_stumble_over(files: Files, key: str, value: str) -> None:
+    files.config[key] = value
+    assert files.failure().startswith(f"hub: {files.path}: {key}: ")
+    assert files.run("--check").returncode == 2
+
+
 def test_a_file_that_is_not_there(files: Files) -> None:
     files.config["site_file"] = str(files.home / "nowhere.toml")
     assert "site_file" in files.failure()

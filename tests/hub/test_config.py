@@ -1,0 +1,94 @@
+"""What is wrong with a hub's files is one line: which file, which key, why. (As a process: test_process.py.)"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridward.toml_text import toml_text
+from hub import server, site
+from hub.config import NAME_CHARS_MAX, PASSWORD_CHARS_MAX, ConfigError, dsn, load, read_secret
+
+NOT_TEXT = b"secret-\xff\xfe"
+
+
+def write(home: Path, **changes: Any) -> Path:
+    path = home / "hub.toml"
+    path.write_text(toml_text({"state_dir": str(home), "database": {"dsn": "postgresql:///x"}, **changes}, "test"))
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ") and "\n" not in line
+    return line.removeprefix(f"{path}: ")
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_bytes(path.read_bytes() + b'hub_id = "\xff"\n')
+    assert refused(path) == "not TOML: not UTF-8"
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        site.read(path)
+
+
+def test_a_secret_that_is_not_text_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    for content in (NOT_TEXT, b"a\0b"):
+        file.write_bytes(content)
+        with pytest.raises(ConfigError) as caught:
+            read_secret(file)
+        assert str(caught.value) == f"{file}: is not text"
+
+
+def test_a_dsn_file_that_is_not_text(tmp_path: Path) -> None:
+    file = tmp_path / "dsn"
+    file.write_bytes(NOT_TEXT)
+    config = load(write(tmp_path, database={"dsn_file": str(file)}))
+    with pytest.raises(ConfigError, match=f"{file}: is not text"):
+        dsn(config)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, ".", "a\0b", "ä" * 64])
+def test_a_host_name_that_cannot_be_one(tmp_path: Path, host: str) -> None:
+    assert refused(write(tmp_path, listen_host=host)).startswith("listen_host: ")
+    assert refused(write(tmp_path, broker={"host": host})).startswith("broker.host: ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "", "localhost", "mqtt.example.", "a" * 63, "乌镇.example"])
+def test_a_host_name_that_can_be_one(tmp_path: Path, host: str) -> None:
+    assert load(write(tmp_path, listen_host=host)).listen_host == host
+
+
+@pytest.mark.parametrize("key", ["state_dir", "site_file"])
+def test_a_path_with_a_nul(tmp_path: Path, key: str) -> None:
+    assert refused(write(tmp_path, **{key: "/a\0b"})) == f"{key}: holds a NUL character"
+
+
+def test_a_nul_anywhere_else(tmp_path: Path) -> None:
+    for table, key in (
+        ("database", "dsn"),
+        ("database", "dsn_file"),
+        ("broker", "username"),
+        ("broker", "password_file"),
+    ):
+        changes = {"database": {"dsn": "postgresql:///x"}} | {table: {key: "a\0b"}}
+        assert refused(write(tmp_path, **changes)) == f"{table}.{key}: holds a NUL character"
+
+
+@pytest.mark.parametrize("name", ["", "x" * (NAME_CHARS_MAX + 1), "a\0b"])
+def test_a_first_user_who_could_never_log_in(tmp_path: Path, name: str) -> None:
+    user = {"name": name, "password_file": str(tmp_path / "password")}
+    assert refused(write(tmp_path, first_user=user)).startswith("first_user.name: ")
+
+
+def test_a_first_password_that_nobody_could_type(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    user = {"name": "operator", "password_file": str(file)}
+    path = write(tmp_path, first_user=user)
+    assert refused(path) == f"first_user.password_file: no file {file}"
+    file.write_text("x" * (PASSWORD_CHARS_MAX + 1))
+    with pytest.raises(ConfigError, match="1000"):
+        server.Hub(load(path))
