@@ -7,6 +7,8 @@ aware UTC and back.
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from devices.observation import TIME_INVALID
+
 AHEAD_MAX = timedelta(minutes=10)  # nothing is observed in the future: from here on the device's clock is wrong
 BEHIND_MAX = timedelta(days=90)  # no device keeps reports longer: older is a clock that was never set
 STOPPED_AFTER = timedelta(hours=1)
@@ -42,10 +44,10 @@ def observed(claimed: datetime | None, now: datetime, keep: bool = False) -> tup
     `keep`: an impossible claim is flagged, but kept.
     """
     if claimed is None:
-        return now, ("time_invalid",)
+        return now, (TIME_INVALID,)
     if -AHEAD_MAX <= now - claimed <= BEHIND_MAX:
         return claimed, ()
-    return (claimed if keep else now), ("time_invalid",)
+    return (claimed if keep else now), (TIME_INVALID,)
 
 
 def hour_of_doubt(claimed: datetime | None, now: datetime) -> bytes:

@@ -2,7 +2,8 @@
 
 Rules
 - Times are aware UTC. `observed_at` is the device's own time; when the device has none, or an impossible one, it equals
-  `received_at` and the flag `time_invalid` says so.
+  `received_at` and the flag TIME_INVALID says so. A report that the protocol marks as kept by the device and sent later
+  has the flag BACKLOG.
 - Positions are WGS-84 degrees. "No position" is the absence of a Position, never 0/0.
 - `frame_id` is equal for two deliveries of the same report (a device that was not answered sends again), so that the
   edge can answer the second one without storing it. Empty when the protocol gives nothing to tell two reports apart.
@@ -21,6 +22,7 @@ SiteId = NewType("SiteId", str)
 ZoneId = NewType("ZoneId", str)
 
 TEXT_CHARS_MAX = 500
+TIME_INVALID, BACKLOG = "time_invalid", "backlog"
 NO_ZONE = ZoneId("")
 
 

@@ -42,7 +42,6 @@ from edge.uplink import Uplink
 
 HEALTH_S = 15.0
 SUPERVISE_S = 1.0
-LATE_S = 10.0  # a supervision that comes later than this was not listening
 GOODBYE_S_MAX = 2.0
 WAITING_ROWS_MAX, WAITING_ROWS_MIN = 20_000, 1_000  # read and not durable yet: of all links together, of each at least
 
@@ -135,8 +134,7 @@ class Agent:
         self._lost_before = stored_lost(file.kept(LOST))
         self._spool = Spool(file, self._reports, self._stored)
         self._actuators = Actuators(config.actuators, self._acted)
-        silences = {DeviceId(one.id): BY_NAME[one.id.partition(":")[0]].silence_s_max for one in config.devices}
-        self._contacts = Contacts(silences, self._lost_before, clock.monotonic())
+        self._contacts = self._supervised()
         view = view_of(config.devices)
         self._intake = Intake(
             gateway=self._device,
@@ -160,6 +158,16 @@ class Agent:
         )
         self._turns = Turns()
         self._links = [self._link(index) for index in range(len(config.links))]
+
+    def _supervised(self) -> Contacts:
+        families = {DeviceId(one.id): one.id.partition(":")[0] for one in self._config.devices}
+        silences = {device: BY_NAME[family].silence_s_max for device, family in families.items()}
+        named: dict[str, list[str]] = {}
+        for link in self._config.links:
+            named.setdefault(link.family, []).append(link.name)
+        only = {family: names[0] for family, names in named.items() if len(names) == 1}
+        links = {device: only[family] for device, family in families.items() if family in only}
+        return Contacts(silences, self._lost_before, clock.monotonic(), links)
 
     def _link(self, index: int) -> TcpServer:
         link = self._config.links[index]
@@ -218,8 +226,7 @@ class Agent:
         while True:
             await clock.sleep(SUPERVISE_S)
             at = clock.monotonic()
-            holding = any(link.holding for link in self._links)
-            self._intake.supervise(listening=at - before < LATE_S and not holding)
+            self._intake.supervise(at - before, {link.name: link.take_held_s() for link in self._links})
             self._intake.say_again()
             before = at
 
@@ -252,6 +259,7 @@ class Agent:
             "uplink_connected": self._uplink.connected,
             "spool_failing": bool(self._spool.failing),
             "observations_total": self._intake.counts.observations,
+            "unsaid_dropped_total": self._intake.counts.unsaid_dropped,
             "duplicates_total": self._spool.duplicates,
             "refused_rows_total": self._spool.refused_rows,
             **{f"spool_{name}_rows": state.rows for name, state in lanes.items()},

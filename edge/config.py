@@ -34,6 +34,7 @@ Latitude = Annotated[float, Meta(ge=-90, le=90)]
 ACTUATORS_MAX = 64
 RULES_MAX = 1_000
 DEVICES_MAX = 20_000
+RULE_AGE_S_MAX = 100 * 86_400  # beyond what any device keeps
 
 _PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
 
@@ -121,9 +122,12 @@ class Actuate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`age_s_max`: what a device kept, says so, and sends later than this does not act any more (edge.rules)."""
+
     name: Name
     when: When
     actuate: Actuate
+    age_s_max: Annotated[float, Meta(ge=0, le=RULE_AGE_S_MAX)] = 300.0
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,8 +4,10 @@ Rules
 - The clock of a device starts when the agent does. Whatever it sends counts, a heartbeat too.
 - A device that is overdue raises `lost_contact` once; the first word from it clears that.
 - Which devices are lost outlives a restart (`lost`), so that the clear is not forgotten.
-- Silence is measured in monotonic seconds (`at`): a wall clock that is set must not make every device lost. Time in
-  which the gateway itself did not listen is forgiven (`excuse`).
+- Silence is measured in monotonic seconds (`at`): a wall clock that is set must not make every device lost.
+- Seconds in which the gateway itself did not listen are added to a device's time (`excuse`), no more than these, and
+  only for devices of the link that was not listened to: the one they were last heard on, at first the one of their
+  family. A link that is busy hides nobody on another one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,8 +19,12 @@ KIND = "lost_contact"
 
 
 class Contacts:
-    def __init__(self, silence_s_max: Mapping[DeviceId, float], lost: Iterable[str], at: float) -> None:
+    def __init__(
+        self, silence_s_max: Mapping[DeviceId, float], lost: Iterable[str], at: float, links: Mapping[DeviceId, str]
+    ) -> None:
+        """`links`: where a device will be heard, as far as that is known."""
         self._limits = dict(silence_s_max)
+        self._links = dict(links)
         self._heard_at = dict.fromkeys(self._limits, at)
         self._lost = {device for device in self._limits if device in set(lost)}
 
@@ -26,10 +32,11 @@ class Contacts:
     def lost(self) -> list[DeviceId]:
         return sorted(self._lost)
 
-    def heard(self, device: DeviceId, at: float, now: datetime) -> Observation | None:
+    def heard(self, device: DeviceId, link: str, at: float, now: datetime) -> Observation | None:
         """The clearing of the alarm, when there was one."""
         if device in self._heard_at:
             self._heard_at[device] = at
+            self._links[device] = link
         if device not in self._lost:
             return None
         self._lost.discard(device)
@@ -49,9 +56,11 @@ class Contacts:
         """The clearing for devices that were lost when they were taken out of the configuration."""
         return [_alarm(DeviceId(device), now, raised=False) for device in sorted(set(lost) - self._limits.keys())]
 
-    def excuse(self, at: float) -> None:
-        """The gateway did not listen until now: every device gets its whole time anew."""
-        self._heard_at = dict.fromkeys(self._heard_at, at)
+    def excuse(self, seconds: float, at: float, link: str = "") -> None:
+        """The gateway did not listen for so long, until `at`: on one link, or ("") at all."""
+        for device, heard_at in self._heard_at.items():
+            if not link or self._links.get(device) == link:
+                self._heard_at[device] = min(heard_at + seconds, at)
 
 
 def _alarm(device: DeviceId, now: datetime, raised: bool) -> Observation:

@@ -3,18 +3,21 @@
     results -> pipeline (where was it) -> rules act -> spool append ... commit ... answer
 
 Rules
-- Actuators are driven before anything is stored. A report that was accepted before drives nothing: it is a device that
-  missed our answer, and a siren that a person has silenced stays silent.
+- Actuators are driven before anything is stored, and whatever goes wrong there, it is stored. A report that was
+  accepted before, or that drove something before the disk refused it, drives nothing: it is a device that missed our
+  answer, and a siren that a person has silenced stays silent. (A restart forgets what the disk refused.)
+- Rules act on the edge's own alarms (`lost_contact`), too.
 - `done` is called when everything found is durable, or with the error when it is not: then nobody is answered.
 - What the edge says of itself has no one to send it again: alarms and events that the disk does not take are held
-  here, the newest UNSAID_MAX of them, and offered again.
+  here, the newest UNSAID_MAX of them, and offered again. What is dropped is counted.
 - A device that is not enrolled is named once an hour in the log, with what an installer needs; its bytes make no row
   but one Event of the gateway. At most STRANGERS_MAX are named in an hour.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -30,8 +33,11 @@ from edge.pipeline import View
 from edge.rules import acts
 from edge.spool import Done, Spool
 from edge.spool_file import SpoolError
+from edge.supervisor import outcome_of
 from geofences.zones import Zones
 
+LATE_S = 10.0  # a supervision that comes later than this was not listening
+DRIVEN_MAX = 10_000
 STRANGERS_MAX = 1_000
 STRANGER_SAID_EVERY = timedelta(hours=1)
 UNSAID_MAX = 1_000
@@ -45,6 +51,7 @@ class Counts(Struct):
 
     observations: int = 0
     rejected: int = 0
+    unsaid_dropped: int = 0
 
 
 class Intake:
@@ -66,7 +73,8 @@ class Intake:
         self._spool = spool
         self._contacts = contacts
         self._strangers: dict[DeviceId, datetime] = {}
-        self._unsaid: deque[Observation] = deque(maxlen=UNSAID_MAX)
+        self._unsaid: deque[Observation] = deque()
+        self._driven: dict[tuple[DeviceId, str], None] = {}  # reports that drove something, oldest first
 
     def use_zones(self, zones: Zones) -> None:
         """Zones have been drawn anew."""
@@ -81,10 +89,10 @@ class Intake:
             self.counts.rejected += len(refused)
             strange = [notice for result in refused for notice in self._stranger(link, result, now)]
         self._view, found = pipeline.run(self._view, found)
-        self._act(found)
+        self._act(found, now)
         self.counts.observations += len(found)
         self._spool.append(found, done)
-        if heard := self._heard(found, now):
+        if heard := self._heard(link, found, now):
             self.say(heard)
         if strange:
             self.say(strange)
@@ -92,40 +100,62 @@ class Intake:
     def say(self, observations: Sequence[Observation]) -> None:
         """Observations of the edge itself."""
         _, found = pipeline.run(self._view, list(observations))
-        supervised = any(isinstance(one.body, Alarm) and one.body.kind == contacts.KIND for one in found)
-        keeps = {LOST: msgspec.json.encode(self._contacts.lost).decode()} if supervised else None
-        self._spool.append(found, lambda error: self._said(found, error), keeps)
+        self._act(found, clock.now())
+        self._keep(found)
 
     def say_again(self) -> None:
         """Offer again what the disk did not take."""
         if self._unsaid:
             observations = list(self._unsaid)
             self._unsaid.clear()
-            self.say(observations)
+            self._keep(observations)
 
-    def supervise(self, listening: bool) -> None:
-        """Look for devices that have gone silent. `listening`: whether the links were reading since last asked."""
+    def supervise(self, passed_s: float, held_s: Mapping[str, float]) -> None:
+        """Look for devices that have gone silent. `passed_s` since last asked, `held_s` of which each link did not
+        read."""
         at = clock.monotonic()
-        if not listening or self._spool.failing:
-            self._contacts.excuse(at)
-        elif silent := self._contacts.overdue(at, clock.now()):
+        if passed_s >= LATE_S or self._spool.failing:
+            self._contacts.excuse(passed_s, at)
+        else:
+            for link, seconds in held_s.items():
+                if seconds:
+                    self._contacts.excuse(seconds, at, link)
+        if silent := self._contacts.overdue(at, clock.now()):
             self.say(silent)
 
-    def _act(self, found: list[Observation]) -> None:
-        if acts(self._rules, found):
-            fresh = [observation for observation in found if not self._spool.holds(observation)]
-            for act in acts(self._rules, fresh):
-                self._actuators.drive(act)
+    def _act(self, found: list[Observation], now: datetime) -> None:
+        if error := outcome_of(partial(self._drive, found, now)):
+            log.error("rules_failed", error=error)
 
-    def _heard(self, found: list[Observation], now: datetime) -> list[Observation]:
+    def _drive(self, found: list[Observation], now: datetime) -> None:
+        if not acts(self._rules, found, now):
+            return
+        fresh = [one for one in found if not self._spool.holds(one) and _report(one) not in self._driven]
+        for act in acts(self._rules, fresh, now):
+            self._actuators.drive(act)
+        for one in fresh:
+            if one.frame_id and isinstance(one.body, Alarm):
+                self._driven[_report(one)] = None
+        while len(self._driven) > DRIVEN_MAX:
+            del self._driven[next(iter(self._driven))]
+
+    def _heard(self, link: str, found: list[Observation], now: datetime) -> list[Observation]:
         """Alarms that are over because their device is there again."""
         at = clock.monotonic()
         devices = {observation.device for observation in found}
-        return [back for device in devices if (back := self._contacts.heard(device, at, now)) is not None]
+        return [back for device in devices if (back := self._contacts.heard(device, link, at, now)) is not None]
 
-    def _said(self, observations: list[Observation], error: SpoolError | None) -> None:
+    def _keep(self, found: list[Observation]) -> None:
+        supervised = any(isinstance(one.body, Alarm) and one.body.kind == contacts.KIND for one in found)
+        keeps = {LOST: msgspec.json.encode(self._contacts.lost).decode()} if supervised else None
+        self._spool.append(found, lambda error: self._kept(found, error), keeps)
+
+    def _kept(self, observations: list[Observation], error: SpoolError | None) -> None:
         if error is not None:
             self._unsaid.extend(one for one in observations if not isinstance(one.body, Telemetry))
+        while len(self._unsaid) > UNSAID_MAX:
+            self._unsaid.popleft()
+            self.counts.unsaid_dropped += 1
 
     def _stranger(self, link: str, result: Rejected, now: datetime) -> list[Observation]:
         """A notice about a device that knocked without being enrolled."""
@@ -144,6 +174,10 @@ class Intake:
         log.warning("device_not_enrolled", link=link, device=result.device)
         attributes = {"device": result.device, "link": link, "frame": result.frame.hex()}
         return [event(self._gateway, now, "unknown_device", attributes)]
+
+
+def _report(observation: Observation) -> tuple[DeviceId, str]:
+    return observation.device, observation.frame_id.partition(".")[0]
 
 
 def stored_lost(kept: str) -> list[str]:

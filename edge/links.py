@@ -85,6 +85,7 @@ class TcpServer:
         self.intake = intake
         self.turns = turns
         self.holding = False
+        self._held_since = self._held_s = 0.0
         self.connections: set[Connection] = set()
         self._address = address
         self._connections_max = connections_max
@@ -138,6 +139,7 @@ class TcpServer:
         """Stop reading, all connections at once: each could bring hundreds of rows."""
         if not self.holding:
             self.holding = True
+            self._held_since = clock.monotonic()
             for connection in self.connections:
                 connection.stop(HELD)
 
@@ -155,9 +157,21 @@ class TcpServer:
         delivery.settled = True
         self._rows -= delivery.rows
         if self.holding and self._rows <= self._rows_max // 2 and not self._stopping:
+            self._count_held()
             self.holding = False
             for connection in self.connections:
                 connection.go_on(HELD)
+
+    def take_held_s(self) -> float:
+        """For how long it did not read since last asked."""
+        self._count_held()
+        held_s, self._held_s = self._held_s, 0.0
+        return held_s
+
+    def _count_held(self) -> None:
+        now = clock.monotonic()
+        self._held_s += now - self._held_since if self.holding else 0.0
+        self._held_since = now
 
     def sweep(self) -> None:
         """Look after quiet connections; called every SWEEP_S."""

@@ -9,6 +9,7 @@ What it means
 - 0x0200, 0x0201, 0x0500 and each part of 0x0704: alarms of the alarm flags, a Position when the terminal has one, and
   Telemetry of the items. The flags are the whole state: a kind that can end by itself and is not set any more is
   cleared (the first report of a terminal on a link clears whatever it does not raise).
+- A 0x0704 of type 1 was kept while there was no network: flag BACKLOG.
 - Registration, log-in, log-out, driver card, attributes and answers are Events; an id that is not read is an Event with
   its hex; a heartbeat is Telemetry without values.
 - Sub-packets are joined (jt808_parts.py). When the last came and others are missing they are asked for (0x8003). Each
@@ -33,6 +34,7 @@ from devices.family import Family
 from devices.framing import Framer
 from devices.local_time import LocalClock, observed
 from devices.observation import (
+    BACKLOG,
     TEXT_CHARS_MAX,
     Alarm,
     Body,
@@ -49,6 +51,7 @@ from devices.observation import (
 
 GENERAL_ANSWER, REGISTER_ANSWER, PARTS_ASKED = 0x8001, 0x8100, 0x8003
 REGISTER, HEARTBEAT, LOCATION, BATCH = 0x0100, 0x0002, 0x0200, 0x0704
+KEPT = 1  # type of a batch
 ANSWERED_LOCATIONS = frozenset({0x0201, 0x0500})  # answered serial 2 + location
 TIME_ASKED = {0x0004: 0x8004, 0x0109: 0x8109}
 NO_ANSWER = frozenset({0x0001})
@@ -226,12 +229,15 @@ class Session:
             batch = read_batch(message.body)
             if batch is None:
                 return [rejected("batch cut short", frame, device)]
-            count, _, locations = batch
+            count, kind, locations = batch
             short = [rejected("batch cut short", frame, device)] if len(locations) < count else []
-            return [*self._locations(report, locations, frame), *short]
+            kept = (BACKLOG,) if kind == KEPT else ()
+            return [*self._locations(report, locations, frame, kept), *short]
         return [_event(message, report)]
 
-    def _locations(self, report: "Report", locations: list[Location | None], frame: bytes) -> list[Result]:
+    def _locations(
+        self, report: "Report", locations: list[Location | None], frame: bytes, kept: tuple[str, ...] = ()
+    ) -> list[Result]:
         found: list[Result] = []
         number = 0
         for location in locations:
@@ -242,7 +248,7 @@ class Session:
                 found.append(rejected("position not on the globe", frame, report.device))
             at, flags = observed(self._clock.utc(location.time), report.now, self._any_time)
             for body in self._bodies(report.device, location):
-                found.append(_observation(report, at, body, number, flags))
+                found.append(_observation(report, at, body, number, (*flags, *kept)))
                 number += 1
         return found or [_heard(report.device, report.now)]
 

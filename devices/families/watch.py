@@ -11,6 +11,7 @@ What it means
   that was not answered yet: answered again, no new Alarm.
 - SOS and fall are never cleared by the band. `low_battery` and `off_wrist` are, by a later position without them; after
   a reconnect the first such position clears both.
+- UD2 was kept while there was no network: flag BACKLOG.
 - Zeros and unreadable numbers of health measurements are no measurement.
 - Times of positions are UTC. What has no time, or an impossible one, is observed when it is received.
 
@@ -30,6 +31,7 @@ from devices.family import Family
 from devices.framing import Framer
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
+    BACKLOG,
     Alarm,
     Body,
     DeviceId,
@@ -43,6 +45,7 @@ from devices.observation import (
 )
 
 DEVICES_MAX = 10_000  # of one link, remembered for clearing
+KEPT = "UD2"
 MEDIA = frozenset({"TK", "TK2", "img", "IMG"})
 BATTERY_GOOD_PERCENT = 20
 REPEAT = timedelta(seconds=60)
@@ -157,6 +160,8 @@ class Session:
             return found
         claimed: datetime = fields["time"]
         at, flags = observed(claimed, now, self._any_time)
+        if frame.type.upper() == KEPT:
+            flags = (*flags, BACKLOG)
         report = digest(frame.device.encode(), frame.content, hour_of_doubt(claimed, now) if alarm else b"")
         raised = frozenset(KIND_OF_ALARM[name] for name in fields["alarms"])
         held = self._held(frame.device)

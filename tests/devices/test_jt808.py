@@ -83,6 +83,12 @@ def test_a_batch_is_several_reports_with_ids_of_their_own() -> None:
     assert len({position.frame_id for position in positions}) == 2
 
 
+@pytest.mark.parametrize(("kind", "flags"), [("00", ()), ("01", ("backlog",))])
+def test_a_batch_that_was_kept_says_so(kind: str, flags: tuple[str, ...]) -> None:
+    found = session().receive(frame("0704", f"0001{kind}{len(EMERGENCY_BODY) // 2:04X}{EMERGENCY_BODY}"), NOW)
+    assert {result.flags for result in found if isinstance(result, Observation)} == {flags}
+
+
 def parts(order: list[int]) -> list[tuple[int, bytes]]:
     half = len(LOCATION_BODY) // 4 * 2
     pieces = {1: LOCATION_BODY[:half], 2: LOCATION_BODY[half:]}

@@ -71,6 +71,12 @@ def test_measurements(content: str, values: dict[str, float]) -> None:
     assert bodies(session().receive(frame(content), NOW)) == [Telemetry(values)]
 
 
+@pytest.mark.parametrize(("kind", "flags"), [("UD", ()), ("UD2", ("backlog",)), ("UD_LTE", ())])
+def test_a_position_that_was_kept_says_so(kind: str, flags: tuple[str, ...]) -> None:
+    found = session().receive(frame(SOS_CONTENT.replace("AL", kind)), NOW)
+    assert found and {result.flags for result in found if isinstance(result, Observation)} == {flags}
+
+
 def test_an_alarm_without_bits_or_place_is_still_an_alarm() -> None:
     assert bodies(session().receive(frame(SOS_CONTENT.replace("00010000", "00000000")), NOW))[0] == Alarm(
         kind="unspecified_alarm"

@@ -39,12 +39,12 @@ ROWS_MAX = 2_000
 class Rig:
     """A link of one family before a real spool, with what was appended noted down."""
 
-    def __init__(self, folder: Path, family: Family, connections_max: int = 100) -> None:
-        config = site.config(folder)
+    def __init__(self, folder: Path, family: Family, connections_max: int = 100, **changes: Any) -> None:
+        config = site.config(folder, **changes)
         self.file = site.spool_file(folder / "state")
         self.spool = Spool(self.file, self.file._reports, lambda: None)
         self.actuators = Actuators(config.actuators, lambda act, error: None)
-        self.contacts = Contacts({DeviceId(PANEL): 90.0}, (), clock.monotonic())
+        self.contacts = Contacts({DeviceId(PANEL): 90.0}, (), clock.monotonic(), {DeviceId(PANEL): "gbt26875"})
         self.intake = Intake(
             gateway=GATEWAY,
             view=view_of(config.devices),
@@ -82,6 +82,10 @@ class Rig:
             turns=turns,
         )
 
+    def silent_for(self, seconds: float) -> None:
+        """Every device has been, from now."""
+        self.contacts._heard_at = dict.fromkeys(self.contacts._heard_at, clock.monotonic() - seconds)
+
     def disk_full(self, full: bool) -> None:
         self.file._pages_max = 1 if full else 0
 
@@ -90,8 +94,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, family: str | Family = "gbt26875", connections_max: int = 100) -> AsyncIterator[Rig]:
-    made = Rig(folder, BY_NAME[family] if isinstance(family, str) else family, connections_max)
+async def rig(
+    folder: Path, family: str | Family = "gbt26875", connections_max: int = 100, **changes: Any
+) -> AsyncIterator[Rig]:
+    made = Rig(folder, BY_NAME[family] if isinstance(family, str) else family, connections_max, **changes)
     await made.link.open()
     try:
         yield made
@@ -445,8 +451,8 @@ async def test_what_the_edge_says_is_said_again_when_the_disk_did_not_take_it(tm
 
 async def test_lost_contact_is_raised_cleared_and_remembered(tmp_path: Path) -> None:
     async with rig(tmp_path) as made:
-        made.contacts.excuse(clock.monotonic() - 91)
-        made.intake.supervise(listening=True)
+        made.silent_for(91)
+        made.intake.supervise(1.0, {})
         await made.spool.settled()
         assert intake.stored_lost(made.file.kept(intake.LOST)) == [PANEL]
         async with Device(made.link.port) as panel:
@@ -459,10 +465,78 @@ async def test_lost_contact_is_raised_cleared_and_remembered(tmp_path: Path) -> 
 
 async def test_nobody_is_lost_while_the_edge_itself_did_not_listen(tmp_path: Path) -> None:
     async with rig(tmp_path) as made:
-        made.contacts.excuse(clock.monotonic() - 91)
-        made.intake.supervise(listening=False)
-        made.intake.supervise(listening=True)
+        made.silent_for(99)
+        made.intake.supervise(intake.LATE_S, {})
+        made.intake.supervise(1.0, {"gbt26875": 1.0})
         assert made.contacts.lost == []
+        made.silent_for(91)
+        made.intake.supervise(1.0, {"gbt26875": 0.5, "jt808": 1.0})
+        assert made.contacts.lost == [PANEL]
+
+
+async def test_a_link_that_is_held_counts_how_long(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        assert made.link.take_held_s() == 0.0
+        made.link._held_since -= 100
+        assert made.link.take_held_s() == 0.0, "it was reading"
+        delivery = made.link.deliver(ROWS_MAX + 1)
+        made.link._held_since -= 5
+        assert 5 <= made.link.take_held_s() < 6
+        made.link._held_since -= 7
+        made.link.settle(delivery)
+        assert 7 <= made.link.take_held_s() < 8 and made.link.take_held_s() == 0.0
+
+
+async def test_a_rule_acts_on_what_the_edge_itself_finds(tmp_path: Path) -> None:
+    when = {"group": "supervision", "priority_max": 2, "zones": ["hall"]}
+    rule = {"name": "lost-siren", "when": when, "actuate": {"actuator": "siren", "state": "on"}}
+    async with rig(tmp_path, rules=[rule]) as made:
+        made.silent_for(91)
+        made.intake.supervise(1.0, {})
+        await until(lambda: made.siren.read_text() == "1", "the siren is on")
+        made.siren.write_text("0")
+        made.disk_full(True)
+        made.intake.say([site.alarm(PANEL, "lost_contact")])
+        await until(lambda: made.siren.read_text() == "1" and made.spool.failing, "on before the disk refuses")
+        made.siren.write_text("0")
+        made.disk_full(False)
+        made.intake.say_again()
+        await made.spool.settled()
+        assert made.siren.read_text() == "0", "what is only said again drives nothing"
+
+
+async def test_a_siren_that_a_person_silenced_stays_silent_while_the_disk_refuses(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.disk_full(True)
+        for number in range(3):
+            async with Device(made.link.port) as panel:
+                panel.send(site.smoke())
+                await until(lambda: panel.ended, "refused")
+            if number == 0:
+                await until(lambda: made.siren.read_text() == "1", "on")
+                made.siren.write_text("0")
+        async with Device(made.link.port) as panel:
+            assert made.siren.read_text() == "0"
+            panel.send(site.smoke(9))
+            await until(lambda: made.siren.read_text() == "1", "another report drives again")
+
+
+async def test_an_alarm_is_stored_and_answered_whatever_goes_wrong_with_the_siren(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made, Device(made.link.port) as panel:
+        made.intake._actuators = None  # type: ignore[assignment]
+        with capture_logs() as logs:
+            panel.send(site.smoke())
+            await until(lambda: panel.confirmed == 1, "answered")
+        assert [row.body.kind for row in made.rows() if row.body.raised] == ["smoke"]  # type: ignore[union-attr]
+        assert [line["event"] for line in logs] == ["rules_failed"]
+
+
+async def test_what_the_edge_could_not_keep_of_its_own_is_counted(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.disk_full(True)
+        made.intake.say([site.alarm(GATEWAY, "lost_contact") for _ in range(intake.UNSAID_MAX + 7)])
+        await until(lambda: made.intake.counts.unsaid_dropped, "counted")
+        assert made.intake.counts.unsaid_dropped == 7
 
 
 @pytest.mark.parametrize("kept", ["", "[]", "nonsense", "[1]"])

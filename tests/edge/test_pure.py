@@ -120,21 +120,40 @@ def rule(
     ],
 )
 def test_only_raised_alarms_of_the_group_act(observation: Observation, taken: bool) -> None:
-    assert bool(acts([rule()], [observation])) is taken
+    assert bool(acts([rule()], [observation], NOW)) is taken
 
 
 def test_priority_and_zone_limit_a_rule() -> None:
-    assert acts([rule(group="person", priority=0)], [alarm(kind="sos")]) == []
-    assert acts([rule(group="person", priority=1)], [alarm(kind="sos")])
+    assert acts([rule(group="person", priority=0)], [alarm(kind="sos")], NOW) == []
+    assert acts([rule(group="person", priority=1)], [alarm(kind="sos")], NOW)
     inside, outside = replace(alarm(), zone="hall"), replace(alarm(), zone="yard")  # type: ignore[arg-type]
-    assert acts([rule(zones=("hall",))], [outside, alarm()]) == []
-    [act] = acts([rule(zones=("hall", "attic"))], [outside, inside])
+    assert acts([rule(zones=("hall",))], [outside, alarm()], NOW) == []
+    [act] = acts([rule(zones=("hall", "attic"))], [outside, inside], NOW)
     assert (act.actuator, act.on, act.cause) == ("siren", True, f"rule r: smoke of {PANEL}")
 
 
 def test_the_same_act_is_named_once_in_the_order_of_the_observations() -> None:
     found = [alarm(), alarm(component="1"), alarm(component="2")]
-    assert [act.on for act in acts([rule("a"), rule("b"), rule("c", state="off")], found)] == [True, False]
+    assert [act.on for act in acts([rule("a"), rule("b"), rule("c", state="off")], found, NOW)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("flags", "age_s", "acted"),
+    [
+        ((), 300, True),
+        ((), 3 * 86_400, True),  # a panel whose clock is wrong
+        (("backlog",), 299, True),
+        (("backlog",), 301, False),
+        (("backlog", "time_invalid"), 3 * 86_400, True),
+        (("backlog",), -600, True),
+    ],
+)
+def test_only_what_the_protocol_says_was_kept_is_too_old_to_act(
+    flags: tuple[str, ...], age_s: float, acted: bool
+) -> None:
+    one = replace(alarm(), observed_at=NOW - timedelta(seconds=age_s), flags=flags)
+    assert bool(acts([rule()], [one], NOW)) is acted
+    assert acts([replace(rule(), age_s_max=1e6)], [one], NOW), "a rule may say otherwise"
 
 
 # --- contacts ------------------------------------------------------------------------------------
@@ -145,7 +164,7 @@ def kinds(found: list[Observation]) -> list[tuple[str, bool]]:
 
 
 def contacts(lost: tuple[str, ...] = ()) -> Contacts:
-    return Contacts({DeviceId(PANEL): 90.0, DeviceId(BAND): 300.0}, lost, at=0.0)
+    return Contacts({DeviceId(PANEL): 90.0, DeviceId(BAND): 300.0}, lost, 0.0, {DeviceId(PANEL): "panels"})
 
 
 def test_a_silent_device_is_lost_once_and_its_first_word_clears_that() -> None:
@@ -153,31 +172,48 @@ def test_a_silent_device_is_lost_once_and_its_first_word_clears_that() -> None:
     assert watched.overdue(90.0, NOW) == []
     assert kinds(watched.overdue(90.1, NOW)) == [(PANEL, True)]
     assert watched.overdue(200.0, NOW) == [] and watched.lost == [PANEL]
-    back = watched.heard(DeviceId(PANEL), 210.0, NOW)
+    back = watched.heard(DeviceId(PANEL), "panels", 210.0, NOW)
     assert back is not None and kinds([back]) == [(PANEL, False)]
-    assert watched.heard(DeviceId(PANEL), 211.0, NOW) is None and watched.lost == []
+    assert watched.heard(DeviceId(PANEL), "panels", 211.0, NOW) is None and watched.lost == []
     assert kinds(watched.overdue(301.5, NOW)) == [(PANEL, True), (BAND, True)]
 
 
 def test_every_word_counts_and_strangers_do_not() -> None:
     watched = contacts()
-    watched.heard(DeviceId(PANEL), 80.0, NOW)
+    watched.heard(DeviceId(PANEL), "panels", 80.0, NOW)
     assert watched.overdue(170.0, NOW) == []
-    assert watched.heard(DeviceId("watch:1"), 1.0, NOW) is None and watched.lost == []
+    assert watched.heard(DeviceId("watch:1"), "panels", 1.0, NOW) is None and watched.lost == []
 
 
 def test_who_was_lost_before_a_restart_is_cleared_by_a_word_and_not_raised_again() -> None:
     watched = contacts(lost=(PANEL, "watch:gone"))
     assert watched.overdue(100.0, NOW) == []
-    assert watched.heard(DeviceId(PANEL), 101.0, NOW) is not None
+    assert watched.heard(DeviceId(PANEL), "panels", 101.0, NOW) is not None
     assert kinds(watched.gone((PANEL, "watch:gone"), NOW)) == [("watch:gone", False)]
 
 
-def test_time_in_which_the_gateway_did_not_listen_is_forgiven() -> None:
+def test_time_in_which_the_gateway_did_not_listen_is_added_and_no_more() -> None:
     watched = contacts()
-    watched.excuse(1000.0)
-    assert watched.overdue(1090.0, NOW) == []
-    assert kinds(watched.overdue(1090.1, NOW)) == [(PANEL, True)]
+    watched.heard(DeviceId(PANEL), "panels", 100.0, NOW)
+    watched.excuse(50.0, at=160.0)
+    assert watched.overdue(240.0, NOW) == []
+    assert kinds(watched.overdue(240.1, NOW)) == [(PANEL, True)]
+    watched.heard(DeviceId(PANEL), "panels", 299.0, NOW)
+    watched.excuse(50.0, at=300.0)
+    assert kinds(watched.overdue(390.1, NOW)) == [(PANEL, True)], "nobody is excused into the future"
+    assert kinds(watched.overdue(400.1, NOW)) == [(BAND, True)], "all of it was added"
+
+
+def test_a_link_that_is_held_hides_nobody_on_another_one() -> None:
+    watched, raised = contacts(), []
+    for second in range(3600):
+        watched.excuse(0.9, float(second), "bands")
+        raised += watched.overdue(float(second), NOW)
+    assert kinds(raised) == [(PANEL, True), (BAND, True)], "the band was never heard on that link"
+    watched.heard(DeviceId(BAND), "bands", 3600.0, NOW)
+    for second in range(3600, 5000):
+        watched.excuse(0.9, float(second), "bands")
+    assert watched.overdue(5000.0, NOW) == [], "we did not listen to that one"
 
 
 # --- window --------------------------------------------------------------------------------------
