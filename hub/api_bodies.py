@@ -285,7 +285,7 @@ class CommandAsked(Asked):
 
 class CommandDone(Told):
     nonce: str
-    result: Literal["confirmed", "accepted", "refused", "expired"]
+    result: Literal["confirmed", "accepted", "refused", "expired", "unanswered"]
     reason: str
 
 

@@ -23,7 +23,8 @@ async def gateways(parts: Given, limit: Limit = PAGE_ITEMS, cursor: Cursor = Non
 
 @router.post("/gateways/{gateway}/commands", response_model=CommandDone, responses=problems(400, 403, 404, 413))
 async def command(gateway: str, asked: CommandAsked, parts: Given, session: Whose) -> Response:
-    """Waits for the gateway's answer, up to 5 s; no answer is the result `expired`."""
+    """Waits for the gateway's answer, up to 5 s. `unanswered` promises nothing: it may have been done, and may still be
+    done until the moment that the reason names. `expired`: it came too late, and the gateway did nothing."""
     if not await parts.store.rows("gateway_exists", gateway=gateway):
         raise Refused(404, f"there is no gateway {gateway}")
     return answer(await parts.command(gateway, asked.action, asked.target, asked.value, session.name))

@@ -2,8 +2,10 @@
 
 Rules
 - A command expires EXPIRES_S after it was issued: ANSWER_S that a person waits, and the clock skew that edges allow.
-- The answer is the last word within ANSWER_S: "confirmed" or "refused" end the waiting, "accepted" stands when nothing
-  more comes, and "expired" is the result when nothing came at all.
+- The answer is the last word within ANSWER_S: "confirmed", "refused" or "expired" (came too late, says the gateway: it
+  did nothing) end the waiting, "accepted" stands when nothing more comes.
+- When nothing came at all the result is "unanswered", which promises nothing: the gateway may have acted, and may still
+  act until the command has expired by a clock that is as far behind as edges allow. The reason says until when.
 - At most PENDING_MAX commands wait; one more is refused at once. An answer counts only for the gateway that was asked.
 - Every command and its result are logged with the person who gave it.
 """
@@ -12,7 +14,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -23,6 +25,7 @@ from devices.documents import CLOCK_SKEW_S_MAX, COMMAND_S_MAX, Command, sign
 from devices.envelope import NAME_PATTERN, CommandResult, topic
 from devices.observation import GatewayId
 from hub import clock
+from hub.incident_view import iso
 
 ANSWER_S = 5.0
 EXPIRES_S = ANSWER_S + CLOCK_SKEW_S_MAX
@@ -77,6 +80,7 @@ class Commands:
         if len(self._pending) >= PENDING_MAX:
             return "refused", "too many commands are waiting"
         now = clock.now()
+        expires_at = now + timedelta(seconds=EXPIRES_S)
         command = Command(
             gateway=gateway,
             nonce=nonce,
@@ -85,7 +89,7 @@ class Commands:
             value=value,
             actor=actor,
             issued_at=now,
-            expires_at=now + timedelta(seconds=EXPIRES_S),
+            expires_at=expires_at,
         )
         pending = self._pending[nonce] = Pending(gateway, asyncio.Event())
         try:
@@ -95,8 +99,14 @@ class Commands:
         finally:
             del self._pending[nonce]
         if pending.answer is None:
-            return "expired", f"no answer within {ANSWER_S:.0f} s"
+            return "unanswered", _no_promise(expires_at)
         return pending.answer.result, pending.answer.reason
+
+
+def _no_promise(expires_at: datetime) -> str:
+    latest = expires_at + timedelta(seconds=CLOCK_SKEW_S_MAX + 1)
+    said = iso(latest.replace(microsecond=0))
+    return f"no answer within {ANSWER_S:.0f} s: it may have been done, and may still be done until {said}"
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

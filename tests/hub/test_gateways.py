@@ -1,15 +1,16 @@
 """Documents and commands as an edge sees them: through the broker, checked by the rules in devices.documents."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from devices.documents import COMMAND_S_MAX, TrustError, verify_command, verify_document
+from devices.documents import CLOCK_SKEW_S_MAX, COMMAND_S_MAX, TrustError, verify_command, verify_document
 from devices.envelope import CommandResult, GatewayState, encode, topic
 from devices.observation import GatewayId
 from hub import commands
@@ -181,7 +182,9 @@ async def test_a_refusal_ends_the_waiting(hub: RunningHub, edge: EdgeLine, publi
     assert (await asked)["result"] == "refused"
 
 
-@pytest.mark.parametrize(("results", "expected"), [((), "expired"), (("accepted",), "accepted")])
+@pytest.mark.parametrize(
+    ("results", "expected"), [((), "unanswered"), (("accepted",), "accepted"), (("expired",), "expired")]
+)
 async def test_nothing_more_comes(  # noqa: PLR0917
     hub: RunningHub, edge: EdgeLine, public_key, monkeypatch: pytest.MonkeyPatch, results, expected
 ) -> None:
@@ -197,7 +200,22 @@ async def test_another_gateway_cannot_answer(
     monkeypatch.setattr(commands, "ANSWER_S", 0.8)
     asked = hub.command(edge.gateway, "actuator.set", "siren", "on", "guard-7")
     await answer_next(edge, public_key, "confirmed", gateway="somebody-else")
-    assert (await asked)["result"] == "expired"
+    assert (await asked)["result"] == "unanswered"
+
+
+async def test_no_answer_is_no_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edge whose clock is as far behind as it may be still takes the command when the hub has stopped waiting."""
+    monkeypatch.setattr(commands, "ANSWER_S", 0.05)
+    key, sent = Ed25519PrivateKey.generate(), []
+    held = Commands(key, lambda topic, payload: sent.append(payload) is None)
+    done = await held.command("gw-1", "actuator.set", "siren", "on", "a")
+    said = re.search(r"until (\S+Z)", done["reason"])
+    assert done["result"] == "unanswered" and said is not None
+    until_then = datetime.fromisoformat(said[1])
+    just_before, behind = until_then - timedelta(seconds=1), timedelta(seconds=CLOCK_SKEW_S_MAX)
+    assert verify_command(sent[0], key.public_key(), "gw-1", (), just_before - behind).target == "siren"
+    with pytest.raises(TrustError, match="expired"):
+        verify_command(sent[0], key.public_key(), "gw-1", (), until_then - behind)
 
 
 async def test_what_is_not_sent_is_refused() -> None:
@@ -214,7 +232,7 @@ async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Commands(Ed25519PrivateKey.generate(), lambda topic, payload: True)
     asked = [held.command("gw-1", "actuator.set", "siren", "on", "a") for _ in range(commands.PENDING_MAX + 5)]
     results = [found["result"] for found in await asyncio.gather(*asked)]
-    assert results.count("refused") == 5 and results.count("expired") == commands.PENDING_MAX
+    assert results.count("refused") == 5 and results.count("unanswered") == commands.PENDING_MAX
     assert not held._pending
 
 
