@@ -186,6 +186,7 @@ _EVENTS = (
     EventKind("left", P3, "a device left its radio network"),
     EventKind("tracked_object", P3, "a camera follows an object: attributes hold label, zones and phase"),
     EventKind("camera_review", P3, "a camera recording to look at: attributes hold severity, labels and zones"),
+    EventKind("text_message", P3, "a person sent a text: attributes hold it"),
     EventKind("unknown_report", P3, "a well-formed report of a type not read yet; attributes hold its type or the hex"),
     EventKind("unknown_device", P2, "a device that is not enrolled knocked"),
     EventKind("actuator", P3, "an actuator was driven: attributes hold name, state and cause"),

@@ -79,9 +79,9 @@ class Family(Struct, frozen=True, kw_only=True):
 class Message(Struct, frozen=True):
     """One whole message of a transport that keeps them apart.
 
-    `channel` is the MQTT topic, the HTTP method and path ("POST /events"), the BLE address and characteristic, or the
-    place of a register read ("unit/1/holding/0"). `headers` have lower-case names ("content-type"); MQTT's retain flag
-    is the header "retained": "1".
+    `channel` is the MQTT topic, the HTTP method and path ("POST /events"), the BLE address and characteristic, the
+    place of a register read ("unit/1/holding/0"), or a datagram's ports and peer ("udp/4001/10.0.0.20:4001": ours
+    first). `headers` have lower-case names ("content-type"); MQTT's retain flag is the header "retained": "1".
     """
 
     channel: str

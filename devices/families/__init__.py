@@ -5,6 +5,7 @@ BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES are read and tested here; the edge ha
 
 from devices.families import (
     cot,
+    dmr,
     gbt26875,
     jt808,
     lorawan,
@@ -27,4 +28,5 @@ MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
     lorawan.FAMILY,
     zigbee2mqtt.FAMILY,
     onvif.FAMILY,
+    dmr.FAMILY,
 )

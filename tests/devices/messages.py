@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from devices.families.dmr_hytera import write_message, write_packet
 from devices.family import Message
 
 
@@ -59,10 +60,25 @@ def onvif(topic: str, operation: str = "", **data: str) -> Message:
     return Message("POST /", ONVIF.format(topic=topic, operation=said, data=items).encode())
 
 
+def dmr(data: str, port: int = 4001, peer: str = "12.0.0.11") -> Message:
+    return Message(f"udp/{port}/{peer}:{port}", bytes.fromhex(data))
+
+
+def hytera(service: int, opcode: int, payload: bytes, sequence: int | None = None) -> Message:
+    """A message of a radio behind the repeater 192.168.1.10, or one that a radio sends itself."""
+    data = write_message(service, opcode, payload)
+    peer = "10.0.0.20" if sequence is None else "192.168.1.10"
+    return dmr((data if sequence is None else write_packet(0, sequence, data)).hex(), 30003, peer)
+
+
+# LP emergency report of radio 20: kind 1, a fix at 30.743600 N 120.483800 E, 12:29:50, 10 knots, course 90.
+EMERGENCY_LP = bytes((10, 0, 0, 20, 1)) + b"A122950241126N3044.6160E12029.0280010090"
+
 SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),
     "zigbee2mqtt": Good("hall/smoke_1", zigbee2mqtt(**SMOKE_ZIGBEE)),
+    "dmr": Good("20", hytera(0x08, 0xB003, EMERGENCY_LP)),
     "onvif": Good("cam-7", onvif("tns1:AccessControl/Duress", CredentialToken="4711")),
 }

@@ -25,6 +25,7 @@ VECTORS = (
     "lorawan_envelopes",
     "zigbee2mqtt",
     "onvif_events",
+    "dmr_radio",
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.vector_sets import (
     cot_tak,
+    dmr_radio,
     gbt26875,
     jt808,
     lorawan_envelopes,
@@ -22,6 +23,7 @@ from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
 
 SETS = (
     cot_tak,
+    dmr_radio,
     gbt26875,
     jt808,
     lorawan_envelopes,

@@ -381,6 +381,7 @@ export const en = {
   "event.detection": "Detection",
   "event.sound": "Unusual sound",
   "event.output": "Output switched",
+  "event.text_message": "Text message",
   "event.unknown_report": "Unknown report",
   "event.unknown_device": "Unknown device",
   "event.actuator": "Actuator driven",

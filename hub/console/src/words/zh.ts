@@ -383,6 +383,7 @@ export const zh: Record<Word, string> = {
   "event.detection": "目标识别",
   "event.sound": "异常声音",
   "event.output": "输出动作",
+  "event.text_message": "文字消息",
   "event.unknown_report": "未知报告",
   "event.unknown_device": "未登记设备",
   "event.actuator": "执行器动作",

@@ -1,0 +1,194 @@
+"""DMR radios: registration, locations, texts and emergencies of Hytera and Motorola, and what they are answered."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from devices.families import dmr, dmr_hytera, dmr_lrrp
+from devices.families.dmr_mbxml import Reader, write_uintvar
+from devices.family import Message
+from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
+from tests.devices.frames import NOW
+from tests.devices.messages import EMERGENCY_LP, hytera
+from tests.devices.messages import dmr as datagram
+
+OBSERVED = datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC)
+RADIO_20 = bytes((10, 0, 0, 20))
+ARS, TMS = 4005, 4007
+# A triggered report under request 7FFFFFFF: 50.891521 N 15.210160 E, 440 m, 0.0625 m/s, direction 324.
+LOCATION = "0D1A22047FFFFFFF69486109950AD0ECD28338156C000856A270400A"
+
+
+def session(**settings: object) -> dmr.Session:
+    return dmr.Session(msgspec.convert(settings, dmr.Settings), {"11", "20", "192.168.1.10"})
+
+
+def bodies(found: list[Result]) -> list[object]:
+    return [result.body for result in found if isinstance(result, Observation)]
+
+
+def sent(link: dmr.Session) -> list[str]:
+    return [message.data.hex().upper() for message in link.to_send()]
+
+
+# --- Hytera ---
+
+
+def test_an_emergency_report_is_an_sos_with_its_place() -> None:
+    alarm, position = session().receive(hytera(0x08, 0xB003, EMERGENCY_LP), NOW)
+    assert isinstance(alarm, Observation)
+    assert (alarm.device, alarm.body, alarm.observed_at) == ("dmr:20", Alarm(kind="sos"), OBSERVED)
+    assert isinstance(position, Observation)
+    assert position.body == Position(longitude=120.4838, latitude=30.7436, speed_kmh=18.52, course_deg=90.0)
+
+
+def test_an_emergency_without_a_fix_is_an_sos() -> None:
+    assert bodies(session().receive(hytera(0x08, 0xB003, RADIO_20 + b"\1V" + bytes(39)), NOW)) == [Alarm(kind="sos")]
+
+
+def test_two_presses_without_a_time_are_two() -> None:
+    nowhen = RADIO_20 + b"\1A" + bytes(39)
+    [found] = session().receive(hytera(0x08, 0xB003, nowhen), NOW)
+    assert isinstance(found, Observation)
+    assert found.frame_id == ""
+    names = [session().receive(hytera(0x08, 0xB003, nowhen, sequence), NOW)[0] for sequence in (7, 7, 8)]
+    first, again, other = (result.frame_id for result in names if isinstance(result, Observation))
+    assert first == again != other
+
+
+def test_a_registration_is_accepted_and_the_packet_acknowledged() -> None:
+    link = session()
+    assert bodies(link.receive(hytera(0x11, 0x0003, RADIO_20), NOW)) == [Event(kind="registered")]
+    accepted = dmr_hytera.write_message(0x11, 0x0080, RADIO_20 + b"\0" + (1800).to_bytes(4))
+    assert [message.data for message in link.to_send()] == [accepted]
+    link.receive(hytera(0x11, 0x0003, RADIO_20, sequence=7), NOW)
+    assert [message.data for message in link.to_send()] == [
+        dmr_hytera.write_packet(dmr_hytera.ACK, 7),
+        dmr_hytera.write_packet(0, 1, accepted),
+    ]
+
+
+def test_a_repeater_lives_by_its_heartbeats() -> None:
+    link = session()
+    for type_, answer in ((0x04, "324200050000"), (0x02, "324200020000"), (0x08, "324200010000")):
+        data = dmr_hytera.write_packet(type_, 0).hex()
+        [found] = link.receive(datagram(data, 30001, "192.168.1.10"), NOW)
+        assert isinstance(found, Observation)
+        assert (found.device, found.body) == ("dmr:192.168.1.10", Telemetry({}))
+        assert sent(link) == [answer]
+    link.receive(datagram(dmr_hytera.write_packet(0x05, 0).hex(), 30001, "192.168.1.10"), NOW)
+    assert sent(link) == []  # an answer is not answered
+
+
+def test_a_repeater_that_is_not_enrolled_is_named_and_not_answered() -> None:
+    link = session()
+    [stranger] = link.receive(datagram("324200040000", 30001, "192.168.1.99"), NOW)
+    assert isinstance(stranger, Rejected)
+    assert stranger.device == "dmr:192.168.1.99"
+    assert sent(link) == []
+
+
+def test_a_confirmed_text_is_acknowledged_and_told() -> None:
+    link = session(emergency_text="HELP")
+    body = (1).to_bytes(4) + bytes((10, 0, 0, 1)) + RADIO_20 + "HELP me".encode("utf-16-le")
+    found = bodies(link.receive(hytera(0x09, 0x80A1, body), NOW))
+    assert found == [
+        Alarm(kind="sos", description="HELP me"),
+        Event(kind="text_message", attributes={"text": "HELP me"}),
+    ]
+    [answer] = dmr_hytera.read_messages(link.to_send()[0].data) or []
+    fields = dmr_hytera.read_body(answer)
+    assert fields is not None
+    assert (fields["message"], fields["result_code"], fields["destination_id"]) == ("private_text_ack", 0, 20)
+
+
+def test_several_messages_of_one_packet_and_a_wrong_checksum() -> None:
+    good = dmr_hytera.write_message(0x11, 0x0003, RADIO_20)
+    packet = dmr_hytera.write_packet(0, 3, good + dmr_hytera.write_message(0x11, 0x0001, RADIO_20))
+    found = session().receive(datagram(packet.hex(), 30001, "192.168.1.10"), NOW)
+    assert bodies(found) == [Event(kind="registered"), Event(kind="logout")]
+    assert len({result.frame_id for result in found if isinstance(result, Observation)}) == 2
+    broken = good[:-2] + bytes((good[-2] ^ 1, 3))
+    [refused] = session().receive(datagram(broken.hex(), 30001), NOW)
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "checksum wrong"
+
+
+# --- Motorola ---
+
+
+def test_ars_registration_is_answered_and_subscribed() -> None:
+    link = session(report_every_s=60)
+    assert bodies(link.receive(datagram("0007F0200231310000", ARS), NOW)) == [Event(kind="registered")]
+    answer, subscription = link.to_send()
+    assert answer == Message("udp/4005/12.0.0.11:4005", bytes.fromhex("0002BF01"))
+    assert subscription.channel == "udp/4001/12.0.0.11:4001"
+    document = dmr_lrrp.read_document(subscription.data)
+    assert document is not None
+    assert (document.name, document.first("interval"), document.whole) == ("Triggered-Location-Request", 60, True)
+    assert bodies(link.receive(datagram("000131", ARS), NOW)) == [Event(kind="logout")]
+    assert sent(link) == []
+
+
+def test_an_lrrp_report_is_a_position_of_the_sender() -> None:
+    [found] = session().receive(datagram(LOCATION), NOW)
+    assert isinstance(found, Observation)
+    assert found.device == "dmr:11"
+    place = found.body
+    assert isinstance(place, Position)
+    assert (round(place.latitude, 6), round(place.longitude, 6)) == (50.891521, 15.21016)
+    assert (place.altitude_m, place.speed_kmh, place.course_deg) == (440.1640625, 0.225, 324)
+
+
+def test_the_emergency_subscription_raises_an_sos() -> None:
+    found = bodies(session(emergency_request_id="7fffffff").receive(datagram(LOCATION), NOW))
+    assert found[0] == Alarm(kind="sos")
+    assert isinstance(found[1], Position)
+    assert Alarm(kind="sos") not in bodies(session(emergency_request_id="01").receive(datagram(LOCATION), NOW))
+
+
+def test_a_time_counts_and_a_refusal_is_told() -> None:
+    timed = "0D10" + "2301" + "341FAAF0C772" + "66118ECD8D118AD47B"
+    data = bytes.fromhex(timed[4:])
+    [found, *_] = session().receive(datagram((b"\x0d" + write_uintvar(len(data)) + data).hex()), NOW)
+    assert isinstance(found, Observation)
+    assert found.observed_at == datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC)
+    [refused] = bodies(session().receive(datagram("070C22042468ACE0390503515355"), NOW))
+    assert refused == Event(kind="answer", attributes={"document": "Immediate-Location-Report", "code": "5"})
+
+
+def test_what_is_not_known_ends_the_reading_and_is_told() -> None:
+    found = session().receive(datagram("0D0B2301667000000000000000AA"), NOW)
+    assert isinstance(found[-1], Rejected)
+
+
+def test_texts_are_acknowledged_with_their_number() -> None:
+    link = session()
+    assert bodies(link.receive(datagram("0003D00001", TMS), NOW)) == [Telemetry({})]
+    assert sent(link) == ["00021F00"]
+    text = bytes((0xC0, 0, 0x95, 0x24)) + "\r\nSmoke in hall A".encode("utf-16-le")
+    data = len(text).to_bytes(2) + text
+    [found] = bodies(link.receive(datagram(data.hex(), TMS), NOW))
+    assert found == Event(kind="text_message", attributes={"text": "Smoke in hall A"})
+    assert sent(link) == ["00049F009520"]
+
+
+@pytest.mark.parametrize("port", [4001, 4005, 4007, 30001])
+def test_rubbish_is_refused_and_not_answered(port: int) -> None:
+    link = session()
+    for data in ("", "00", "FFFFFFFF", "3242", "0D7F22", "0001", "32420020000BFF"):
+        assert all(isinstance(result, Rejected) for result in link.receive(datagram(data, port), NOW))
+    assert sent(link) == []
+
+
+def test_numbers_end_with_their_bytes() -> None:
+    reader = Reader(bytes.fromhex("FFFFFFFFFF7F"))
+    assert reader.uintvar() == 0
+    assert reader.short
+    assert reader.take(2**40) == bytes(6)
+
+
+def test_ports_must_differ() -> None:
+    with pytest.raises(ValueError, match="different"):
+        dmr.Settings(ars_port=4001)
