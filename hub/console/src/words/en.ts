@@ -170,6 +170,7 @@ export const en = {
   "group.security": "Security",
   "group.vehicle": "Vehicle",
   "group.fault": "Fault",
+  "group.water": "Water",
   "group.supervision": "Supervision",
   "map.title": "Map",
   "map.loading": "Loading the map…",

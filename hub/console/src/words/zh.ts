@@ -172,6 +172,7 @@ export const zh: Record<Word, string> = {
   "group.security": "安防",
   "group.vehicle": "车辆",
   "group.fault": "故障",
+  "group.water": "漏水",
   "group.supervision": "监管",
   "map.title": "地图",
   "map.loading": "正在加载地图…",
