@@ -6,6 +6,7 @@ BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES are read and tested here; the edge ha
 from devices.families import (
     cot,
     dmr,
+    dahua,
     gbt26875,
     jt808,
     lorawan,
@@ -21,6 +22,7 @@ FAMILIES: tuple[Family, ...] = (gbt26875.FAMILY, jt808.FAMILY, watch.FAMILY)
 BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
 BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     cot.FAMILY,
+    dahua.FAMILY,
     nmea.FAMILY,
     sia_dc09.FAMILY,
 )

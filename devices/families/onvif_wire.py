@@ -20,9 +20,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from devices import json_text
+from devices.json_text import clean
 from devices.xml_text import Element, escaped, read_xml
 
 MESSAGE_BYTES_MAX = 1_000_000  # a full resync of an NVR
@@ -117,11 +118,8 @@ class _Json(Struct, frozen=True):
 def read_json(topic: str, data: bytes) -> Notification | None:
     """An event over MQTT; None when it is none."""
     _, mark, written = topic.partition("/onvif-ej/")
-    try:
-        said = msgspec.json.decode(data, type=_Json)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if not mark or not written:
+    said = json_text.read_json(data, _Json)
+    if said is None or not mark or not written:
         return None
     segments = [segment.removeprefix("tns1:").replace("tnsaxis:", "axis:") for segment in written.split("/")]
     return Notification(
@@ -139,7 +137,7 @@ def _words(items: dict[str, Any]) -> dict[str, str]:
     found = {}
     for name, value in list(items.items())[:ITEMS_MAX]:
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        found[name.replace("\0", "")[:TEXT_CHARS_MAX]] = text.replace("\0", "")[:TEXT_CHARS_MAX]
+        found[clean(name, TEXT_CHARS_MAX)] = clean(text, TEXT_CHARS_MAX)
     return found
 
 

@@ -62,16 +62,26 @@ def nmea(text: str, prefix: str = "") -> bytes:
 
 FIRE_TEXT = '"SIA-DCS"0008R0L0#1234[#1234|Nri2/FA017^Hall A^]'
 
+
+def part(body: str, kind: str = "text/plain", length: int | None = None) -> bytes:
+    """A part of an HTTP multipart stream."""
+    size = len(body.encode()) if length is None else length
+    return f"--myboundary\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n{body}\r\n".encode()
+
+
+DAHUA_DURESS = 'Code=Duress;action=Pulse;index=0;data={"UTC":1795523390,"UserID":"4711"}'  # ten seconds old
+
 GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
     "nmea": ("4711", nmea("AIALR,122950.00,006,A,V,AIS:general failure", "4711")),
     "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
     "cot": ("PHONE-7", cot()),
+    "dahua": ("unnamed", part(DAHUA_DURESS)),
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 
-SILENT = frozenset({"cot", "nmea"})  # families that do not answer a report
+SILENT = frozenset({"cot", "dahua", "nmea"})  # families that do not answer a report
 
 # Starts, ends and other pieces that a reader may take for the beginning of a frame.
 MARKS: dict[str, tuple[bytes, ...]] = {
@@ -79,6 +89,7 @@ MARKS: dict[str, tuple[bytes, ...]] = {
     "jt808": (b"\x7e", b"\x7d", b"\x7e\x30", b"(", b")"),
     "watch": (b"[3G*", b"[", b"]", b"[3G*1*0001*"),
     "cot": (b"<event ", b"</event>", b"<?xml", b"<![CDATA[", b"\xbf", b"\xbf\x01\xbf"),
+    "dahua": (b"--myboundary\r\n", b"--", b"-", b"--a\r\nContent-Type: image/jpeg\r\n\r\n", b"Code=", b"\r\n\r\n"),
     "nmea": (b"$GPRMC,", b"$", b"!", b"IMEI 355797031609284\r\n"),
     "sia_dc09": (b'5B090059"', b"5", b"\r"),
 }

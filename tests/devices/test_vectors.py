@@ -9,6 +9,7 @@ import pytest
 from tests.vector_sets import (
     cot_tak,
     dmr_radio,
+    dahua_events,
     gbt26875,
     jt808,
     lorawan_envelopes,
@@ -24,6 +25,7 @@ from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
 SETS = (
     cot_tak,
     dmr_radio,
+    dahua_events,
     gbt26875,
     jt808,
     lorawan_envelopes,

@@ -1,0 +1,29 @@
+"""Dahua events: the bodies of parts, single data objects and CGI replies.
+
+`event_count` is as its source counts: a passage without a device time is none for it; ours are stamped and flagged.
+"""
+
+from typing import Any
+
+import msgspec
+
+from devices.families import dahua_wire
+from tests.vectors import SHARED
+
+SAMPLES = SHARED / "dahua_events.jsonl"
+
+
+def decode(line: dict[str, Any]) -> dict[str, Any]:
+    if "frame_json" in line:
+        return {"redacted": dahua_wire.redacted(line["frame_json"]), **_passage(line["frame_json"])}
+    if line.get("layer") == "cgi_reply":
+        return dahua_wire.read_table(line["frame_text"])
+    events = [event for event in dahua_wire.read_events(line["frame_text"]) if not event.broken]
+    passages = [_passage(event.data) for event in events if event.code == "AccessControl"]
+    timeless = sum(passage["time_epoch"] is None for passage in passages)
+    found = [{"code": one.code, "action": one.action, "index": one.index, "data": one.data} for one in events]
+    return {"events": found, "normalised": passages, "event_count": len(events) - timeless}
+
+
+def _passage(data: dict[str, Any]) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(dahua_wire.read_passage(data)))
