@@ -5,8 +5,8 @@ BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES are read and tested here; the edge ha
 
 from devices.families import (
     cot,
-    dmr,
     dahua,
+    dmr,
     gbt26875,
     jt808,
     lorawan,

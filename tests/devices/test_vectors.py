@@ -8,8 +8,8 @@ import pytest
 
 from tests.vector_sets import (
     cot_tak,
-    dmr_radio,
     dahua_events,
+    dmr_radio,
     gbt26875,
     jt808,
     lorawan_envelopes,
