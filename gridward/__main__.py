@@ -45,7 +45,7 @@ def demo(  # noqa: PLR0917 - each is a named option
     speed: Annotated[float, typer.Option(help="How much faster than life the scenario plays.", min=0.1, max=100)] = 1.0,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the database of the last run.")] = False,
     port: Annotated[
-        int, typer.Option(help="Console port; a free one near it when it is taken.", min=1, max=65535)
+        int, typer.Option(help="Console port; when it is taken, or 0, any free one.", min=0, max=65535)
     ] = 8460,
     directory: Annotated[Path, typer.Option(help="Where configuration, data and logs go.")] = Path("var/demo"),
     scenario: Annotated[Path | None, typer.Option(help="Another scenario file.", show_default=False)] = None,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata, util
 from pathlib import Path
+from typing import LiteralString
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -29,6 +30,10 @@ DISK_FREE_MB_MIN = 1_000
 DISK_FREE_MB_WARN = 5_000
 PORTS = {8460: "console and API", 18830: "demo broker", 26875: "fire panels", 8090: "bands", 8080: "vehicle terminals"}
 CHECK_S_MAX = 30
+SET_ASIDE: LiteralString = (
+    "SELECT count(*) AS number, count(*) FILTER (WHERE lane = 'urgent') AS urgent, max(received_at) AS newest"
+    " FROM refused_rows"
+)
 TIME_ERROR = 5  # adjtimex: the kernel clock is not kept by a time source
 
 
@@ -186,7 +191,10 @@ def configured(program: str, config: Path) -> Iterator[Finding]:
             yield configured_port(program, purpose, host, port)
     yield from examine_broker(read.broker)
     if read.database is not None:
-        yield database(read.database)
+        reached = database(read.database)
+        yield reached
+        if reached.verdict == "ok":
+            yield from set_aside(read.database)
         yield private_key(Path(read.state_dir) / "hub.key")
     if read.hub_public_key_file:
         yield public_key(Path(read.hub_public_key_file))
@@ -202,7 +210,7 @@ def configured_port(program: str, purpose: str, host: str, port: int) -> Finding
 
 def database(named: _Database) -> Finding:
     try:
-        dsn = Path(named.dsn_file).read_text().strip() if named.dsn_file else named.dsn
+        dsn = _dsn(named)
         version = rows(dsn, "SELECT split_part(version(), ' on ', 1) AS version")[0]["version"]
         hypertables = rows(dsn, "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'")
     except (OSError, ProcessError) as error:
@@ -213,6 +221,30 @@ def database(named: _Database) -> Finding:
         return Finding("database connection", "failure", found, "check [database] dsn, dsn_file")
     extension = "with TimescaleDB" if hypertables else "native partitions (no TimescaleDB)"
     return Finding("database connection", "ok", f"{version}, {extension}")
+
+
+def set_aside(named: _Database) -> Iterator[Finding]:
+    """Rows that the hub could neither read nor store."""
+    name = "rows set aside"
+    try:
+        if not rows(_dsn(named), "SELECT 1 WHERE to_regclass('refused_rows') IS NOT NULL"):
+            return  # the hub makes its tables at its first start
+        [held] = rows(_dsn(named), SET_ASIDE)
+    except (OSError, ProcessError) as error:
+        yield Finding(name, "failure", str(error).removeprefix("database: ").splitlines()[0], "grant SELECT on it")
+        return
+    if not held["number"]:
+        yield Finding(name, "ok", "none")
+        return
+    found = f"{held['number']:,} rows in refused_rows, {held['urgent']:,} of them of the urgent lane"
+    found += f", the newest of {held['newest'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    advice = "an alarm among them made no incident: read them now, as docs/operate.md says, then delete them"
+    yield Finding(name, "warning", found, advice)
+
+
+def _dsn(named: _Database) -> str:
+    """Raises OSError, and ValueError for a file that is not text."""
+    return Path(named.dsn_file).read_text().strip() if named.dsn_file else named.dsn
 
 
 def private_key(path: Path) -> Finding:

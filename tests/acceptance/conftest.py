@@ -7,6 +7,7 @@ import pytest
 from msgspec import Struct
 
 from gridward.broker import HOST, free_port
+from gridward.hub_client import HubClient
 from gridward.stack import Stack
 from simulators import panel
 from tests.acceptance.device_line import DeviceLine
@@ -30,6 +31,12 @@ class RunningDemo(Struct, frozen=True):
     password: str
     panel: DeviceLine
     stack: Stack
+
+    @property
+    def client(self) -> HubClient:
+        """Logged in as the operator."""
+        assert self.stack.client is not None
+        return self.stack.client
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """`gridward demo` as a person runs it: it ends clean, and never leaves a process behind."""
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -94,8 +95,8 @@ def test_the_crash_of_one_part_is_said_and_stops_all(home: Path, part: str) -> N
 def test_the_password_is_new_each_time_and_readable_by_its_owner_only(home: Path) -> None:
     seen = []
     for _ in range(2):
-        running = demo(home)
-        read_until(running, "press Ctrl-C")
+        running = demo(home, "--port", "0")
+        assert re.search(r"http://127\.0\.0\.1:[1-9]", read_until(running, "press Ctrl-C"))
         file = home / "operator-password"
         assert file.stat().st_mode & 0o077 == 0
         seen.append(file.read_text())

@@ -7,63 +7,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 
 from gridward import doctor
 from gridward.broker import HOST, free_port, listens, mosquitto
 from gridward.broker_check import BrokerConfig, certificate, examine_broker, login
 from gridward.finding import Finding
+from gridward.postgres import connect
 from gridward.processes import start, wait_until
+from tests.authority import DAY, Authority
 from tests.conftest import BrokerAddress
 
-DAY = timedelta(days=1)
 needs_mosquitto = pytest.mark.skipif(not mosquitto(), reason="mosquitto is not installed")
 
 
 # --- certificates --------------------------------------------------------------------------------
-
-
-class Authority:
-    """Signs certificates of brokers; `file` is what a machine has to trust."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
-        now = datetime.now(UTC)
-        made = self._builder(self._name, self._key, now - DAY, now + 365 * DAY)
-        made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        self.file = folder / "authority.pem"
-        self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-
-    def sign(self, begins: datetime, ends: datetime, address: str = HOST) -> Path:
-        """A file with certificate and key for a server at `address`."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        made = self._builder(x509.Name([]), key, begins, ends)
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-        signed = made.add_extension(names, critical=True).sign(self._key, hashes.SHA256())
-        file = self._folder / "server.pem"
-        pem = serialization.Encoding.PEM
-        plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        file.write_bytes(signed.public_bytes(pem) + plain)
-        return file
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, begins: datetime, ends: datetime
-    ) -> x509.CertificateBuilder:
-        made = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name).public_key(key.public_key())
-        made = made.serial_number(x509.random_serial_number()).not_valid_before(begins).not_valid_after(ends)
-        return made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
 
 @contextmanager
@@ -254,6 +218,24 @@ def test_a_database_that_is_there_and_one_that_is_not(postgres: str, tmp_path: P
     assert nul.verdict == "failure"
 
 
+def test_rows_that_were_set_aside_are_counted(postgres: str, empty_postgres: str) -> None:
+    named = doctor._Database(dsn=postgres)
+    [none] = doctor.set_aside(named)
+    assert (none.verdict, none.found) == ("ok", "none")
+    with connect(postgres) as connection:
+        for seq in range(3):
+            connection.execute(
+                "INSERT INTO refused_rows (gateway, epoch, lane, seq, observation, error, received_at)"
+                " VALUES ('gw-1', 'e', 'urgent', %s, '{}', 'why', '2026-11-24T08:00:00Z')",
+                (seq,),
+            )
+    [some] = doctor.set_aside(named)
+    assert some.verdict == "warning"
+    assert some.found == "3 rows in refused_rows, 3 of them of the urgent lane, the newest of 2026-11-24 08:00 UTC"
+    assert "docs/operate.md" in some.advice
+    assert list(doctor.set_aside(doctor._Database(dsn=empty_postgres))) == []  # the schema comes with the first start
+
+
 def test_files_that_are_not_text_are_findings(tmp_path: Path) -> None:
     config, secret = tmp_path / "hub.toml", tmp_path / "secret"
     config.write_bytes(b'state_dir = "\xff"\n')
@@ -286,7 +268,15 @@ def test_everything_that_a_hub_file_names_is_tried(postgres: str, broker: Broker
     )
     found = {finding.name.partition(" 1")[0]: finding.verdict for finding in doctor.configured("hub", config)}
     names = {name if not name.startswith("port") else "port" for name in found}
-    assert names == {"hub disk", "port", "broker connection", "broker log-in", "database connection", "hub key"}
+    assert names == {
+        "hub disk",
+        "port",
+        "broker connection",
+        "broker log-in",
+        "database connection",
+        "rows set aside",
+        "hub key",
+    }
     assert found["database connection"] == found["broker log-in"] == found["hub key"] == "ok"
 
 
