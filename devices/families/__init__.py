@@ -4,6 +4,7 @@ BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES are read and tested here; the edge ha
 """
 
 from devices.families import (
+    ble,
     cot,
     dahua,
     dmr,
@@ -27,6 +28,7 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     sia_dc09.FAMILY,
 )
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
+    ble.FAMILY,
     lorawan.FAMILY,
     zigbee2mqtt.FAMILY,
     onvif.FAMILY,

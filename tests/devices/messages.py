@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from typing import Any
 
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from msgspec import Struct
 
 from devices.families.dmr_hytera import write_message, write_packet
@@ -38,6 +39,18 @@ def chirpstack(payload: bytes, profile: str = "milesight/gs524n", f_port: int = 
 
 def zigbee2mqtt(name: str = "hall/smoke_1", **state: Any) -> Message:
     return Message(f"zigbee2mqtt/{name}", json.dumps(state).encode())
+
+
+BLE_KEY = "231d39c1d7cc1ab1aee224cd096db932"
+BAND = "C0:FF:EE:00:00:02"
+
+
+def bthome(objects: str, counter: int = 7, address: str = BAND, info: int = 0x45) -> Message:
+    """Objects as hex, encrypted under BLE_KEY by the specification's own steps."""
+    count = counter.to_bytes(4, "little")
+    nonce = bytes.fromhex(address.replace(":", "")) + b"\xd2\xfc" + bytes((info,)) + count
+    sealed = AESCCM(bytes.fromhex(BLE_KEY), tag_length=4).encrypt(nonce, bytes.fromhex(objects), None)
+    return Message(f"{address}/service/fcd2", bytes((info,)) + sealed[:-4] + count + sealed[-4:])
 
 
 SMOKE_ZIGBEE = {"smoke": True, "battery": 80, "linkquality": 90, "last_seen": "2026-11-24T12:29:50+00:00"}
@@ -77,6 +90,7 @@ EMERGENCY_LP = bytes((10, 0, 0, 20, 1)) + b"A122950241126N3044.6160E12029.028001
 SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
+    "ble": Good(BAND, bthome("2901"), {"keys": {BAND: BLE_KEY}}, flipped_is_caught=True),
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),
     "zigbee2mqtt": Good("hall/smoke_1", zigbee2mqtt(**SMOKE_ZIGBEE)),
     "dmr": Good("20", hytera(0x08, 0xB003, EMERGENCY_LP)),

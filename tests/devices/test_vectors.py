@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.vector_sets import (
+    ble_adverts,
+    ble_gatt,
     cot_tak,
     dahua_events,
     dmr_radio,
@@ -23,6 +25,8 @@ from tests.vector_sets import (
 from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
 
 SETS = (
+    ble_adverts,
+    ble_gatt,
     cot_tak,
     dmr_radio,
     dahua_events,
