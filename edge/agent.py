@@ -28,8 +28,9 @@ from edge.actuators import Actuators
 from edge.config import Config, family_settings
 from edge.contacts import Contacts
 from edge.downlink import Commands, Documents
+from edge.flow import SWEEP_S, Link, Wiring
 from edge.intake import LOST, Intake, stored_lost
-from edge.links import SWEEP_S, Address, TcpServer
+from edge.links import TcpServer
 from edge.mqtt import end
 from edge.pipeline import view_of
 from edge.reports import Reports
@@ -169,20 +170,19 @@ class Agent:
         links = {device: only[family] for device, family in families.items() if family in only}
         return Contacts(silences, self._lost_before, clock.monotonic(), links)
 
-    def _link(self, index: int) -> TcpServer:
+    def _link(self, index: int) -> Link:
         link = self._config.links[index]
         family = BY_NAME[link.family]
         ids = (one.id.partition(":") for one in self._config.devices)
-        return TcpServer(
+        wiring = Wiring(
             name=link.name,
-            address=Address(link.host, link.port),
-            family=family,
             settings=family_settings(link, family, self._config.time_zone),
             enrolled=frozenset(native_id for name, _, native_id in ids if name == link.family),
-            connections_max=link.connections_max,
-            rows_max=max(WAITING_ROWS_MAX // len(self._config.links), WAITING_ROWS_MIN),
             intake=self._intake,
-            turns=self._turns,
+            rows_max=max(WAITING_ROWS_MAX // len(self._config.links), WAITING_ROWS_MIN),
+        )
+        return TcpServer(
+            wiring, family, self._turns, host=link.host, port=link.port, connections_max=link.connections_max
         )
 
     def _serve_metrics(self, stack: AsyncExitStack) -> None:
@@ -226,7 +226,7 @@ class Agent:
         while True:
             await clock.sleep(SUPERVISE_S)
             at = clock.monotonic()
-            self._intake.supervise(at - before, {link.name: link.take_held_s() for link in self._links})
+            self._intake.supervise(at - before, {link.name: link.flow.take_held_s() for link in self._links})
             self._intake.say_again()
             before = at
 
@@ -245,7 +245,7 @@ class Agent:
         found: dict[str, float] = {
             "spool_rows": self._spool.rows,
             "resident_memory_mb": health.resident_memory_mb(),
-            "links_connected": sum(len(link.connections) for link in self._links),
+            "links_connected": sum(link.connections for link in self._links),
             "disk_free_mb": health.disk_free_mb(self._config.state),
             "rejected_frames": self._intake.counts.rejected,
         }

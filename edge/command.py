@@ -19,7 +19,7 @@ from edge.agent import Secrets, StartError, running
 from edge.config import Config, ConfigError, load, read_secret, rule_zones_unknown
 from edge.descriptors import raise_limit, refusal
 from edge.downlink import KeyUnusable, read_key
-from edge.links import LinkError
+from edge.flow import LinkError
 from edge.log import LogLines
 
 log = structlog.get_logger()

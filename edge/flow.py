@@ -5,6 +5,7 @@ Each link has its own share, so that one that floods does not keep another from 
 """
 
 from collections.abc import Callable, Container
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -12,10 +13,37 @@ from edge import clock
 from edge.intake import Intake
 
 SAID_EVERY_S = 60.0
+SWEEP_S = 0.5
 
 
 class LinkError(Exception):
     """A link that cannot be opened; the text is the one line to show."""
+
+
+class Link(Protocol):
+    """One link of any kind. `port` is the one it listens on or dials; `connections` how many devices are heard on it,
+    or for HTTP how many connections are open."""
+
+    name: str
+    flow: "Flow"
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def connections(self) -> int: ...
+
+    async def open(self) -> None:
+        """Raises LinkError when it cannot be without a person; a far end that is away is no such thing."""
+
+    def stop_reading(self) -> None:
+        """The end is near: no more devices and no more bytes; what was read may still be answered."""
+
+    async def close(self) -> None:
+        """End every connection, once its answers are written or a few seconds are over."""
+
+    def sweep(self) -> None:
+        """Look after quiet connections; called every SWEEP_S."""
 
 
 class Wiring(Struct, frozen=True):
@@ -39,8 +67,9 @@ class Flow:
     def __init__(self, rows_max: int, hold: Callable[[], None], go_on: Callable[[], None]) -> None:
         """`hold` is called when the link must stop taking, `go_on` when it may again."""
         self.holding = False
+        self.rows = 0
+        self._held_since = self._held_s = 0.0
         self._rows_max = rows_max
-        self._rows = 0
         self._hold = hold
         self._go_on = go_on
         self._stopped = False
@@ -52,8 +81,8 @@ class Flow:
 
     def deliver(self, rows: int) -> Delivery:
         """Rows are on their way to the disk."""
-        self._rows += rows
-        if self._rows > self._rows_max:
+        self.rows += rows
+        if self.rows > self._rows_max:
             self._start_holding()
         return Delivery(rows)
 
@@ -62,15 +91,28 @@ class Flow:
         if delivery.settled:
             return
         delivery.settled = True
-        self._rows -= delivery.rows
-        if self.holding and self._rows <= self._rows_max // 2 and not self._stopped:
+        self.rows -= delivery.rows
+        if self.holding and self.rows <= self._rows_max // 2 and not self._stopped:
+            self._count_held()
             self.holding = False
             self._go_on()
+
+    def take_held_s(self) -> float:
+        """For how long the link did not listen since last asked: so long nobody was silent."""
+        self._count_held()
+        held_s, self._held_s = self._held_s, 0.0
+        return held_s
 
     def _start_holding(self) -> None:
         if not self.holding:
             self.holding = True
+            self._held_since = clock.monotonic()
             self._hold()
+
+    def _count_held(self) -> None:
+        now = clock.monotonic()
+        self._held_s += now - self._held_since if self.holding else 0.0
+        self._held_since = now
 
 
 class Seldom:

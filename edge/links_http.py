@@ -99,7 +99,7 @@ class HttpServer:
         self._address = (host, port)
         self._connections_max = connections_max
         self._tls = tls
-        self._flow = Flow(wiring.rows_max, lambda: None, lambda: None)
+        self.flow = Flow(wiring.rows_max, lambda: None, lambda: None)
         self._crash = Seldom()
         self._session = family.open_session(wiring.settings, wiring.enrolled)
         self._http = web.Server(self._answer, access_log=None)
@@ -115,10 +115,6 @@ class HttpServer:
     def connections(self) -> int:
         return len(self._http.connections)
 
-    @property
-    def holding(self) -> bool:
-        return self._flow.holding
-
     async def open(self) -> None:
         """Listen; raises LinkError."""
         host, port = self._address
@@ -130,7 +126,7 @@ class HttpServer:
             raise LinkError(f"link {self.name}: cannot listen on {host}:{port}: {reason}") from error
 
     def stop_reading(self) -> None:
-        self._flow.stop()
+        self.flow.stop()
         if self._listening is not None:
             self._listening.close()
 
@@ -155,7 +151,7 @@ class HttpServer:
         path = self._guard.path_of(request.path)
         if path is None or len(request.headers) > HEADERS_MAX:
             return web.Response(status=404)
-        if self._flow.holding:
+        if self.flow.holding:
             return _come_again()
         answer = await self._take(request, path)
         self._quiet_since.pop(request.protocol, None)
@@ -188,17 +184,17 @@ class HttpServer:
         delivery = Delivery(0)
 
         def done(error: SpoolError | None) -> None:
-            self._flow.settle(delivery)
+            self.flow.settle(delivery)
             if not durable.done():
                 durable.set_result(error)
 
         try:
             results: Sequence[Result] = self._session.receive(message, clock.now())
             answers = self._session.to_send()
-            delivery = self._flow.deliver(len(results))
+            delivery = self.flow.deliver(len(results))
             self._wiring.intake.take(self.name, results, done)
         except Exception:
-            self._flow.settle(delivery)
+            self.flow.settle(delivery)
             self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
             if self._crash.due():
                 log.exception("link_crashed", link=self.name)

@@ -52,7 +52,7 @@ class UdpServer(asyncio.DatagramProtocol):
         self._peers_max = peers_max
         self._enrolled: dict[Peer, _Known] = {}  # both: the one that was quiet longest first
         self._strangers: dict[Peer, _Known] = {}
-        self._flow = Flow(wiring.rows_max, lambda: None, lambda: None)
+        self.flow = Flow(wiring.rows_max, lambda: None, lambda: None)
         self._full, self._crash = Seldom(), Seldom()
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -64,10 +64,6 @@ class UdpServer(asyncio.DatagramProtocol):
     @property
     def connections(self) -> int:
         return len(self._enrolled) + len(self._strangers)
-
-    @property
-    def holding(self) -> bool:
-        return self._flow.holding
 
     async def open(self) -> None:
         """Bind; raises LinkError."""
@@ -98,7 +94,7 @@ class UdpServer(asyncio.DatagramProtocol):
         return sock
 
     def stop_reading(self) -> None:
-        self._flow.stop()
+        self.flow.stop()
 
     async def close(self) -> None:
         if self._transport is not None:
@@ -112,7 +108,7 @@ class UdpServer(asyncio.DatagramProtocol):
                 del peers[first]
 
     def datagram_received(self, data: bytes, addr: Peer) -> None:
-        if self._flow.holding:
+        if self.flow.holding:
             self.dropped += 1
             return
         enrolled = addr in self._enrolled
@@ -142,16 +138,16 @@ class UdpServer(asyncio.DatagramProtocol):
             results = [*session.receive(data, now), *session.idle(now)]
             answer = session.to_send()
             if results or answer:
-                delivery = self._flow.deliver(len(results))
+                delivery = self.flow.deliver(len(results))
                 self._wiring.intake.take(self.name, results, lambda error: self._answer(delivery, peer, answer, error))
         except Exception:
-            self._flow.settle(delivery)
+            self.flow.settle(delivery)
             if self._crash.due():
                 log.exception("link_crashed", link=self.name)
             return None
         return results
 
     def _answer(self, delivery: Delivery, peer: Peer, answer: bytes, error: SpoolError | None) -> None:
-        self._flow.settle(delivery)
+        self.flow.settle(delivery)
         if error is None and answer and self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(answer, peer)

@@ -20,11 +20,12 @@ from structlog.testing import capture_logs
 from devices.families import BY_NAME
 from devices.family import Family
 from devices.observation import DeviceId, Event, Observation, Result
-from edge import clock, intake, links
+from edge import clock, intake, links_connection
 from edge.actuators import Actuators
 from edge.contacts import Contacts
+from edge.flow import LinkError, Wiring
 from edge.intake import Intake
-from edge.links import Address, LinkError, TcpServer
+from edge.links import TcpServer
 from edge.pipeline import view_of
 from edge.spool import Done, Spool
 from edge.turns import AT_ONCE, Turns
@@ -67,20 +68,17 @@ class Rig:
 
     def another(self, family: str) -> TcpServer:
         """A second link of this edge."""
-        return self._link(BY_NAME[family], 10, self.link.turns)
+        return self._link(BY_NAME[family], 10, self.link.lines.turns)
 
     def _link(self, family: Family, connections_max: int, turns: Turns) -> TcpServer:
-        return TcpServer(
+        wiring = Wiring(
             name=family.name,
-            address=Address("127.0.0.1", 0),
-            family=family,
             settings=family.settings(),
             enrolled=frozenset({"889", "8800000015", "13912345678"}),
-            connections_max=connections_max,
-            rows_max=ROWS_MAX,
             intake=self.intake,
-            turns=turns,
+            rows_max=ROWS_MAX,
         )
+        return TcpServer(wiring, family, turns, host="127.0.0.1", port=0, connections_max=connections_max)
 
     def silent_for(self, seconds: float) -> None:
         """Every device has been, from now."""
@@ -166,11 +164,11 @@ async def test_half_a_frame_is_given_up_after_silence(tmp_path: Path) -> None:
     async with rig(tmp_path) as made, Device(made.link.port) as panel:
         panel.send(site.smoke()[:-4])
         await until(lambda: made.link.connections, "connected")
-        [connection] = made.link.connections
+        [connection] = made.link.lines.connections
         await until(lambda: not connection._given_up, "bytes arrived")
         made.link.sweep()
         assert made.intake.counts.rejected == 0, "not yet"
-        connection.look(clock.monotonic() + links.QUIET_S + 0.1)
+        connection.look(clock.monotonic() + links_connection.QUIET_S + 0.1)
         await until(lambda: made.intake.counts.rejected > 0, "given up")
         panel.send(site.smoke(9))
         await until(lambda: panel.confirmed == 1, "the next frame is good")
@@ -179,10 +177,10 @@ async def test_half_a_frame_is_given_up_after_silence(tmp_path: Path) -> None:
 async def test_a_connection_that_is_silent_for_too_long_is_ended(tmp_path: Path) -> None:
     async with rig(tmp_path) as made, Device(made.link.port) as panel:
         await until(lambda: made.link.connections, "connected")
-        [connection] = made.link.connections
-        connection.look(clock.monotonic() + 2 * made.link.family.silence_s_max - 1)
+        [connection] = made.link.lines.connections
+        connection.look(clock.monotonic() + 2 * made.link.lines.family.silence_s_max - 1)
         assert not panel.ended
-        connection.look(clock.monotonic() + 2 * made.link.family.silence_s_max + 1)
+        connection.look(clock.monotonic() + 2 * made.link.lines.family.silence_s_max + 1)
         await until(lambda: panel.ended, "ended")
 
 
@@ -237,7 +235,7 @@ async def test_a_crash_of_one_session_costs_one_connection_and_one_line(tmp_path
                     await until(lambda: bad.ended, "cut off")
             good.send(b"b")
             await until(lambda: good.received == b"ab", "the other one lives")
-            assert len(made.link.connections) == 1 and Crashing.idled_broken == 0
+            assert made.link.connections == 1 and Crashing.idled_broken == 0
     assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_crashed"]
 
 
@@ -256,7 +254,7 @@ async def test_a_full_link_refuses_but_a_stranger_gives_way_to_a_device(tmp_path
                 await until(lambda: third.received, "answered")
                 async with Device(made.link.port) as fourth:
                     await until(lambda: fourth.ended, "two devices are enough")
-                    assert not third.ended and not known.ended and len(made.link.connections) == 2
+                    assert not third.ended and not known.ended and made.link.connections == 2
     assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_full"]
 
 
@@ -265,20 +263,20 @@ async def test_a_link_stops_reading_when_too_much_is_not_durable_and_goes_on_whe
         made.disk_hangs.set()
         for serial in range(ROWS_MAX):
             terminal.send(site.location(serial))
-        await until(lambda: made.link.holding, "reading stops")
+        await until(lambda: made.link.flow.holding, "reading stops")
         assert ROWS_MAX < made.spool.waiting_rows < ROWS_MAX + 400
-        [connection] = made.link.connections
+        [connection] = made.link.lines.connections
         connection.last_byte_at -= 10_000
         made.link.sweep()
         async with Device(made.link.port) as another:
             another.send(site.location(ROWS_MAX))
-            await until(lambda: len(made.link.connections) == 2, "connected")
+            await until(lambda: made.link.connections == 2, "connected")
             assert not terminal.ended, "we did not listen: that is not its silence"
             made.disk_hangs.clear()
             await until(lambda: another.received, "answered")
         await until(lambda: made.spool.lane("routine").appended == 2 * ROWS_MAX + 2, "everything arrives", 30)
-        await until(lambda: made.link._rows == 0, "and is settled")
-        assert not made.link.holding
+        await until(lambda: made.link.flow.rows == 0, "and is settled")
+        assert not made.link.flow.holding
 
 
 async def test_a_disk_that_hangs_under_one_link_does_not_keep_another_from_being_heard(tmp_path: Path) -> None:
@@ -289,7 +287,7 @@ async def test_a_disk_that_hangs_under_one_link_does_not_keep_another_from_being
         async with Device(made.link.port) as terminal, Device(panels.port) as panel:
             for serial in range(ROWS_MAX):
                 terminal.send(site.location(serial))
-            await until(lambda: made.link.holding, "reading stops")
+            await until(lambda: made.link.flow.holding, "reading stops")
             panel.send(site.smoke())
             await until(lambda: made.siren.read_text() == "1", "the siren is on")
             assert panel.received == b""
@@ -313,7 +311,7 @@ async def test_connections_that_flood_take_turns(tmp_path: Path) -> None:
 
 async def test_a_turn_of_the_loop_reads_few_pieces_of_a_flood(tmp_path: Path) -> None:
     """So that a panel's frame, which takes no turns, waits for so many pieces at most, however many others write."""
-    loop, big = asyncio.get_running_loop(), 3 * links.FLOOD_BYTES // len(site.location())
+    loop, big = asyncio.get_running_loop(), 3 * links_connection.FLOOD_BYTES // len(site.location())
     async with rig(tmp_path, "jt808") as made, contextlib.AsyncExitStack() as stack:
         flood = [await stack.enter_async_context(Device(made.link.port)) for _ in range(40)]
         turn, pieces, take = 0, Counter[int](), made.intake.take
@@ -404,17 +402,17 @@ async def test_a_stranger_gives_way_when_the_system_has_no_descriptor(tmp_path: 
     with capture_logs() as logs:
         async with rig(tmp_path) as made, Device(made.link.port) as known, Device(made.link.port) as stranger:
             known.send(site.smoke())
-            await until(lambda: known.received and len(made.link.connections) == 2, "connected")
+            await until(lambda: known.received and made.link.connections == 2, "connected")
             for _ in range(2):
                 made.link._not_taken(OSError(24, "Too many open files"))
             await until(lambda: stranger.ended, "gone")
-            assert not known.ended and len(made.link.connections) == 1
+            assert not known.ended and made.link.connections == 1
     assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_cannot_accept"]
 
 
 async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     async with rig(tmp_path) as made:
-        made.link._address = Address("127.0.0.1", made.link.port)
+        made.link._address = ("127.0.0.1", made.link.port)
         with pytest.raises(LinkError, match=r"^link gbt26875: cannot listen on 127\.0\.0\.1:\d+: .*in use$"):
             await made.link.open()
 
@@ -476,15 +474,15 @@ async def test_nobody_is_lost_while_the_edge_itself_did_not_listen(tmp_path: Pat
 
 async def test_a_link_that_is_held_counts_how_long(tmp_path: Path) -> None:
     async with rig(tmp_path) as made:
-        assert made.link.take_held_s() == 0.0
-        made.link._held_since -= 100
-        assert made.link.take_held_s() == 0.0, "it was reading"
-        delivery = made.link.deliver(ROWS_MAX + 1)
-        made.link._held_since -= 5
-        assert 5 <= made.link.take_held_s() < 6
-        made.link._held_since -= 7
-        made.link.settle(delivery)
-        assert 7 <= made.link.take_held_s() < 8 and made.link.take_held_s() == 0.0
+        assert made.link.flow.take_held_s() == 0.0
+        made.link.flow._held_since -= 100
+        assert made.link.flow.take_held_s() == 0.0, "it was reading"
+        delivery = made.link.flow.deliver(ROWS_MAX + 1)
+        made.link.flow._held_since -= 5
+        assert 5 <= made.link.flow.take_held_s() < 6
+        made.link.flow._held_since -= 7
+        made.link.flow.settle(delivery)
+        assert 7 <= made.link.flow.take_held_s() < 8 and made.link.flow.take_held_s() == 0.0
 
 
 async def test_a_rule_acts_on_what_the_edge_itself_finds(tmp_path: Path) -> None:
@@ -547,7 +545,7 @@ def test_a_list_of_the_lost_that_cannot_be_read_is_empty(kept: str) -> None:
 async def test_an_answer_does_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
     async with rig(tmp_path) as made, Device(made.link.port):
         await until(lambda: made.link.connections, "connected")
-        [connection] = made.link.connections
+        [connection] = made.link.lines.connections
         assert connection._transport is not None
         line = connection._transport.get_extra_info("socket")
         assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

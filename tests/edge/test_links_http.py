@@ -171,9 +171,9 @@ async def test_only_what_is_signed(tmp_path: Path, prefix: str) -> None:
 
 async def test_a_link_that_holds_says_come_again(tmp_path: Path) -> None:
     async with behind(tmp_path) as made, link(made) as server:
-        held = server._flow.deliver(ROWS_MAX + 1)
+        held = server.flow.deliver(ROWS_MAX + 1)
         assert (await post(server, {"device": DEVICE})).status_code == 503
-        server._flow.settle(held)
+        server.flow.settle(held)
         assert (await post(server, {"device": DEVICE})).status_code == 200
 
 

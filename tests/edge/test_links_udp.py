@@ -128,10 +128,10 @@ async def test_a_crash_costs_one_session(tmp_path: Path) -> None:
 
 async def test_a_link_that_holds_drops_and_goes_on_when_the_disk_is_there_again(tmp_path: Path) -> None:
     async with behind(tmp_path) as made, link(made) as server, peer(server.port) as panel:
-        held = server._flow.deliver(ROWS_MAX + 1)
+        held = server.flow.deliver(ROWS_MAX + 1)
         panel.send(fire())
         await until(lambda: server.dropped == 1, "dropped")
-        server._flow.settle(held)
+        server.flow.settle(held)
         panel.send(fire())
         await until(lambda: panel.received, "answered")
 

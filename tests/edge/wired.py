@@ -32,7 +32,7 @@ class Behind:
             rules=config.rules,
             actuators=Actuators(config.actuators, lambda act, error: None),
             spool=self.spool,
-            contacts=Contacts({}, (), clock.monotonic()),
+            contacts=Contacts({}, (), clock.monotonic(), {}),
         )
 
     def wiring(self, settings: Struct, *enrolled: str) -> Wiring:

@@ -1,0 +1,193 @@
+"""Connections that carry bytes, whoever dialled: a Session each, read in turns, answered when durable.
+
+Rules
+- An answer is written when what it answers is durable; when the spool does not take it, the connection is ended
+  unanswered, so that the device sends again to a Session that knows nothing of it.
+- A crash inside a Session costs its connection, never another one.
+- A turn of the loop reads FLOOD_BYTES of a connection. One that has more takes turns with its like (edge.turns),
+  READ_BYTES_MAX at a time.
+- After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
+  allows is ended, and so is one that does not read what it is told (WRITE_BYTES_MAX).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from devices.family import Family
+from devices.observation import Observation, Result
+from edge import clock
+from edge.flow import Delivery, Flow, Seldom, Wiring
+from edge.spool_file import SpoolError
+from edge.turns import Turns
+
+QUIET_S = 3.0  # mobile networks pause inside a frame
+READ_BYTES_MAX = 4_096
+FLOOD_BYTES = 512  # more than a device says at once, unless it has much to catch up on
+WRITE_BYTES_MAX = 256_000
+HELD, WAITS = "the link is held", "waits for its turn"
+CLOSE_S_MAX = 2.0
+
+log = structlog.get_logger()
+
+_buffer = bytearray(READ_BYTES_MAX)  # of all connections: what it holds is taken before another one is read
+_view = memoryview(_buffer)
+_small = _view[:FLOOD_BYTES]
+
+
+class Lines:
+    """The connections of one link, and what they share. While the link holds, all stop: each could bring hundreds of
+    rows."""
+
+    def __init__(self, wiring: Wiring, family: Family, turns: Turns) -> None:
+        self.wiring = wiring
+        self.family = family
+        self.turns = turns
+        self.connections: set[Connection] = set()
+        self.flow = Flow(wiring.rows_max, self._hold, self._go_on)
+        self._crash = Seldom()
+
+    def join(self, connection: "Connection") -> None:
+        self.connections.add(connection)
+        if self.flow.holding:
+            connection.stop(HELD)
+
+    def look(self) -> None:
+        """After connections that are quiet."""
+        if not self.flow.holding:
+            now = clock.monotonic()
+            for connection in list(self.connections):
+                connection.look(now)
+
+    def crashed(self) -> None:
+        """Called where the error is caught. A poison frame may come again and again; it is told once a minute."""
+        if self._crash.due():
+            log.exception("link_crashed", link=self.wiring.name)
+
+    async def close(self) -> None:
+        """End every connection, once its answers are written or CLOSE_S_MAX is over."""
+        for connection in list(self.connections):
+            connection.end()
+        give_up_at = clock.monotonic() + CLOSE_S_MAX
+        while self.connections and clock.monotonic() < give_up_at:
+            await clock.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _hold(self) -> None:
+        for connection in self.connections:
+            connection.stop(HELD)
+
+    def _go_on(self) -> None:
+        for connection in self.connections:
+            connection.go_on(HELD)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """`known`: an enrolled device has shown itself on it."""
+
+    def __init__(self, lines: Lines, admitted: Callable[["Connection"], bool] = lambda _: True) -> None:
+        self.last_byte_at = clock.monotonic()
+        self.known = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lines = lines
+        self._admitted = admitted
+        self._session = lines.family.open_session(lines.wiring.settings, lines.wiring.enrolled)
+        self._transport: asyncio.Transport | None = None
+        self._given_up = True
+        self._broken = False
+        self._in_turn = False
+        self._stops: set[str] = set()  # why it is not read; empty: it is
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._admitted(self):
+            self._lines.join(self)
+        else:
+            self._broken = True
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lines.connections.discard(self)
+        self._transport = None
+        self.ended.set_result(None)
+        if not self._broken:
+            self._work(self._session.idle)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _view if self._in_turn else _small
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(_view[:nbytes])
+        self.last_byte_at = clock.monotonic()
+        self._given_up = False
+        self._work(lambda now: self._session.receive(data, now))
+        self._in_turn = nbytes >= FLOOD_BYTES
+        if self._in_turn:
+            self._wait_for_turn()
+
+    def stop(self, why: str) -> None:
+        self._stops.add(why)
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def go_on(self, why: str) -> None:
+        self._stops.discard(why)
+        if why == HELD and self._in_turn and WAITS not in self._stops:
+            self._wait_for_turn()  # with all the others that are let go now
+        if self._stops or self._transport is None:
+            return
+        self.last_byte_at = clock.monotonic()  # we did not listen: that was not its silence
+        self._transport.resume_reading()
+
+    def _wait_for_turn(self) -> None:
+        self.stop(WAITS)
+        self._lines.turns.wait(lambda: self.go_on(WAITS))
+
+    def look(self, now: float) -> None:
+        quiet_s = now - self.last_byte_at
+        if quiet_s > 2 * self._lines.family.silence_s_max:
+            self.end()
+        elif quiet_s > QUIET_S and not self._given_up:
+            self._given_up = True
+            self._work(self._session.idle)
+
+    def end(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _work(self, read: Callable[[datetime], Sequence[Result]]) -> None:
+        """Let the session read, hand over what it found, answer when that is durable."""
+        if self._broken:
+            return
+        delivery = Delivery(0)
+        try:
+            results = read(clock.now())
+            answer = self._session.to_send()
+            if results or answer:
+                delivery = self._lines.flow.deliver(len(results))
+                wiring = self._lines.wiring
+                wiring.intake.take(wiring.name, results, lambda error: self._answer(delivery, answer, error))
+            self.known = self.known or any(isinstance(result, Observation) for result in results)
+        except Exception:
+            self._broken = True
+            self._lines.crashed()
+            self._lines.flow.settle(delivery)
+            self.abort()
+
+    def _answer(self, delivery: Delivery, answer: bytes, error: SpoolError | None) -> None:
+        self._lines.flow.settle(delivery)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if error is not None or transport.get_write_buffer_size() > WRITE_BYTES_MAX:
+            transport.abort()
+        elif answer:
+            transport.write(answer)

@@ -1,0 +1,91 @@
+"""TCP-client links: the edge dials the device, or the server it speaks through, and dials again for ever.
+
+Lost and found again are a line each; between attempts it waits with full jitter.
+"""
+
+import asyncio
+import random
+import ssl
+
+import structlog
+
+from devices.family import Family
+from edge import clock
+from edge.flow import Wiring
+from edge.links_connection import Connection, Lines
+from edge.turns import Turns
+
+CONNECT_S_MAX = 10.0
+BACKOFF_S_FIRST = 0.5
+BACKOFF_S_MAX = 60.0
+HEALTHY_S = 60.0  # connected for so long: the next trouble starts with the short wait again
+
+log = structlog.get_logger()
+_jitter = random.SystemRandom()
+
+
+class TcpClient:
+    """One link: one connection that is made again when it ends. `tls`: the server's name is checked against `host`."""
+
+    def __init__(
+        self, wiring: Wiring, family: Family, turns: Turns, *, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.name = wiring.name
+        self.lines = Lines(wiring, family, turns)
+        self.flow = self.lines.flow
+        self._port = port
+        self._host = host
+        self._tls = tls
+        self._lost = False
+        self._dialling: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def connections(self) -> int:
+        return len(self.lines.connections)
+
+    async def open(self) -> None:
+        self._dialling = asyncio.create_task(self._dial())
+
+    def stop_reading(self) -> None:
+        if self._dialling is not None:
+            self._dialling.cancel()
+        self.flow.stop()
+
+    async def close(self) -> None:
+        await self.lines.close()
+
+    def sweep(self) -> None:
+        self.lines.look()
+
+    async def _dial(self) -> None:
+        attempt = 0
+        while True:
+            began = clock.monotonic()
+            try:
+                await self._connected()
+            except (OSError, TimeoutError) as error:
+                self._say_lost(str(error) or type(error).__name__)
+            attempt = 0 if clock.monotonic() - began > HEALTHY_S else attempt + 1
+            await clock.sleep(_jitter.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 10))))
+
+    async def _connected(self) -> None:
+        """From dialling to the end of the connection; raises what the system says."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_S_MAX):
+            _, connection = await loop.create_connection(
+                lambda: Connection(self.lines), self._host, self._port, ssl=self._tls
+            )
+        if self._lost:
+            self._lost = False
+            log.info("link_recovered", link=self.name)
+        await connection.ended
+        self._say_lost("the other side hung up")
+
+    def _say_lost(self, error: str) -> None:
+        if not self._lost:
+            self._lost = True
+            log.warning("link_lost", link=self.name, error=error)

@@ -1,0 +1,123 @@
+"""TCP-client links with real sockets: the edge dials, dials again, and answers on the connection it made."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from devices.families import gbt26875
+from devices.observation import Alarm
+from edge.links_tcp_client import TcpClient
+from edge.turns import Turns
+from tests.edge import site
+from tests.edge.site import until
+from tests.edge.wired import ROWS_MAX, Behind, behind
+
+FAMILY = gbt26875.FAMILY
+
+
+class FarEnd:
+    """What the edge dials: `say` to every connection that is there."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.lines: list[asyncio.StreamWriter] = []
+        self.dialled = 0
+
+    async def open(self, port: int = 0) -> int:
+        self._server = await asyncio.start_server(self._joined, "127.0.0.1", port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        self._server.close()
+        self.hang_up()
+
+    def say(self, data: bytes) -> None:
+        for line in self.lines:
+            line.write(data)
+
+    def hang_up(self) -> None:
+        while self.lines:
+            self.lines.pop().transport.abort()
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.lines.append(writer)
+        self.dialled += 1
+        try:
+            while data := await reader.read(65_536):
+                self.received += data
+        except OSError:
+            return
+
+
+@asynccontextmanager
+async def link(made: Behind, port: int) -> AsyncIterator[TcpClient]:
+    client = TcpClient(made.wiring(FAMILY.settings(), "889"), FAMILY, Turns(), host="127.0.0.1", port=port)
+    await client.open()
+    try:
+        yield client
+    finally:
+        client.stop_reading()
+        await client.close()
+
+
+def smokes(made: Behind) -> int:
+    """How many raised ones are stored (a first report also tells what is over)."""
+    return len([row for row in made.rows() if isinstance(row.body, Alarm) and row.body.raised])
+
+
+async def test_what_the_other_side_says_is_stored_and_answered(tmp_path: Path) -> None:
+    far = FarEnd()
+    async with behind(tmp_path) as made, link(made, await far.open()) as client:
+        await until(lambda: far.lines, "dialled")
+        far.say(site.smoke())
+        await until(lambda: far.received, "answered")
+        assert smokes(made) == 1 and made.siren.read_text() == "1"
+        assert client.connections == 1
+        await far.close()
+
+
+async def test_it_dials_again_when_the_other_side_hangs_up_and_says_so_once(tmp_path: Path) -> None:
+    far = FarEnd()
+    with capture_logs() as logs:
+        async with behind(tmp_path) as made, link(made, await far.open()):
+            for times in (1, 2, 3):
+                await until(lambda: far.dialled == times and far.lines, "dialled")  # noqa: B023
+                far.say(site.smoke(times, times))
+                await until(lambda: smokes(made) == times, "stored")  # noqa: B023
+                far.hang_up()
+            await until(lambda: far.dialled == 4, "dialled again")
+            await far.close()
+    said = [line["event"] for line in logs if line["event"].startswith("link_")]
+    assert said[:2] == ["link_lost", "link_recovered"]
+    assert all(one != other for one, other in pairwise(said)), "each outage is two lines"
+
+
+async def test_a_far_end_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    far = FarEnd()
+    port = await far.open()
+    await far.close()
+    with capture_logs() as logs:
+        async with behind(tmp_path) as made, link(made, port):
+            await until(lambda: [line for line in logs if line["event"] == "link_lost"], "told")
+            await far.open(port)
+            await until(lambda: far.lines, "dialled")
+            await far.close()
+    assert [line["event"] for line in logs].count("link_recovered") == 1
+
+
+async def test_a_link_that_holds_reads_nothing(tmp_path: Path) -> None:
+    far = FarEnd()
+    async with behind(tmp_path) as made, link(made, await far.open()) as client:
+        await until(lambda: client.connections, "connected")
+        held = client.flow.deliver(ROWS_MAX + 1)
+        far.say(site.smoke())
+        await until(lambda: not far.lines[0].transport.get_write_buffer_size(), "sent")
+        [connection] = client.lines.connections
+        assert not connection._transport.is_reading()  # type: ignore[union-attr]
+        client.flow.settle(held)
+        await until(lambda: far.received, "read and answered")
+        await far.close()
