@@ -39,7 +39,7 @@ from devices.families.ble_meaning import Meaning
 from devices.family import Message, MessageFamily
 from devices.json_text import clean, read_json
 from devices.local_time import LocalClock, observed
-from devices.observation import Body, DeviceId, Event, Observation, Result, Telemetry, digest, rejected
+from devices.observation import BACKLOG, Body, DeviceId, Event, Observation, Result, Telemetry, digest, rejected
 
 MESSAGE_BYTES_MAX = 4_000
 REPEAT = timedelta(seconds=60)
@@ -161,7 +161,7 @@ class Session:
         if "time" in fields:
             claimed = self._clock.utc(_wall_clock(fields["time"]))
             at, flags = observed(claimed, now, self._settings.any_time)
-            when = When(at, flags, digest(address.encode(), characteristic.encode(), message.data))
+            when = When(at, (*flags, BACKLOG), digest(address.encode(), characteristic.encode(), message.data))
         return self._observations(address, ble_meaning.of_gatt(fields), when, now)
 
     def _bthome(self, address: str, data: bytes, frame: bytes, now: datetime) -> list[Result]:

@@ -13,15 +13,16 @@ lorawan_meaning.py.
   join is flagged `counter_went_back`: a replay, or a device that was reset.
 - A wrong MIC or frame counter in the server's log is `network_intrusion`.
 - Liveness: devices report at least once in a day; sites with other periods set `lost_contact` in their rules.
-- Commands: lorawan_wire.chirpstack_downlink and tts_downlink; what becomes of them comes as `answer` events. Class A
-  devices hear them only after their next uplink.
+- Commands: `downlink`, to the server that the device's last event came from by MQTT. Sent is accepted; a confirmed one
+  is confirmed or refused by the device. Class A devices hear it only after their next uplink.
 
 The family does not make the server's join policy: an unknown device that joins is named once, as not enrolled.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeVar
+from uuid import NAMESPACE_OID, uuid5
 
 from msgspec import Struct
 
@@ -30,13 +31,15 @@ from devices.dictionary import in_range
 from devices.families import lorawan_meaning, lorawan_wire
 from devices.families.lorawan_codecs import CODECS
 from devices.families.lorawan_tlv import Fields
-from devices.families.lorawan_wire import Envelope, Uplink
-from devices.family import Message, MessageFamily
+from devices.families.lorawan_wire import Downlink, Envelope, Uplink
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Message, MessageFamily
 from devices.json_text import clean
 from devices.local_time import observed
 from devices.observation import (
+    BACKLOG,
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -46,6 +49,8 @@ from devices.observation import (
     digest,
     rejected,
 )
+
+V = TypeVar("V")
 
 MESSAGE_BYTES_MAX = 64_000
 SECURITY_CODES = frozenset({"UPLINK_MIC", "UPLINK_F_CNT_RESET", "UPLINK_F_CNT_RETRANSMISSION", "OTAA"})
@@ -79,18 +84,55 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 raise ValueError(f"sos_presses: {press!r} is none of {', '.join(PRESSES)}")
 
 
+COMMANDS = (
+    CommandKind(
+        name="downlink",
+        meaning="send bytes to the device",
+        args={"f_port": "1 to 223", "payload_hex": "up to 222 bytes as hex", "confirmed": "yes or no"},
+    ),
+)
+PAYLOAD_BYTES_MAX = 222
+WAITING_MAX = 1_000
+ANSWERS: dict[str, Literal["accepted", "refused", "confirmed"]] = {
+    "ack": "confirmed",
+    "nack": "refused",
+    "failed": "refused",
+    "txack": "accepted",
+    "sent": "accepted",
+    "queued": "accepted",
+}
+
+
 class Session:
-    """See devices.family.MessageSession."""
+    """See devices.family.MessageSession and Commanded."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._settings = settings
         self._enrolled = enrolled
         self._conditions = Conditions()
         self._counters: dict[str, int] = {}
+        self._servers: dict[str, str] = {}  # DevEUI -> where downlinks go
+        self._waiting: dict[str, str] = {}  # id of a downlink -> nonce
+        self._sending: list[Message] = []
 
     def to_send(self) -> list[Message]:
-        """Network servers want no answer."""
-        return []
+        """Commands only: network servers want no answer."""
+        sending, self._sending = self._sending, []
+        return sending
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """See devices.family.Commanded."""
+        dev_eui = command.native_id
+        if dev_eui not in self._enrolled:
+            raise CommandRefused(f"{dev_eui} is not enrolled")
+        if command.action != "downlink":
+            raise CommandRefused(f"no command {command.action}")
+        if dev_eui not in self._servers:
+            raise CommandRefused(f"{dev_eui} was not heard by MQTT yet: its application is not known")
+        what = _downlink(command.args)
+        id_ = str(uuid5(NAMESPACE_OID, command.nonce))
+        _remember(self._waiting, id_, command.nonce, WAITING_MAX)
+        self._sending.append(lorawan_wire.downlink(self._servers[dev_eui], dev_eui, id_, what))
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
         envelope = lorawan_wire.read(message)
@@ -102,9 +144,14 @@ class Session:
         at, flags = observed(envelope.time, now, self._settings.any_time)
         flags += self._counted(envelope)
         report = digest(envelope.dev_eui.encode(), envelope.event.encode(), envelope.dedup or message.data)
-        found: list[Result] = []
+        if envelope.to:
+            _remember(self._servers, envelope.dev_eui, envelope.to, DEVICES_MAX)
+        found: list[Result] = list(self._answers(envelope))
         for body, own_time in self._told(envelope, message, device, found):
-            when, marks = (at, flags) if own_time is None else observed(own_time, now, self._settings.any_time)
+            when, marks = at, flags
+            if own_time is not None:
+                when, marks = observed(own_time, now, self._settings.any_time)
+                marks += (BACKLOG,)
             found.append(
                 Observation(
                     device=device,
@@ -117,16 +164,23 @@ class Session:
             )
         return found
 
+    def _answers(self, envelope: Envelope) -> Iterator[CommandAnswer]:
+        """What an event says to a command; confirmation ends the wait."""
+        nonce = self._waiting.get(envelope.said_to, "")
+        if nonce and envelope.event in ANSWERS:
+            result = ANSWERS[envelope.event] if envelope.fields.get("acknowledged", True) else "refused"
+            if result != "accepted":
+                del self._waiting[envelope.said_to]
+            yield CommandAnswer(nonce=nonce, result=result)
+
     def _counted(self, envelope: Envelope) -> tuple[str, ...]:
         """Remembers the frame counter; a join starts it anew."""
         if envelope.event == "join":
             self._counters.pop(envelope.dev_eui, None)
         if envelope.uplink is None:
             return ()
-        before = self._counters.pop(envelope.dev_eui, -1)
-        if len(self._counters) >= DEVICES_MAX:
-            del self._counters[next(iter(self._counters))]
-        self._counters[envelope.dev_eui] = envelope.uplink.f_cnt
+        before = self._counters.get(envelope.dev_eui, -1)
+        _remember(self._counters, envelope.dev_eui, envelope.uplink.f_cnt, DEVICES_MAX)
         return ("counter_went_back",) if envelope.uplink.f_cnt < before else ()
 
     def _told(
@@ -180,6 +234,27 @@ class Session:
                 yield Telemetry(values, component), time
 
 
+def _downlink(args: Mapping[str, str]) -> Downlink:
+    port, text = args.get("f_port", ""), args.get("payload_hex", "")
+    if not (port.isascii() and port.isdigit() and len(port) < 4 and 1 <= int(port) <= 223):
+        raise CommandRefused(f"f_port {port!r} is not 1 to 223")
+    try:
+        payload = bytes.fromhex(text)
+    except ValueError as error:
+        raise CommandRefused("payload_hex is no hex") from error
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise CommandRefused(f"payload_hex has more than {PAYLOAD_BYTES_MAX} bytes")
+    return Downlink(int(port), payload, args.get("confirmed") == "yes")
+
+
+def _remember(memory: dict[str, V], key: str, value: V, entries_max: int) -> None:
+    """The newest stand at the end; the oldest is forgotten."""
+    memory.pop(key, None)
+    if len(memory) >= entries_max:
+        del memory[next(iter(memory))]
+    memory[key] = value
+
+
 def _server_event(envelope: Envelope) -> Iterator[Body]:
     """What the network server says of a device; what it says nothing of is a sign of its own life only."""
     fields: dict[str, Any] = envelope.fields
@@ -222,4 +297,5 @@ FAMILY = MessageFamily(
     silence_s_max=90_000,
     settings=Settings,
     open_session=Session,
+    commands=COMMANDS,
 )

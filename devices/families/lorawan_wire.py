@@ -24,6 +24,7 @@ from devices.families.lorawan_tlv import Fields
 from devices.family import Message
 from devices.json_text import read_json
 
+CORRELATION = "gridward:"
 DEV_EUI = re.compile(r"[0-9a-f]{16}")
 CHIRPSTACK_TOPIC = re.compile(r"application/([^/]+)/device/([0-9a-fA-F]{16})/event/([a-z]+)")
 CHIRPSTACK_HTTP = re.compile(r"[?&]event=([a-z]+)")
@@ -61,6 +62,8 @@ class Envelope(Struct, frozen=True):
     dedup: bytes = b""
     uplink: Uplink | None = None
     fields: Fields = {}
+    to: str = ""  # where a downlink to this device is published
+    said_to: str = ""  # the downlink that the event is about: the id it was given
 
 
 # --- ChirpStack -----------------------------------------------------------------------------------
@@ -154,6 +157,8 @@ def _chirpstack(message: Message, event: str, dev_eui: str) -> Envelope | None:
         found.deduplication_id.encode(),
         uplink,
         _of_chirpstack(event, found),
+        message.channel.partition("/event/")[0] + "/command/down" if dev_eui else "",
+        found.queue_item_id,
     )
 
 
@@ -238,6 +243,16 @@ def _of_tts(event: str, found: _Tts) -> Fields:
     return {"f_cnt_down": downlink.f_cnt, "f_port": downlink.f_port} if downlink else {}
 
 
+def _correlated(found: _Tts) -> str:
+    """The id that a downlink was given, among those of the server."""
+    about = found.downlink_failed.downlink if found.downlink_failed else None
+    for downlink in (about, found.downlink_ack, found.downlink_nack, found.downlink_sent, found.downlink_queued):
+        for id_ in downlink.correlation_ids if downlink else ():
+            if id_.startswith(CORRELATION):
+                return id_.removeprefix(CORRELATION)
+    return ""
+
+
 def _tts(message: Message, device_id: str) -> Envelope | None:
     found = read_json(message.data, _Tts)
     if found is None:
@@ -254,7 +269,11 @@ def _tts(message: Message, device_id: str) -> Envelope | None:
         uplink = Uplink(up.f_port, up.f_cnt, up.frm_payload, up.confirmed, _radio(heard))
         dedup = f"{up.session_key_id} {up.f_cnt}".encode() if up.session_key_id else b""
         time = up.received_at or time
-    return Envelope(event, dev_eui, ids.device_id, "", _time(time), dedup, uplink, _of_tts(event, found))
+    topic = message.channel.split("/")
+    to = "/".join([*topic[:4], "down/push"]) if device_id else ""
+    return Envelope(
+        event, dev_eui, ids.device_id, "", _time(time), dedup, uplink, _of_tts(event, found), to, _correlated(found)
+    )
 
 
 # --- both -----------------------------------------------------------------------------------------
@@ -290,14 +309,20 @@ def _time(text: str) -> datetime | None:
         return None
 
 
-def chirpstack_downlink(application: str, dev_eui: str, f_port: int, payload: bytes, confirmed: bool) -> Message:
-    """What is published to have ChirpStack send `payload` with the device's next receive window."""
-    body = {"devEui": dev_eui, "confirmed": confirmed, "fPort": f_port, "data": b64encode(payload).decode()}
-    return Message(f"application/{application}/device/{dev_eui}/command/down", msgspec.json.encode(body))
+class Downlink(Struct, frozen=True):
+    f_port: int
+    payload: bytes
+    confirmed: bool
 
 
-def tts_downlink(application: str, device_id: str, f_port: int, payload: bytes, confirmed: bool) -> Message:
-    """The same for The Things Stack; `application` with its tenant (APP@TENANT)."""
-    downlink = {"f_port": f_port, "frm_payload": b64encode(payload).decode(), "confirmed": confirmed}
-    body = {"downlinks": [downlink | {"priority": "NORMAL"}]}
-    return Message(f"v3/{application}/devices/{device_id}/down/push", msgspec.json.encode(body))
+def downlink(to: str, dev_eui: str, id_: str, what: Downlink) -> Message:
+    """What is published to `to` (Envelope.to) to have bytes sent in the device's next receive window.
+
+    `id_` (a UUID) comes back in `said_to` of the events about it.
+    """
+    data = b64encode(what.payload).decode()
+    if to.startswith("v3/"):
+        one = {"f_port": what.f_port, "frm_payload": data, "confirmed": what.confirmed, "priority": "NORMAL"}
+        return Message(to, msgspec.json.encode({"downlinks": [one | {"correlation_ids": [CORRELATION + id_]}]}))
+    body = {"id": id_, "devEui": dev_eui, "confirmed": what.confirmed, "fPort": what.f_port, "data": data}
+    return Message(to, msgspec.json.encode(body))

@@ -14,8 +14,8 @@ Topics and payloads: zigbee2mqtt_wire.py. A device is known by its friendly name
 - Liveness: availability offline is `lost_contact`; zigbee2mqtt waits 10 minutes for mains devices and 25 hours for
   batteries, so life-safety devices need an own rule at the site.
 - A device that joins is `network_intrusion`, unless `joining_expected` (maintenance).
-- Commands: zigbee2mqtt_wire.lock, switch, siren, ask, keypad_answer, permit_join. The answer of a lock is its new
-  state; a refusal of the bridge is an `answer` event.
+- Commands: COMMANDS. A lock or switch confirms with its next fresh state, the bridge answers by transaction; a siren
+  answers nothing.
 
 There is no authentication in this protocol: who may publish is the broker's business.
 """
@@ -31,10 +31,21 @@ from devices.conditions import DEVICES_MAX, Conditions
 from devices.dictionary import in_range
 from devices.families import zigbee2mqtt_wire as wire
 from devices.families.zigbee2mqtt_wire import Fields, Report
-from devices.family import Message, MessageFamily
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Message, MessageFamily
 from devices.json_text import clean
 from devices.local_time import observed
-from devices.observation import Alarm, Body, DeviceId, Event, Observation, Result, Telemetry, digest, rejected
+from devices.observation import (
+    Alarm,
+    Body,
+    CommandAnswer,
+    DeviceId,
+    Event,
+    Observation,
+    Result,
+    Telemetry,
+    digest,
+    rejected,
+)
 
 MESSAGE_BYTES_MAX = 2_000_000  # the inventory of a large network
 NAME_CHARS_MAX = 200
@@ -85,18 +96,69 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError(f"base_topic: {self.base_topic!r} is no topic: no + or #, no / at its end")
 
 
+COMMANDS = (
+    CommandKind(name="lock", meaning="drive the bolt out"),
+    CommandKind(name="unlock", meaning="draw the bolt in"),
+    CommandKind(name="switch_on", meaning="switch a plug, relay or lamp on"),
+    CommandKind(name="switch_off", meaning="switch it off"),
+    CommandKind(
+        name="siren",
+        meaning="sound a siren, or stop it",
+        args={"mode": "stop, burglar, fire or emergency", "duration_s": "seconds, 1 to 1800"},
+    ),
+    CommandKind(name="read", meaning="have a value told now", args={"attribute": "its name, such as state"}),
+    CommandKind(name="permit_join", meaning="open the network (bridge only)", args={"time_s": "seconds, 0 closes it"}),
+)
+SIREN_MODES = ("stop", "burglar", "fire", "emergency")
+WAITING_MAX = 1_000
+
+# action -> (what the state calls it, the words that confirm it)
+CONFIRMED_BY = {
+    "lock": ("bolt", ("locked", "LOCK")),
+    "unlock": ("bolt", ("unlocked", "UNLOCK")),
+    "switch_on": ("output", ("ON",)),
+    "switch_off": ("output", ("OFF",)),
+}
+
+
+class Waiting(Struct, frozen=True):
+    """A command that the device has not answered yet."""
+
+    nonce: str
+    words: tuple[str, ...]
+
+
 class Session:
-    """See devices.family.MessageSession."""
+    """See devices.family.MessageSession and Commanded."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._settings = settings
         self._enrolled = enrolled
         self._conditions = Conditions()
         self._units: dict[str, dict[str, str]] = {}
+        self._sending: list[Message] = []
+        self._waiting: dict[tuple[str, str], Waiting] = {}
 
     def to_send(self) -> list[Message]:
-        """Nothing is answered: who arms or disarms is the hub's business."""
-        return []
+        """Commands only: who arms or disarms at a keypad is the hub's business."""
+        sending, self._sending = self._sending, []
+        return sending
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """See devices.family.Commanded."""
+        if command.native_id not in self._enrolled:
+            raise CommandRefused(f"{command.native_id} is not enrolled")
+        self._sending.append(_message(self._settings.base_topic, command))
+        if command.action in CONFIRMED_BY:
+            what, words = CONFIRMED_BY[command.action]
+            self._wait((command.native_id, what), Waiting(command.nonce, words))
+        elif command.action == "permit_join":
+            self._wait(("bridge", command.nonce), Waiting(command.nonce, ("ok",)))
+
+    def _wait(self, key: tuple[str, str], waiting: Waiting) -> None:
+        if len(self._waiting) >= WAITING_MAX:
+            del self._waiting[next(iter(self._waiting))]
+        self._waiting[key] = waiting
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
         report = wire.read(self._settings.base_topic, message.channel, message.data)
@@ -111,7 +173,8 @@ class Session:
         seen = report.fields.get("last_seen")
         at, flags = observed(_time(seen), now, self._settings.any_time) if seen is not None else (now, ())
         name = digest(message.channel.encode(), message.data) if seen is not None else ""
-        return [
+        answers: list[Result] = [] if retained else list(self._answers(report))
+        return answers + [
             Observation(
                 device=device,
                 observed_at=at,
@@ -122,6 +185,20 @@ class Session:
             )
             for number, body in enumerate(self._bodies(report, retained))
         ]
+
+    def _answers(self, report: Report) -> Iterator[CommandAnswer]:
+        """What a message says to the commands that wait."""
+        fields = report.fields
+        if report.kind == "response":
+            waiting = self._waiting.pop(("bridge", fields["transaction"]), None)
+            if waiting:
+                refused = fields["status"] != "ok"
+                yield CommandAnswer(nonce=waiting.nonce, result="refused" if refused else "confirmed")
+        for what, word in (("bolt", fields.get("lock_state", fields.get("state"))), ("output", fields.get("state"))):
+            waiting = self._waiting.get((report.name, what)) if report.kind == "state" else None
+            if waiting and word in waiting.words:
+                del self._waiting[(report.name, what)]
+                yield CommandAnswer(nonce=waiting.nonce, result="confirmed")
 
     def _bodies(self, report: Report, retained: bool) -> Iterator[Body]:
         fields = report.fields
@@ -187,6 +264,29 @@ class Session:
         return {metric: value for metric, value in found.items() if in_range(metric, value)}
 
 
+def _message(base: str, command: DeviceCommand) -> Message:
+    name, args = command.native_id, command.args
+    if (name == "bridge") != (command.action == "permit_join"):
+        raise CommandRefused(f"{name} does not take {command.action}")
+    if command.action in ("lock", "unlock"):
+        return wire.lock(base, name, command.action == "lock")
+    if command.action in ("switch_on", "switch_off"):
+        return wire.switch(base, name, command.action == "switch_on")
+    if command.action == "read" and args.get("attribute", "") in wire.ATTRIBUTES:
+        return wire.ask(base, name, args["attribute"])
+    if command.action == "siren" and args.get("mode") in SIREN_MODES:
+        return wire.siren(base, name, args["mode"], _seconds(args.get("duration_s", "30"), 1, 1_800))
+    if command.action == "permit_join":
+        return wire.permit_join(base, _seconds(args.get("time_s", ""), 0, 254), command.nonce)
+    raise CommandRefused(f"no command {command.action} with {dict(args)}")
+
+
+def _seconds(text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and low <= int(text) <= high):
+        raise CommandRefused(f"{text!r} is no number of seconds from {low} to {high}")
+    return int(text)
+
+
 def _states(fields: Fields) -> Iterator[tuple[str, str, dict[str, str]]]:
     """(what, event kind, attributes) of each state that the message tells."""
     contact = fields.get("contact")
@@ -228,4 +328,5 @@ FAMILY = MessageFamily(
     silence_s_max=93_600,
     settings=Settings,
     open_session=Session,
+    commands=COMMANDS,
 )

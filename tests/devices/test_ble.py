@@ -75,7 +75,10 @@ def test_stored_measurements_have_the_bands_own_time() -> None:
     stored = value("2A1C", "026C0100FF" + "EA070B18141D32")  # 2026-11-24 20:29:50 on the band's clock
     [found] = session(time_zone="Asia/Shanghai").receive(stored, NOW)
     assert isinstance(found, Observation)
-    assert (found.observed_at, found.flags) == (datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC), ())
+    assert (found.observed_at, found.flags) == (
+        datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC),
+        ("backlog",),
+    )
     unset = value("2A1C", "026C0100FF" + "0000000000000000"[:14])
     [found] = session().receive(unset, NOW)
     assert isinstance(found, Observation)

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from devices.families import lorawan, lorawan_wire
-from devices.family import Everyone, Message
-from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from devices.family import CommandRefused, DeviceCommand, Everyone, Message
+from devices.observation import Alarm, CommandAnswer, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
 from tests.devices.messages import DEV_EUI, SMOKE_GS524N, chirpstack
 
@@ -184,16 +184,62 @@ def test_kept_readings_carry_their_own_time() -> None:
     kept = found[-1]
     assert isinstance(kept, Observation)
     assert kept.body == Telemetry({"temperature_c": 27.2, "humidity_percent": 46.5})
+    assert kept.flags == ("backlog",)
     assert kept.observed_at == datetime(2026, 11, 24, 11, 0, tzinfo=UTC)
 
 
-def test_what_is_sent_down_reads_as_it_was_meant() -> None:
-    message = lorawan_wire.chirpstack_downlink("app", DEV_EUI, 85, b"\xff\x10\xff", confirmed=True)
-    assert message.channel == f"application/app/device/{DEV_EUI}/command/down"
-    assert json.loads(message.data) == {"devEui": DEV_EUI, "confirmed": True, "fPort": 85, "data": "/xD/"}
-    message = lorawan_wire.tts_downlink("gate@ttn", "hall-a", 85, b"\xff", confirmed=False)
-    assert message.channel == "v3/gate@ttn/devices/hall-a/down/push"
-    assert json.loads(message.data)["downlinks"][0]["frm_payload"] == "/w=="
+def downlink(**args: str) -> DeviceCommand:
+    return DeviceCommand(nonce="n-1", native_id=DEV_EUI, action="downlink", args=args)
+
+
+def answers(found: list[Result]) -> list[str]:
+    return [result.result for result in found if isinstance(result, CommandAnswer) and result.nonce == "n-1"]
+
+
+def test_a_downlink_is_sent_accepted_and_confirmed() -> None:
+    link = session()
+    with pytest.raises(CommandRefused, match="not heard"):
+        link.command(downlink(f_port="85", payload_hex="FF10FF"), NOW)
+    link.receive(chirpstack(SMOKE_GS524N), NOW)
+    link.command(downlink(f_port="85", payload_hex="FF10FF", confirmed="yes"), NOW)
+    [sent] = link.to_send()
+    assert sent.channel == f"application/17c82e96-be03-4f38-aef3-f83d48582d97/device/{DEV_EUI}/command/down"
+    body = json.loads(sent.data)
+    assert body == {"id": body["id"], "devEui": DEV_EUI, "confirmed": True, "fPort": 85, "data": "/xD/"}
+    assert answers(link.receive(server_event("ack", queueItemId="another", acknowledged=True), NOW)) == []
+    assert answers(link.receive(server_event("txack", queueItemId=body["id"]), NOW)) == ["accepted"]
+    assert answers(link.receive(server_event("ack", queueItemId=body["id"], acknowledged=True), NOW)) == ["confirmed"]
+    assert answers(link.receive(server_event("ack", queueItemId=body["id"], acknowledged=True), NOW)) == []
+
+
+def test_a_downlink_of_the_things_stack_is_refused_by_the_device() -> None:
+    ids = {"end_device_ids": {"device_id": "hall-a", "dev_eui": DEV_EUI}}
+    link = session()
+    link.receive(Message("v3/gate@ttn/devices/hall-a/up", json.dumps(ids | {"uplink_message": {}}).encode()), NOW)
+    link.command(downlink(f_port="1", payload_hex=""), NOW)
+    [sent] = link.to_send()
+    assert sent.channel == "v3/gate@ttn/devices/hall-a/down/push"
+    [one] = json.loads(sent.data)["downlinks"]
+    nack = ids | {"downlink_nack": {"correlation_ids": ["as:x", *one["correlation_ids"]], "f_port": 1}}
+    found = link.receive(Message("v3/gate@ttn/devices/hall-a/down/nack", json.dumps(nack).encode()), NOW)
+    assert answers(found) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ({"f_port": "0", "payload_hex": ""}, "f_port"),
+        ({"f_port": "x", "payload_hex": ""}, "f_port"),
+        ({"f_port": "1", "payload_hex": "0g"}, "no hex"),
+        ({"f_port": "1", "payload_hex": "00" * 223}, "more than 222"),
+    ],
+)
+def test_downlinks_that_cannot_be_are_refused(args: dict[str, str], text: str) -> None:
+    link = session()
+    link.receive(chirpstack(SMOKE_GS524N), NOW)
+    with pytest.raises(CommandRefused, match=text):
+        link.command(downlink(**args), NOW)
+    assert link.to_send() == []
 
 
 def test_default_values_that_protobuf_leaves_out_are_zero() -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from devices.families import zigbee2mqtt, zigbee2mqtt_wire
-from devices.family import Everyone, Message
-from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from devices.family import CommandRefused, DeviceCommand, Everyone, Message
+from devices.observation import Alarm, CommandAnswer, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
 from tests.devices.messages import SMOKE_ZIGBEE
 from tests.devices.messages import zigbee2mqtt as state
@@ -175,6 +175,60 @@ def test_what_is_sent_is_as_documented() -> None:
     assert zigbee2mqtt_wire.permit_join("z", 0, "t").channel == "z/bridge/request/permit_join"
     assert json.loads(zigbee2mqtt_wire.switch("z", "relay", on=False).data) == {"state": "OFF"}
     assert zigbee2mqtt_wire.ask("z", "lock", "state").channel == "z/lock/get"
+
+
+def asked(action: str, native_id: str = "lock", **args: str) -> DeviceCommand:
+    return DeviceCommand(nonce=f"n-{action}", native_id=native_id, action=action, args=args)
+
+
+def answers(found: list[Result]) -> list[CommandAnswer]:
+    return [result for result in found if isinstance(result, CommandAnswer)]
+
+
+def test_a_lock_confirms_with_its_bolt() -> None:
+    link = session()
+    link.command(asked("unlock"), NOW)
+    assert link.to_send() == [Message("zigbee2mqtt/lock/set", b'{"state":"UNLOCK"}')]
+    assert link.to_send() == []
+    moving = state("lock", state="UNLOCK", lock_state="not_fully_locked")
+    assert answers(link.receive(moving, NOW)) == []
+    open_ = state("lock", state="UNLOCK", lock_state="unlocked")
+    assert answers(link.receive(Message(open_.channel, open_.data, {"retained": "1"}), NOW)) == []
+    assert answers(link.receive(open_, NOW)) == [CommandAnswer(nonce="n-unlock", result="confirmed")]
+    assert answers(link.receive(open_, NOW)) == []
+
+
+def test_a_relay_confirms_and_the_bridge_answers() -> None:
+    link = session()
+    link.command(asked("switch_on", "relay"), NOW)
+    assert answers(link.receive(state("relay", state="OFF"), NOW)) == []
+    assert answers(link.receive(state("relay", state="ON"), NOW)) == [
+        CommandAnswer(nonce="n-switch_on", result="confirmed")
+    ]
+    link.command(asked("permit_join", "bridge", time_s="60"), NOW)
+    refused = bridge("response/permit_join", status="error", transaction="n-permit_join")
+    assert answers(link.receive(refused, NOW)) == [CommandAnswer(nonce="n-permit_join", result="refused")]
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (asked("explode"), "no command explode"),
+        (asked("siren", mode="loud"), "no command siren"),
+        (asked("siren", mode="fire", duration_s="1e9"), "no number of seconds"),
+        (asked("read", attribute="x/../y"), "no command read"),
+        (asked("permit_join", time_s="60"), "does not take"),
+        (asked("lock", "bridge"), "does not take"),
+    ],
+)
+def test_commands_that_cannot_be_are_refused(command: DeviceCommand, text: str) -> None:
+    link = session()
+    with pytest.raises(CommandRefused, match=text):
+        link.command(command, NOW)
+    assert link.to_send() == []
+    stranger = zigbee2mqtt.Session(zigbee2mqtt.Settings(), frozenset())
+    with pytest.raises(CommandRefused, match="not enrolled"):
+        stranger.command(asked("lock"), NOW)
 
 
 @pytest.mark.parametrize("topic", ["", "z/#", "z/"])
