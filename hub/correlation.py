@@ -10,6 +10,7 @@ Rules
 - An alarm that comes late may therefore join two incidents into one: the older takes in the younger ("absorb"), which
   is closed by the hub ("merge"). What people have touched stays: an incident with a step of a person is never merged
   away, and a closed one is never joined, so from there on the order in which people and alarms came does count.
+- What one device says at one instant is one alarm for each zone that its gateways place it in.
 - A condition is (device, kind, component). It is still raised in an incident when its newest raise there is not older
   than its newest clear anywhere; at the same instant the raise wins.
 """

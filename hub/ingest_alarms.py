@@ -25,7 +25,7 @@ LATE_AFTER = timedelta(seconds=30)  # committed this long after the edge receive
 LATE_MAX = timedelta(days=366)  # beyond it is the edge's clock that is wrong: told as fresh, rather too loud
 HUB = "hub"
 
-Mark = tuple[str, str, str, datetime]  # device, kind, component, observed_at
+Mark = tuple[str, str, str, datetime, str]  # device, kind, component, observed_at, zone
 
 
 class Changes(Struct):
@@ -107,11 +107,9 @@ async def place_alarms(tx: Transaction, rows: Sequence[EventRow], now: datetime)
     outcome = correlate(fresh.values(), map(_case, held))
     numbers, work = await _carry_out(tx, fresh, held, outcome, {_mark(row): row for row in raised.values()}, now)
     known |= numbers
+    await _attach_clears(tx, numbers)
     where = {index: known[_mark(row)] for index, row in alarms if _mark(row) in known and row.raised}
-    for row in held:
-        lost = set(row["uncleared"]).intersection(cleared)
-        number = outcome.merged.get(row["incident"], row["incident"])
-        where |= {index: number for index, alarm in alarms if not alarm.raised and _condition(alarm) in lost}
+    where |= await _place_clears(tx, [(index, row) for index, row in alarms if not row.raised])
     return where, Changes(sorted(work.machines), sorted(work.notices.items()))
 
 
@@ -187,6 +185,7 @@ async def _merge(tx: Transaction, work: Work, loser: int, winner: int) -> None:
         kept.group, kept.phase, tuple({**dict.fromkeys(kept.uncleared), **dict.fromkeys(gone.uncleared)}), kept.version
     )
     await tx.execute("incident_alarms_move", loser=loser, winner=winner)
+    await tx.execute("incident_conditions_move", loser=loser, winner=winner)
     await tx.execute("incident_events_move", loser=loser, winner=winner)
     await tx.execute("incident_merge", loser=loser, winner=winner, version=gone.version)
 
@@ -255,6 +254,33 @@ async def _add_alarms(tx: Transaction, joined: dict[Mark, int]) -> None:
         await tx.execute("incident_alarms_add", incidents=list(joined.values()), **_columns(joined))
 
 
+async def _place_clears(tx: Transaction, clears: Sequence[tuple[int, EventRow]]) -> dict[int, int]:
+    """Index of clear -> its incident."""
+    if not clears:
+        return {}
+    columns = _columns(_mark(row) for _, row in clears)
+    del columns["zones"]
+    rows = await tx.rows("clears_placed", indexes=[index for index, _ in clears], **columns)
+    return {row["index"]: row["incident"] for row in rows}
+
+
+async def _attach_clears(tx: Transaction, joined: dict[Mark, int]) -> None:
+    """What was cleared before these alarms came. Nearly always nothing, and then `events` is not touched."""
+    if not joined:
+        return
+    rows = await tx.rows("raises_before_clears", incidents=list(joined.values()), **_columns(joined))
+    if rows:
+        await tx.execute(
+            "clears_attach",
+            devices=[row["device"] for row in rows],
+            kinds=[row["kind"] for row in rows],
+            components=[row["component"] for row in rows],
+            times=[row["observed_at"] for row in rows],
+            nexts=[row["next_at"] for row in rows],
+            incidents=[row["incident"] for row in rows],
+        )
+
+
 async def _lock_cases(tx: Transaction, keys: Iterable[Key], cleared: list[str]) -> list[Row]:
     wanted = list(keys)
     if not wanted and not cleared:
@@ -279,8 +305,8 @@ async def _uncleared(tx: Transaction, incidents: list[int]) -> dict[int, tuple[s
 
 
 def _columns(marks: Iterable[Mark]) -> dict[str, list[Any]]:
-    columns = list(zip(*marks, strict=True)) or [(), (), (), ()]
-    return dict(zip(("devices", "kinds", "components", "times"), map(list, columns), strict=True))
+    columns = list(zip(*marks, strict=True)) or [()] * 5
+    return dict(zip(("devices", "kinds", "components", "times", "zones"), map(list, columns), strict=True))
 
 
 def _raised(row: EventRow, site: str) -> Raised:
@@ -305,8 +331,8 @@ def _case(row: Row) -> Case:
 
 def _mark(row: EventRow | Row) -> Mark:
     if isinstance(row, EventRow):
-        return (row.device, row.kind, row.component, row.observed_at)
-    return (row["device"], row["kind"], row["component"], row["observed_at"])
+        return (row.device, row.kind, row.component, row.observed_at, row.zone)
+    return (row["device"], row["kind"], row["component"], row["observed_at"], row["zone"])
 
 
 def _condition(row: EventRow) -> str:

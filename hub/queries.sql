@@ -41,8 +41,8 @@ LEFT JOIN devices s ON s.device = i.subject
 LEFT JOIN latest_positions p ON p.device = i.subject
 LEFT JOIN LATERAL (
     SELECT d.longitude, d.latitude
-    FROM incident_alarms ia JOIN devices d ON d.device = ia.device
-    WHERE ia.incident = i.incident AND d.longitude IS NOT NULL
+    FROM incident_conditions c JOIN devices d ON d.device = c.device
+    WHERE c.incident = i.incident AND d.longitude IS NOT NULL
     LIMIT 1
 ) a ON true
 WHERE i.incident = ANY(%(incidents)s);
@@ -209,11 +209,11 @@ GROUP BY d.device;
 
 -- alarms_placed --
 -- Which of these raised alarms belong to an incident already (they were delivered before).
-SELECT a.device, a.kind, a.component, a.observed_at, a.incident
+SELECT a.device, a.kind, a.component, a.observed_at, a.zone, a.incident
 FROM incident_alarms a
-JOIN unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[])
-    AS w (device, kind, component, observed_at)
-    ON (a.device, a.kind, a.component, a.observed_at) = (w.device, w.kind, w.component, w.observed_at);
+JOIN unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[], %(zones)s::text[])
+    AS w (device, kind, component, observed_at, zone)
+    ON (a.device, a.kind, a.component, a.observed_at, a.zone) = (w.device, w.kind, w.component, w.observed_at, w.zone);
 
 -- cases_lock --
 -- Incidents that these alarms may join, and those with a condition that is being cleared.
@@ -263,24 +263,68 @@ WHERE incident = %(loser)s;
 -- incident_alarms_move --
 UPDATE incident_alarms SET incident = %(winner)s WHERE incident = %(loser)s;
 
+-- incident_conditions_move --
+WITH gone AS (DELETE FROM incident_conditions WHERE incident = %(loser)s RETURNING device, kind, component, raised_at)
+INSERT INTO incident_conditions AS held (incident, device, kind, component, raised_at)
+SELECT %(winner)s, device, kind, component, raised_at FROM gone
+ON CONFLICT (incident, device, kind, component) DO UPDATE SET raised_at = greatest(held.raised_at, excluded.raised_at);
+
 -- incident_events_move --
 UPDATE events SET incident = %(winner)s WHERE incident = %(loser)s;
 
 -- incident_alarms_add --
-INSERT INTO incident_alarms (device, kind, component, observed_at, incident)
-SELECT * FROM unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[],
-    %(incidents)s::bigint[]);
+WITH added AS (
+    INSERT INTO incident_alarms (device, kind, component, observed_at, zone, incident)
+    SELECT * FROM unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[],
+        %(zones)s::text[], %(incidents)s::bigint[])
+    RETURNING incident, device, kind, component, observed_at
+)
+INSERT INTO incident_conditions AS held (incident, device, kind, component, raised_at)
+SELECT incident, device, kind, component, max(observed_at) FROM added GROUP BY incident, device, kind, component
+ON CONFLICT (incident, device, kind, component) DO UPDATE SET raised_at = greatest(held.raised_at, excluded.raised_at);
+
+-- clears_placed --
+-- A clear belongs to the incident of the newest raise of its condition that is not younger, whichever came first.
+SELECT w.index, a.incident
+FROM unnest(%(indexes)s::int[], %(devices)s::text[], %(kinds)s::text[], %(components)s::text[],
+    %(times)s::timestamptz[]) AS w (index, device, kind, component, observed_at)
+CROSS JOIN LATERAL (
+    SELECT m.incident FROM incident_alarms m
+    WHERE m.device = w.device AND m.kind = w.kind AND m.component = w.component AND m.observed_at <= w.observed_at
+    ORDER BY m.observed_at DESC, m.zone DESC LIMIT 1
+) a;
+
+-- raises_before_clears --
+-- Those of these raises after which there were clears already, with the next raise of the same condition.
+SELECT w.device, w.kind, w.component, w.observed_at, w.incident, (
+        SELECT min(m.observed_at) FROM incident_alarms m
+        WHERE m.device = w.device AND m.kind = w.kind AND m.component = w.component AND m.observed_at > w.observed_at
+    ) AS next_at
+FROM unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[], %(zones)s::text[],
+    %(incidents)s::bigint[]) AS w (device, kind, component, observed_at, zone, incident)
+JOIN alarm_conditions c ON (c.device, c.kind, c.component) = (w.device, w.kind, w.component)
+WHERE c.cleared_at >= w.observed_at
+    AND NOT EXISTS (
+        SELECT FROM incident_alarms m
+        WHERE (m.device, m.kind, m.component, m.observed_at) = (w.device, w.kind, w.component, w.observed_at)
+            AND m.zone > w.zone
+    );
+
+-- clears_attach --
+-- Clears that came before their raise.
+UPDATE events e SET incident = w.incident
+FROM unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[],
+    %(nexts)s::timestamptz[], %(incidents)s::bigint[]) AS w (device, kind, component, observed_at, next_at, incident)
+WHERE e.device = w.device AND e.kind = w.kind AND e.component = w.component AND NOT e.raised
+    AND e.observed_at >= w.observed_at AND e.observed_at < coalesce(w.next_at, 'infinity')
+    AND e.incident IS DISTINCT FROM w.incident;
 
 -- incidents_uncleared --
 -- The conditions still raised: the newest raise in the incident is not older than the newest clear anywhere.
 SELECT a.incident, a.device, a.kind, a.component
-FROM (
-    SELECT incident, device, kind, component, max(observed_at) AS raised_at
-    FROM incident_alarms WHERE incident = ANY(%(incidents)s)
-    GROUP BY incident, device, kind, component
-) a
+FROM incident_conditions a
 LEFT JOIN alarm_conditions c ON (c.device, c.kind, c.component) = (a.device, a.kind, a.component)
-WHERE c.cleared_at IS NULL OR a.raised_at >= c.cleared_at
+WHERE a.incident = ANY(%(incidents)s) AND (c.cleared_at IS NULL OR a.raised_at >= c.cleared_at)
 ORDER BY a.incident, a.raised_at, a.device, a.kind, a.component;
 
 -- outbox_add --

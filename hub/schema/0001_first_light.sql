@@ -195,7 +195,10 @@ CREATE TABLE events ( -- Alarms and Events as they came: the urgent lane
 SELECT pg_temp.make_series('events', '30 days');
 CREATE INDEX events_device ON events (device, observed_at DESC);
 CREATE INDEX events_recent ON events (observed_at DESC);
-CREATE INDEX events_incident ON events (incident) WHERE incident IS NOT NULL;
+CREATE INDEX events_zone ON events (zone, observed_at DESC) WHERE zone IS NOT NULL;
+CREATE INDEX events_incident ON events (incident, observed_at DESC) WHERE incident IS NOT NULL;
+CREATE INDEX events_incident_newest ON events (incident, committed_at DESC) WHERE incident IS NOT NULL;
+CREATE INDEX events_clears ON events (device, kind, component, observed_at) WHERE NOT raised;
 
 CREATE TABLE latest_values (
     device text NOT NULL,
@@ -241,6 +244,7 @@ CREATE TABLE incidents (
 CREATE INDEX incidents_open ON incidents (alarm_group, place, subject) WHERE phase <> 'closed';
 CREATE INDEX incidents_key ON incidents (alarm_group, place, subject, last_alarm_at);
 CREATE INDEX incidents_list ON incidents (opened_at DESC, incident DESC);
+CREATE INDEX incidents_site ON incidents (site, opened_at DESC, incident DESC);
 CREATE INDEX incidents_active ON incidents (opened_at DESC, incident DESC) WHERE phase <> 'closed';
 
 CREATE TABLE incident_alarms ( -- each raised alarm that counts for an incident, once, however often it was delivered
@@ -248,10 +252,20 @@ CREATE TABLE incident_alarms ( -- each raised alarm that counts for an incident,
     kind text NOT NULL,
     component text NOT NULL,
     observed_at timestamptz NOT NULL,
+    zone text NOT NULL, -- what two gateways hear at one instant of one device, and place differently, are two alarms
     incident bigint NOT NULL REFERENCES incidents,
-    PRIMARY KEY (device, kind, component, observed_at)
+    PRIMARY KEY (device, kind, component, observed_at, zone)
 );
 CREATE INDEX incident_alarms_incident ON incident_alarms (incident);
+
+CREATE TABLE incident_conditions ( -- the newest raise of each condition in an incident, however often it was repeated
+    incident bigint NOT NULL REFERENCES incidents,
+    device text NOT NULL,
+    kind text NOT NULL,
+    component text NOT NULL,
+    raised_at timestamptz NOT NULL,
+    PRIMARY KEY (incident, device, kind, component)
+);
 
 CREATE TABLE alarm_conditions ( -- newest raise and newest clear of every condition; raised while raised_at >= cleared_at
     device text NOT NULL,

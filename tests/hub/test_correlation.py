@@ -64,7 +64,7 @@ ALARMS = st.lists(
         st.sampled_from(["1", "2"]),
     ),
     max_size=25,
-    unique_by=lambda alarm: (alarm.device, alarm.kind, alarm.component, alarm.observed_at),
+    unique_by=lambda alarm: (alarm.device, alarm.kind, alarm.component, alarm.observed_at, alarm.zone),
 )
 
 

@@ -20,7 +20,10 @@ from hub.store import Store
 from tests.hub.api_world import BAND, GATEWAY, NOON, PANEL, alarm, furnish
 
 SOON = timedelta(seconds=2)
-TABLES = "incident_steps, incident_alarms, alarm_conditions, events, incidents, gateway_cursors, gaps, outbox"
+TABLES = (
+    "incident_steps, incident_alarms, incident_conditions, alarm_conditions, events, incidents, gateway_cursors, "
+    "gaps, outbox"
+)
 
 
 class Hub(NamedTuple):
@@ -80,7 +83,7 @@ ALARMS = st.lists(
             raised=raised,
             component=component,
         ),
-        st.integers(0, 90),
+        st.sampled_from([0, 1, 9, 10, 14, 15, 16, 29, 30, 31, 60, 90]),
         st.sampled_from(["smoke", "heat", "sos", "fall", "fault"]),
         st.sampled_from([True, True, False]),
         st.sampled_from(["1", "2"]),
@@ -88,6 +91,7 @@ ALARMS = st.lists(
     ),
     min_size=1,
     max_size=12,
+    unique_by=repr,
 )
 
 
@@ -117,7 +121,9 @@ def test_order_batches_and_duplicates_do_not_matter(database: str, alarms: list[
     async def both() -> None:
         async with Store(database, connections_max=1) as store:
             plain = await incidents_of(store, [[one] for one in sorted(alarms, key=lambda one: one.observed_at)])
+            lists = await alarm_lists(store)
             assert shape(await incidents_of(store, batches)) == shape(plain)
+            assert await alarm_lists(store) == lists
 
     asyncio.run(both())
 
@@ -131,6 +137,16 @@ async def incidents_of(store: Store, batches: list[list[Observation]]) -> list[d
     rows = await hub.incidents()
     await every_incident_is_the_fold_of_its_steps(store, rows)
     return rows
+
+
+async def alarm_lists(store: Store) -> set[tuple]:
+    """Each alarm and clear once, with what its incident is known by; delivered twice, it has one place."""
+    known = {row["incident"]: shape([row])[0] for row in await store.rows("test_incidents") if not row["merged_into"]}
+    keys = ("device", "kind", "component", "observed_at", "raised", "zone")
+    rows = await store.rows("test_events")
+    found = {(*(row[key] for key in keys), str(known[row["incident"]]) if row["incident"] else None) for row in rows}
+    assert len(found) == len({entry[:-1] for entry in found})
+    return found
 
 
 async def every_incident_is_the_fold_of_its_steps(store: Store, rows: list[dict]) -> None:
@@ -149,6 +165,41 @@ async def test_a_clear_that_came_first_clears(hub: Hub) -> None:
     await hub.take(alarm("smoke", component="1"))
     [incident] = await hub.incidents()
     assert incident["phase"] == "open" and incident["uncleared"] == []
+    assert [row["incident"] for row in await hub.store.rows("test_events")] == [incident["incident"]] * 2
+
+
+async def test_a_clear_belongs_to_the_raise_before_it(hub: Hub) -> None:
+    """Two incidents of one condition, the second told last: the clear moves over to it."""
+    clear = alarm("smoke", at=NOON + timedelta(minutes=31), raised=False, component="1")
+    await hub.take(alarm("smoke", component="1"), clear)
+    [first] = await hub.incidents()
+    assert [row["incident"] for row in await hub.store.rows("test_events")] == [first["incident"]] * 2
+    await hub.take(alarm("smoke", at=NOON + timedelta(minutes=30), component="1"))
+    _, second = await hub.incidents()
+    expected = [first["incident"], second["incident"], second["incident"]]
+    assert [row["incident"] for row in await hub.store.rows("test_events")] == expected
+    await hub.take(alarm("smoke", at=NOON + timedelta(minutes=5), raised=False, component="1"))
+    assert [row["incident"] for row in await hub.store.rows("test_events")] == [*expected, first["incident"]]
+
+
+@pytest.mark.parametrize("zones", [("hall", "yard"), ("yard", "hall")])
+async def test_one_alarm_that_two_gateways_place_differently_is_one_in_each(hub: Hub, zones: tuple[str, str]) -> None:
+    for zone in zones:
+        await hub.take(alarm("smoke", zone=zone))
+        await hub.take(alarm("smoke", zone=zone))
+    found = {(row["place"], row["alarm_count"]) for row in await hub.incidents()}
+    assert found == {("hall", 1), ("yard", 1)}
+
+
+async def test_what_an_incident_costs_does_not_grow_with_its_alarms(hub: Hub) -> None:
+    """A detector that repeats itself: the work of one more alarm is by conditions."""
+    for second in range(30):
+        await hub.take(alarm("smoke", at=NOON + timedelta(seconds=second), component="1"))
+    hub.store._named["test_conditions"] = "SELECT * FROM incident_conditions"
+    [condition] = await hub.store.rows("test_conditions")
+    assert condition["raised_at"] == NOON + timedelta(seconds=29)
+    [incident] = await hub.incidents()
+    assert (incident["alarm_count"], incident["uncleared"], incident["version"]) == (30, [f"{PANEL} smoke 1"], 1)
 
 
 async def test_a_cleared_fire_stays_open(hub: Hub) -> None:
