@@ -154,6 +154,7 @@ LIMIT %(limit)s;
 -- incident_look --
 -- Only the first look after a new alarm makes a row, and only what was on the screen counts: alarms up to `through`.
 INSERT INTO incident_looks (incident, through, at, actor)
-SELECT %(incident)s, max(committed_at), %(now)s, %(actor)s FROM events
-WHERE incident = %(incident)s AND class = 'alarm' AND committed_at <= %(through)s HAVING count(*) > 0
+SELECT incident, committed_at, %(now)s, %(actor)s FROM events
+WHERE incident = %(incident)s AND class = 'alarm' AND committed_at <= %(through)s
+ORDER BY committed_at DESC LIMIT 1
 ON CONFLICT DO NOTHING;
