@@ -27,6 +27,7 @@ from gridward.broker import Broker
 from gridward.toml_text import toml_text
 
 GATEWAY = GatewayId("gw-bench")
+LINKS = [{"name": name, "kind": "tcp_server", "family": name, "port": 0} for name in ("gbt26875", "jt808", "watch")]
 FRAMES, FRAMES_QUICK = 120_000, 24_000
 GOAL_RATE, GOAL_RATIO = 15_000, 0.25
 ROUNDS, ROUNDS_QUICK = 3, 1
@@ -76,7 +77,7 @@ def edge_file(folder: Path, broker_port: int) -> Path:
         "gateway": GATEWAY,
         "state_dir": str(folder / "state"),
         "broker": {"port": broker_port},
-        "links": [{"name": family, "family": family, "port": 0} for family in ("gbt26875", "jt808", "watch")],
+        "links": LINKS,
         "devices": devices,
     }
     path.write_text(toml_text(keys, "a benchmark"))

@@ -21,7 +21,7 @@ import aiomqtt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bench.edge import GATEWAY, Peer
+from bench.edge import GATEWAY, LINKS, Peer
 from bench.result import Result
 from devices.documents import Document, sign
 from devices.envelope import topic
@@ -118,7 +118,7 @@ def _file(folder: Path, broker_port: int, devices: int, key: Ed25519PrivateKey) 
         "state_dir": str(folder / "state"),
         "hub_public_key_file": str(public),
         "broker": {"port": broker_port},
-        "links": [{"name": family, "family": family, "port": 0} for family in ("gbt26875", "jt808", "watch")],
+        "links": LINKS,
         "devices": [{"id": f"{family}:{native}", "name": f"device {native}"} for family, native in _ids(devices)],
     }
     path.write_text(toml_text(keys, "a benchmark"))

@@ -113,6 +113,9 @@ class MessageFamily(Struct, frozen=True, kw_only=True):
     commands: tuple[CommandKind, ...] = ()
 
 
+AnyFamily = Family | MessageFamily
+
+
 class Everyone:
     """The container that holds every native id: for `gridward decode`, where nothing is enrolled yet."""
 

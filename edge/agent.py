@@ -30,7 +30,7 @@ from edge.contacts import Contacts
 from edge.downlink import Commands, Documents
 from edge.flow import SWEEP_S, Link, Wiring
 from edge.intake import LOST, Intake, stored_lost
-from edge.links import TcpServer
+from edge.link_kinds import build
 from edge.mqtt import end
 from edge.pipeline import view_of
 from edge.reports import Reports
@@ -181,9 +181,7 @@ class Agent:
             intake=self._intake,
             rows_max=max(WAITING_ROWS_MAX // len(self._config.links), WAITING_ROWS_MIN),
         )
-        return TcpServer(
-            wiring, family, self._turns, host=link.host, port=link.port, connections_max=link.connections_max
-        )
+        return build(link, wiring, family, self._turns)
 
     def _serve_metrics(self, stack: AsyncExitStack) -> None:
         if self._config.metrics_port:

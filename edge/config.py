@@ -12,19 +12,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
 
 from devices.dictionary import ALARMS, P4
-from devices.envelope import NAME_PATTERN
-from devices.family import Family
+from devices.family import AnyFamily
+from edge import link_config
+from edge.link_config import Link, Name, OptionalPort, Port
 
-Port = Annotated[int, Meta(ge=1, le=65535)]
-OptionalPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one for a link, off for metrics
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 DeviceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}:[!-~]{1,64}$")]
 Text = Annotated[str, Meta(max_length=200)]
 Zone = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$")]
@@ -57,16 +55,6 @@ class SpoolLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     rows_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 1_000_000
     file_mb_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-
-
-class Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: Name
-    kind: Literal["tcp_server"] = "tcp_server"
-    family: str
-    host: str = "127.0.0.1"
-    port: OptionalPort
-    settings: dict[str, Any] = {}
-    connections_max: Annotated[int, Meta(ge=1, le=20_000)] = 1_000
 
 
 class Component(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,7 +137,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Path(self.state_dir)
 
 
-def load(path: Path, families: Mapping[str, Family]) -> Config:
+def load(path: Path, families: Mapping[str, AnyFamily]) -> Config:
     """The configuration in `path`; raises ConfigError."""
     try:
         config = msgspec.toml.decode(path.read_bytes(), type=Config)
@@ -164,7 +152,7 @@ def load(path: Path, families: Mapping[str, Family]) -> Config:
     return config
 
 
-def family_settings(link: Link, family: Family, time_zone: str) -> Struct:
+def family_settings(link: Link, family: AnyFamily, time_zone: str) -> Struct:
     """The link's settings as its family's struct; raises msgspec.ValidationError."""
     given = dict(link.settings)
     if "time_zone" in family.settings.__struct_fields__:
@@ -183,13 +171,13 @@ def read_secret(path: Path) -> str:
     return text
 
 
-def _cross_checks(config: Config, families: Mapping[str, Family]) -> Iterator[str]:
+def _cross_checks(config: Config, families: Mapping[str, AnyFamily]) -> Iterator[str]:
     """What single values cannot show, the most telling first."""
     yield from _time_zone(config)
     yield from _files(config)
     yield from _links(config, families)
     yield from _twice("links", "name", [link.name for link in config.links])
-    yield from _twice("links", "port", [(link.host, link.port) for link in config.links if link.port])
+    yield from _twice("links", "port", list(link_config.listening(config.links)))
     yield from _twice("devices", "id", [device.id for device in config.devices])
     yield from _twice("actuators", "name", [actuator.name for actuator in config.actuators])
     yield from _twice("rules", "name", [rule.name for rule in config.rules])
@@ -215,21 +203,24 @@ def _files(config: Config) -> Iterator[str]:
             yield f"{key}: no file {file}"
 
 
-def _links(config: Config, families: Mapping[str, Family]) -> Iterator[str]:
+def _links(config: Config, families: Mapping[str, AnyFamily]) -> Iterator[str]:
     for index, link in enumerate(config.links):
         family = families.get(link.family)
         if family is None:
             yield f"links[{index}].family: unknown family {link.family!r}; expected {_listed(families)}"
             continue
-        if link.kind not in family.links:
-            yield f"links[{index}].kind: {link.family} does not run on {link.kind}; expected {_listed(family.links)}"
+        kind = link_config.kind_of(link)
+        if kind not in family.links:
+            yield f"links[{index}].kind: {link.family} does not run on {kind}; expected {_listed(family.links)}"
+        for key, wrong in link_config.wrong_files(link):
+            yield f"links[{index}].{key}: {wrong}"
         try:
             family_settings(link, family, config.time_zone)
         except (msgspec.ValidationError, ValueError) as error:
             yield _placed(str(error), f"links[{index}].settings")
 
 
-def _device(where: str, device: Device, families: Mapping[str, Family]) -> Iterator[str]:
+def _device(where: str, device: Device, families: Mapping[str, AnyFamily]) -> Iterator[str]:
     family = device.id.partition(":")[0]
     if family not in families:
         yield f"{where}.id: unknown family {family!r}; expected {_listed(families)}"

@@ -8,6 +8,7 @@ not take what the edge needs for itself.
 import resource
 
 from edge.config import Config
+from edge.link_config import connections_max
 
 KEPT = 128  # spool, log, broker, metrics, and what is opened for a moment
 KEPT_FOR_LINK, KEPT_FOR_ACTUATOR = (
@@ -30,7 +31,7 @@ def refusal(config: Config, open_max: int) -> str:
     """Why the links may take too many: key, value, what is allowed; "" when all is well."""
     if open_max == resource.RLIM_INFINITY:
         return ""
-    asked = sum(link.connections_max for link in config.links)
+    asked = sum(connections_max(link) for link in config.links)
     kept = KEPT + KEPT_FOR_LINK * len(config.links) + KEPT_FOR_ACTUATOR * len(config.actuators)
     if asked <= open_max - kept:
         return ""

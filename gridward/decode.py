@@ -15,8 +15,8 @@ from datetime import datetime
 
 import msgspec
 
-from devices.families import BYTE_FAMILIES_TO_COME, FAMILIES, MESSAGE_FAMILIES
-from devices.family import Everyone, Family, Message, MessageFamily
+from devices.families import BY_NAME
+from devices.family import AnyFamily, Everyone, Message, MessageFamily
 from devices.observation import CommandAnswer, Observation, Rejected, Result
 
 _NAMES = {Observation: "observation", Rejected: "rejected", CommandAnswer: "command_answer"}
@@ -47,15 +47,10 @@ class Given(msgspec.Struct, frozen=True):
     message: Message
 
 
-AnyFamily = Family | MessageFamily
-
-
 def family_named(name: str) -> AnyFamily:
-    known: dict[str, AnyFamily] = {family.name: family for family in FAMILIES + BYTE_FAMILIES_TO_COME}
-    known |= {family.name: family for family in MESSAGE_FAMILIES}
-    if name not in known:
-        raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(known))}")
-    return known[name]
+    if name not in BY_NAME:
+        raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(BY_NAME))}")
+    return BY_NAME[name]
 
 
 def from_hex(text: str) -> bytes:

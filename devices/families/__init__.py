@@ -1,6 +1,6 @@
 """The registry of families: a tuple you can read, one line each.
 
-BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES are read and tested here; the edge has not all links for them yet.
+The edge has not all links of BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES yet (edge.link_config says which it has).
 """
 
 from devices.families import (
@@ -17,10 +17,9 @@ from devices.families import (
     watch,
     zigbee2mqtt,
 )
-from devices.family import Family, MessageFamily
+from devices.family import AnyFamily, Family, MessageFamily
 
 FAMILIES: tuple[Family, ...] = (gbt26875.FAMILY, jt808.FAMILY, watch.FAMILY)
-BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
 BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     cot.FAMILY,
     dahua.FAMILY,
@@ -34,3 +33,5 @@ MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
     onvif.FAMILY,
     dmr.FAMILY,
 )
+ALL: tuple[AnyFamily, ...] = (*FAMILIES, *BYTE_FAMILIES_TO_COME, *MESSAGE_FAMILIES)
+BY_NAME: dict[str, AnyFamily] = {family.name: family for family in ALL}

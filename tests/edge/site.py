@@ -34,7 +34,7 @@ async def until(happened: Callable[[], Any], what: str, wait_s_max: float = WAIT
 
 def told(folder: Path, **changes: Any) -> dict[str, Any]:
     """The keys of an edge file: three links on free ports, three devices, a siren and its rule."""
-    links = [{"name": name, "family": name, "port": 0} for name in ("gbt26875", "watch", "jt808")]
+    links = [{"name": name, "kind": "tcp_server", "family": name, "port": 0} for name in ("gbt26875", "watch", "jt808")]
     devices = [{"id": PANEL, "zone": "hall"}, {"id": BAND}, {"id": TERMINAL}]
     when = {"group": "fire", "priority_max": 0, "zones": ["hall"]}
     keys: dict[str, Any] = {

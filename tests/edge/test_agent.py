@@ -85,7 +85,10 @@ async def test_it_stops_politely_without_a_broker_too(tmp_path: Path, number: si
 
 
 async def test_idle_strangers_in_any_number_leave_the_siren_and_the_panel_alone(tmp_path: Path) -> None:
-    links = [{"name": name, "family": name, "port": 0, "connections_max": 40} for name in ("gbt26875", "watch")]
+    links = [
+        {"name": name, "kind": "tcp_server", "family": name, "port": 0, "connections_max": 40}
+        for name in ("gbt26875", "watch")
+    ]
     config = site.write(tmp_path, broker=NO_BROKER, links=links)
     async with AgentProcess(config, open_max=(64, 300)) as agent, contextlib.AsyncExitStack() as stack:
         for link in ("watch", "gbt26875"):
@@ -181,8 +184,12 @@ async def test_metrics_are_served_on_loopback(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     config = site.write(tmp_path, broker=NO_BROKER, metrics_port=port)
     async with AgentProcess(config) as agent:
-        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
-        assert "gridward_edge_uplink_connected 0.0" in text and "gridward_edge_spool_urgent_rows 1.0" in text
+
+        def text() -> str:
+            return str(urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
+
+        await until(lambda: "gridward_edge_spool_urgent_rows 1.0" in text(), "the start is stored")
+        assert "gridward_edge_uplink_connected 0.0" in text()
         assert await agent.stop() == 0
 
 
@@ -254,7 +261,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        link = {"name": "panels", "family": "gbt26875", "port": port}
+        link = {"name": "panels", "kind": "tcp_server", "family": "gbt26875", "port": port}
         code, line = refused(tmp_path, links=[link])
         assert code == 1 and f"link panels: cannot listen on 127.0.0.1:{port}: address already in use" in line.lower()
         code, line = refused(tmp_path, metrics_port=port)

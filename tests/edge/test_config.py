@@ -8,7 +8,7 @@ import pytest
 from edge import config
 from tests.edge import site
 
-LINK = {"name": "panels", "family": "gbt26875", "port": 0}
+LINK = {"name": "panels", "kind": "tcp_server", "family": "gbt26875", "port": 0}
 RULE = {
     "name": "r",
     "when": {"group": "fire", "priority_max": 0},

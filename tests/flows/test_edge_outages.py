@@ -78,7 +78,9 @@ async def test_what_was_confirmed_is_with_the_hub_exactly_once(tmp_path: Path, b
             tmp_path,
             gateway=GATEWAY,
             broker={"port": relay.port},
-            links=[{"name": family, "family": family, "port": port} for family, port in ports.items()],
+            links=[
+                {"name": family, "kind": "tcp_server", "family": family, "port": port} for family, port in ports.items()
+            ],
             devices=[{"id": f"{family}:{native}"} for family, ids in DEVICES.items() for native in ids],
             rules=[],
         )

@@ -1,0 +1,70 @@
+"""From what an installer wrote of a link to the link itself. What only some links need is loaded where one is asked
+for: an HTTP server costs 17 MB."""
+
+import ssl
+from ipaddress import ip_network
+from pathlib import Path
+
+from devices.family import AnyFamily, Family, MessageFamily
+from edge import link_config
+from edge.config import ConfigError, read_secret
+from edge.flow import Link, LinkError, Wiring
+from edge.links import TcpServer
+from edge.links_tcp_client import TcpClient
+from edge.links_udp import UdpServer
+from edge.turns import Turns
+
+
+def build(config: link_config.Link, wiring: Wiring, family: AnyFamily, turns: Turns) -> Link:
+    """A link that is not open yet; raises LinkError when its files cannot be used."""
+    try:
+        if isinstance(family, Family):
+            return _of_bytes(config, wiring, family, turns)
+        return _of_messages(config, wiring, family)
+    except (ConfigError, OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise LinkError(f"link {config.name}: {error}") from error
+
+
+def _of_bytes(config: link_config.Link, wiring: Wiring, family: Family, turns: Turns) -> Link:
+    match config:
+        case link_config.TcpServer(host=host, port=port, connections_max=most):
+            return TcpServer(wiring, family, turns, host=host, port=port, connections_max=most)
+        case link_config.TcpClient(host=host, port=port):
+            tls = _client_tls(config.tls_ca_file) if config.tls else None
+            return TcpClient(wiring, family, turns, host=host, port=port, tls=tls)
+        case link_config.UdpServer(host=host, port=port, group=group, connections_max=most):
+            return UdpServer(wiring, family, host=host, port=port, group=group, peers_max=most)
+    raise LinkError(f"link {config.name}: {family.name} does not run on {link_config.kind_of(config)}")
+
+
+def _of_messages(config: link_config.Link, wiring: Wiring, family: MessageFamily) -> Link:
+    match config:
+        case link_config.HttpServer():
+            return _http_server(config, wiring, family)
+    raise LinkError(f"link {config.name}: {family.name} does not run on {link_config.kind_of(config)}")
+
+
+def _http_server(config: link_config.HttpServer, wiring: Wiring, family: MessageFamily) -> Link:
+    from edge.links_http import Guard, HttpServer  # noqa: PLC0415 - see above
+
+    guard = Guard(
+        allow=tuple(ip_network(address) for address in config.allow),
+        secret=_secret(config.path_secret_file),
+        hmac_header=config.hmac_header,
+        hmac_key=_secret(config.hmac_key_file),
+    )
+    tls = None
+    if config.tls_certificate_file:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(config.tls_certificate_file, config.tls_key_file)
+    return HttpServer(
+        wiring, family, guard, host=config.host, port=config.port, connections_max=config.connections_max, tls=tls
+    )
+
+
+def _client_tls(authority_file: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authority_file or None)
+
+
+def _secret(file: str) -> str:
+    return read_secret(Path(file)) if file else ""
