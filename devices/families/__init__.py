@@ -13,6 +13,7 @@ from devices.families import (
     lorawan,
     nmea,
     onvif,
+    senml,
     sia_dc09,
     watch,
     zigbee2mqtt,
@@ -29,6 +30,7 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
     ble.FAMILY,
     lorawan.FAMILY,
+    senml.FAMILY,
     zigbee2mqtt.FAMILY,
     onvif.FAMILY,
     dmr.FAMILY,

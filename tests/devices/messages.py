@@ -53,6 +53,9 @@ def bthome(objects: str, counter: int = 7, address: str = BAND, info: int = 0x45
     return Message(f"{address}/service/fcd2", bytes((info,)) + sealed[:-4] + count + sealed[-4:])
 
 
+SMOKE_SENML = (
+    b'[{"bn":"urn:dev:mac:0024befffe804ff1:","bt":1795523390,"bu":"Cel","n":"t1","v":21.5},{"n":"smoke","vb":true}]'
+)
 SMOKE_ZIGBEE = {"smoke": True, "battery": 80, "linkquality": 90, "last_seen": "2026-11-24T12:29:50+00:00"}
 
 # An event of a door controller, as a pull point or a metadata stream gives it.
@@ -92,6 +95,7 @@ SMOKE_GS524N = bytes.fromhex("22115A212F23")
 GOOD_MESSAGES: dict[str, Good] = {
     "ble": Good(BAND, bthome("2901"), {"keys": {BAND: BLE_KEY}}, flipped_is_caught=True),
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),
+    "senml": Good("urn:dev:mac:0024befffe804ff1", Message("senml", SMOKE_SENML)),
     "zigbee2mqtt": Good("hall/smoke_1", zigbee2mqtt(**SMOKE_ZIGBEE)),
     "dmr": Good("20", hytera(0x08, 0xB003, EMERGENCY_LP)),
     "onvif": Good("cam-7", onvif("tns1:AccessControl/Duress", CredentialToken="4711")),

@@ -25,6 +25,7 @@ VECTORS = (
     "ble_adverts",
     "ble_gatt",
     "lorawan_envelopes",
+    "senml",
     "zigbee2mqtt",
     "onvif_events",
     "dmr_radio",
