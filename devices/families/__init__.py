@@ -8,6 +8,7 @@ from devices.families import (
     cot,
     dahua,
     dmr,
+    frigate,
     gbt26875,
     jt808,
     lorawan,
@@ -29,6 +30,7 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
 )
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
     ble.FAMILY,
+    frigate.FAMILY,
     lorawan.FAMILY,
     senml.FAMILY,
     zigbee2mqtt.FAMILY,

@@ -53,6 +53,23 @@ def bthome(objects: str, counter: int = 7, address: str = BAND, info: int = 0x45
     return Message(f"{address}/service/fcd2", bytes((info,)) + sealed[:-4] + count + sealed[-4:])
 
 
+def frigate_object(phase: str, **after: Any) -> Message:
+    seen = {
+        "id": "1795523389.1-mxklsc",
+        "camera": "gate",
+        "label": "person",
+        "sub_label": ["Bob", 0.9],
+        "frame_time": 1795523390.25,
+        "start_time": 1795523389.1,
+        "end_time": None,
+        "false_positive": False,
+        "stationary": False,
+        "current_zones": ["ramp"],
+        "entered_zones": ["street", "ramp"],
+    }
+    return Message("frigate/events", json.dumps({"type": phase, "before": seen, "after": seen | after}).encode())
+
+
 SMOKE_SENML = (
     b'[{"bn":"urn:dev:mac:0024befffe804ff1:","bt":1795523390,"bu":"Cel","n":"t1","v":21.5},{"n":"smoke","vb":true}]'
 )
@@ -94,6 +111,7 @@ SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
     "ble": Good(BAND, bthome("2901"), {"keys": {BAND: BLE_KEY}}, flipped_is_caught=True),
+    "frigate": Good("gate", frigate_object("new"), {"intrusion": [{"camera": "gate", "zone": "ramp"}]}),
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),
     "senml": Good("urn:dev:mac:0024befffe804ff1", Message("senml", SMOKE_SENML)),
     "zigbee2mqtt": Good("hall/smoke_1", zigbee2mqtt(**SMOKE_ZIGBEE)),
