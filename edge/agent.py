@@ -25,9 +25,10 @@ from devices.families import BY_NAME
 from devices.observation import DeviceId, GatewayId
 from edge import clock, health
 from edge.actuators import Actuators
+from edge.commands import Commands, Newest
 from edge.config import Config, family_settings
 from edge.contacts import Contacts
-from edge.downlink import Commands, Documents
+from edge.downlink import Documents
 from edge.flow import SWEEP_S, Link, Wiring
 from edge.intake import LOST, Intake, stored_lost
 from edge.link_kinds import build
@@ -70,7 +71,7 @@ class Agent:
         self._device = health.gateway_device(config.gateway)
         self._version = installed_version()
         self._skew = health.Skew()
-        self._started_at = clock.now()
+        self._started_at = clock.monotonic()
         self._uplinking: asyncio.Task[None] | None = None  # begun last: what stops the start is told alone
 
     # --- start and stop ---
@@ -92,6 +93,7 @@ class Agent:
             "tend": self._tend,
             "report": self._report,
             "documents": self._documents.run,
+            "commands": self._commands.run,
         }
         for name, work in works.items():
             stack.callback(asyncio.create_task(supervise(name, work)).cancel)
@@ -147,7 +149,14 @@ class Agent:
         )
         key = self._secrets.hub_key
         self._documents = Documents(config.state / "documents", key, config.gateway, self._intake.use_zones)
-        self._commands = Commands(key, config.gateway, self._actuators, self._answer_command, self._started_at)
+        self._commands = Commands(
+            key,
+            config.gateway,
+            actuators=self._actuators,
+            answer=self._answer_command,
+            newest=Newest(config.state),
+            started_at=self._started_at,
+        )
         self._uplink = Uplink(
             config,
             self._secrets.password,

@@ -4,6 +4,8 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
 
 def now() -> datetime:
     """Aware UTC."""

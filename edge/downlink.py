@@ -1,18 +1,14 @@
-"""What the hub sends down: documents and commands. Nothing acts that `devices.documents` does not trust.
+"""Documents of the hub. Nothing is in force that `devices.documents` does not trust. Commands: edge/commands.py.
 
-- Documents are kept as signed bytes in state_dir/documents and are in force again after a restart, expired or not: an
-  edge without its hub keeps its zones.
-- A command that was issued before this agent started is refused, because the nonces used before are not known.
-- Every command that the hub meant for us is answered on `cmd_result`, with the reason when it is refused; a replayed
-  one was answered before.
+They are kept as signed bytes in state_dir/documents and are in force again after a restart, expired or not: an edge
+without its hub keeps its zones.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import structlog
@@ -20,35 +16,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Struct
 
-from devices.documents import (
-    CLOCK_SKEW_S_MAX,
-    COMMAND_S_MAX,
-    AlreadyHeld,
-    Command,
-    Document,
-    TrustError,
-    Untimely,
-    verify_command,
-    verify_document,
-)
-from devices.envelope import CommandResult
-from devices.observation import GatewayId
-from edge import clock
-from edge.actuators import Actuators
-from edge.rules import Act
+from devices.documents import AlreadyHeld, Document, TrustError, verify_document
+from edge import clock, small_file
 from geofences.zones import Zones, zone
 
 ZONES = "zones"
 OFFERED_MAX = 8
-NONCES_MAX = 10_000
-NONCE_S = 2 * COMMAND_S_MAX + 2 * CLOCK_SKEW_S_MAX  # longer than a command can be good
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 UNUSABLE = (TrustError, msgspec.ValidationError, ValueError)  # what reading a document may raise
 
 log = structlog.get_logger()
-
-Answer = Callable[[CommandResult], None]
-Result = Literal["refused", "accepted", "confirmed", "expired"]
 
 
 class KeyUnusable(Exception):
@@ -96,7 +72,7 @@ class Documents:
         if self._key is None or not path.exists():
             return
         try:
-            self._apply(*await asyncio.to_thread(self._read, path.read_bytes(), -1, LONG_AGO))
+            self._apply(*await asyncio.to_thread(self._read, path.read_bytes(), -1, clock.LONG_AGO))
         except (*UNUSABLE, OSError) as error:
             log.error("document_unusable", document=ZONES, error=str(error))
 
@@ -142,67 +118,7 @@ class Documents:
         self.versions[document.name] = document.version
 
     def _store(self, name: str, offered: bytes) -> None:
-        path = self._folder / f"{name}.json"
-        new = path.with_suffix(".new")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with new.open("wb") as file:
-                file.write(offered)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
+            small_file.write(self._folder / f"{name}.json", offered)
         except OSError as error:
             log.error("document_not_stored", document=name, error=error.strerror)
-
-
-class Commands:
-    def __init__(
-        self, key: Ed25519PublicKey | None, gateway: str, actuators: Actuators, answer: Answer, started_at: datetime
-    ) -> None:
-        self._key = key
-        self._gateway = gateway
-        self._actuators = actuators
-        self._answer = answer
-        self._started_at = started_at
-        self._used: dict[str, float] = {}  # nonce -> when, in monotonic seconds
-
-    def offer(self, offered: bytes, now: datetime, at: float) -> None:
-        """A command arrived; refused, or done and answered when the actuator was seen to have moved. `at`: the same
-        moment in monotonic seconds, so that a clock that jumps does not make us forget a nonce too soon."""
-        if self._key is None:
-            log.warning("command_refused", error="no hub_public_key_file")
-            return
-        for nonce in [nonce for nonce, used_at in self._used.items() if at - used_at > NONCE_S]:
-            del self._used[nonce]
-        try:
-            command = verify_command(offered, self._key, self._gateway, self._used, now)
-        except Untimely as error:
-            log.warning("command_refused", error=str(error))
-            self._say(error.nonce, "expired", str(error), now)
-            return
-        except TrustError as error:
-            log.warning("command_refused", error=str(error))
-            return
-        if len(self._used) >= NONCES_MAX:
-            self._say(command.nonce, "refused", "too many commands", now)
-            return
-        self._used[command.nonce] = at
-        self._carry_out(command, now)
-
-    def _carry_out(self, command: Command, now: datetime) -> None:
-        if command.issued_at < self._started_at:
-            self._say(command.nonce, "refused", "issued before this gateway started", now)
-        elif command.action != "actuator.set" or command.value not in ("on", "off"):
-            self._say(command.nonce, "refused", "unknown action or value", now)
-        elif command.target not in self._actuators.names:
-            self._say(command.nonce, "refused", f"no actuator {command.target}", now)
-        else:
-            self._say(command.nonce, "accepted", "", now)
-            act = Act(command.target, command.value == "on", f"command {command.nonce}", command.actor)
-            self._actuators.drive(act, lambda error: self._done(command.nonce, error))
-
-    def _done(self, nonce: str, error: str) -> None:
-        self._say(nonce, "refused" if error else "confirmed", error, clock.now())
-
-    def _say(self, nonce: str, result: Result, reason: str, now: datetime) -> None:
-        self._answer(CommandResult(gateway=GatewayId(self._gateway), nonce=nonce, result=result, reason=reason, at=now))

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from devices.documents import (
+    COMMAND_BYTES_MAX,
     Command,
     Document,
     Signed,
@@ -18,6 +19,7 @@ from devices.documents import (
 )
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NEWEST = NOW - timedelta(seconds=3)
 KEY = Ed25519PrivateKey.generate()
 
 
@@ -45,7 +47,7 @@ def take_document(offered: bytes) -> Document:
 
 
 def take_command(offered: bytes) -> Command:
-    return verify_command(offered, KEY.public_key(), "gw-1", {"used"}, NOW)
+    return verify_command(offered, KEY.public_key(), "gw-1", {"used"}, NEWEST, NOW)
 
 
 def test_good_ones_are_taken() -> None:
@@ -76,6 +78,8 @@ def test_a_document_that_breaks_a_rule_is_refused(changes: dict[str, Any], rule:
         ({"issued_at": NOW - timedelta(seconds=31), "expires_at": NOW + timedelta(days=1)}, "expired"),
         ({"issued_at": NOW + timedelta(seconds=6)}, "issued in the future"),
         ({"nonce": "used"}, "replayed"),
+        ({"issued_at": NEWEST}, "issued before a command that acted already"),
+        ({"target": "x" * COMMAND_BYTES_MAX}, "too large"),
     ],
 )
 def test_a_command_that_breaks_a_rule_is_refused(changes: dict[str, Any], rule: str) -> None:

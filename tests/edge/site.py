@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from devices.documents import Command
 from devices.envelope import Lane, decode_batch, join_batch
 from devices.families import BY_NAME
 from devices.observation import Alarm, DeviceId, GatewayId, Observation, Telemetry
+from edge import clock
+from edge.commands import FILE_NAME
 from edge.config import Config, load
 from edge.reports import Reports
 from edge.spool_file import SpoolFile
@@ -82,6 +85,28 @@ def alarm(
 ) -> Observation:
     body = Alarm(kind=kind, component=component, raised=raised)
     return Observation(device=DeviceId(device), observed_at=NOW, received_at=NOW, body=body, frame_id=frame_id)
+
+
+def command(gateway: str = "gw-test", issued_s_ago: float = 0.0, **changes: Any) -> Command:
+    """The siren on, issued now by an operator."""
+    issued_at = clock.now() - timedelta(seconds=issued_s_ago)
+    keys: dict[str, Any] = {
+        "gateway": gateway,
+        "nonce": "n-1",
+        "action": "actuator.set",
+        "target": "siren",
+        "value": "on",
+        "actor": "operator",
+        "issued_at": issued_at,
+        "expires_at": issued_at + timedelta(seconds=20),
+    }
+    return Command(**{**keys, **changes})
+
+
+def acted_before(folder: Path) -> None:
+    """As if a command had acted on this edge an hour ago: a first start takes none for the clock skew's seconds."""
+    folder.mkdir(exist_ok=True)
+    (folder / FILE_NAME).write_text((clock.now() - timedelta(hours=1)).isoformat())
 
 
 def spool_file(folder: Path, rows_max: int = ROWS_MAX, file_mb_max: int = 0, devices: int = 8) -> SpoolFile:

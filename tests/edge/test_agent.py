@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from devices.documents import Command, Document, sign
+from devices.documents import Document, sign
 from devices.observation import Alarm, Event, Telemetry
 from edge import clock
 from simulators.modbus_unit import ModbusUnit
@@ -150,6 +150,7 @@ async def test_zones_and_commands_of_the_hub_are_obeyed(tmp_path: Path, broker: 
     document = Document(
         name="zones", version=4, audience="*", issued_at=now, expires_at=now + timedelta(days=1), body=zones
     )
+    site.acted_before(tmp_path / "state")
     async with HubSide(*broker, gateway) as hub:
         await hub.say("down/zones", sign(document, key), retain=True)
         async with AgentProcess(config) as agent:
@@ -157,23 +158,20 @@ async def test_zones_and_commands_of_the_hub_are_obeyed(tmp_path: Path, broker: 
             async with Device(agent.port("watch")) as band:
                 band.send(frames.watch(frames.SOS_CONTENT))
                 await until(lambda: any(row.zone == "yard" for row in hub.rows["urgent"]), "the alarm is in the yard")
-            now = clock.now()
-            command = Command(
-                gateway=gateway,
-                nonce="n-1",
-                action="actuator.set",
-                target="siren",
-                value="on",
-                actor="operator",
-                issued_at=now,
-                expires_at=now + timedelta(seconds=20),
-            )
+            command = site.command(gateway)
             await hub.say("cmd", sign(command, key))
             await until(lambda: len(hub.results) == 2, "answered")
             assert [result["result"] for result in hub.results] == ["accepted", "confirmed"]
             assert (tmp_path / "siren").read_text() == "1"
             await hub.say("cmd", sign(command, key))
             await until(lambda: agent.said("command_refused"), "a replay is refused")
+            (tmp_path / "siren").write_text("0")
+            await agent.stop(signal.SIGKILL)
+        async with AgentProcess(config) as agent:
+            await until(lambda: agent.said("uplink_connected"), "connected")
+            await hub.say("cmd", sign(command, key))
+            await until(lambda: agent.said("command_refused"), "and after a restart")
+            assert (tmp_path / "siren").read_text() == "0"
             await agent.stop()
     assert "operator" not in "".join(agent.lines)
 

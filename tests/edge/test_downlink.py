@@ -1,4 +1,4 @@
-"""What the hub sends down: each trust rule with an attack on it, documents that last, commands that are answered."""
+"""Documents of the hub: each trust rule with an attack on it, and documents that last."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,14 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from devices.documents import Command, Document, Signed, sign
-from devices.envelope import CommandResult
+from devices.documents import Document, Signed, sign
 from edge import clock, downlink
-from edge.actuators import Actuators
-from edge.config import GpioFile
-from edge.downlink import Commands, Documents, KeyUnusable, read_key
+from edge.downlink import Documents, KeyUnusable, read_key
 from edge.mqtt import end
-from edge.rules import Act
 from geofences.zones import Zones
 from tests.edge.site import until
 
@@ -181,144 +177,3 @@ def test_only_an_ed25519_key_is_one(tmp_path: Path) -> None:
         read_key(path)
     path.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     assert read_key(path) == KEY.public_key()
-
-
-# --- commands ----------------------------------------------------------------------------------------
-
-
-class Desk:
-    """Commands before one siren, and what was answered."""
-
-    def __init__(self, folder: Path, started_s_ago: float = 60, key: Ed25519PrivateKey | None = KEY) -> None:
-        self.siren = folder / "siren"
-        self.answers: list[CommandResult] = []
-        self.acts: list[Act] = []
-        self.actuators = Actuators(
-            [GpioFile(name="siren", path=str(self.siren))], lambda act, error: self.acts.append(act)
-        )
-        started = clock.now() - timedelta(seconds=started_s_ago)
-        public = key.public_key() if key is not None else None
-        self.commands = Commands(public, GATEWAY, self.actuators, self.answers.append, started)
-
-    def offer(self, offered: bytes, late_s: float = 0.0) -> None:
-        self.commands.offer(offered, clock.now() + timedelta(seconds=late_s), clock.monotonic() + late_s)
-
-    @property
-    def moved(self) -> bool:
-        return self.siren.exists() and self.siren.read_text() != ""
-
-    @property
-    def said(self) -> list[str]:
-        return [answer.result for answer in self.answers]
-
-
-def command(**changes: Any) -> Command:
-    now = clock.now()
-    made = Command(
-        gateway=GATEWAY,
-        nonce="n-1",
-        action="actuator.set",
-        target="siren",
-        value="on",
-        actor="operator",
-        issued_at=now,
-        expires_at=now + timedelta(seconds=20),
-    )
-    return replace(made, **changes)
-
-
-async def test_a_good_command_acts_and_is_confirmed_by_what_was_seen(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    with capture_logs() as logs:
-        desk.offer(sign(command(), KEY))
-        await until(lambda: len(desk.said) == 2, "answered")
-    assert desk.said == ["accepted", "confirmed"] and desk.siren.read_text() == "1"
-    assert desk.acts == [Act("siren", True, "command n-1", "operator")]
-    assert "operator" not in str(logs), "who it was is for the record, not for the log"
-    desk.offer(sign(command(nonce="n-2", value="off"), KEY))
-    await until(lambda: len(desk.said) == 4, "answered")
-    assert desk.siren.read_text() == "0" and desk.actuators.states == {"siren": "off"}
-
-
-async def test_what_cannot_be_done_is_refused_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "siren").mkdir()
-    desk = Desk(tmp_path)
-    desk.offer(sign(command(), KEY))
-    await until(lambda: len(desk.said) == 2, "answered")
-    assert desk.said == ["accepted", "refused"] and "directory" in desk.answers[-1].reason
-    assert desk.actuators.states == {"siren": "unknown"}
-
-
-COMMAND_ATTACKS = [
-    ("signed by another", {}, THIEF, [], "signature"),
-    ("for another gateway", {"gateway": "gw-2"}, KEY, [], "another gateway"),
-    ("too old", {"issued_at": timedelta(seconds=-31)}, KEY, ["expired"], "expired"),
-    ("expired", {"expires_at": timedelta(0)}, KEY, ["expired"], "expired"),
-    ("of the future", {"issued_at": timedelta(seconds=6)}, KEY, ["expired"], "future"),
-    ("unknown action", {"action": "shell.run"}, KEY, ["refused"], "unknown action"),
-    ("unknown value", {"value": "open"}, KEY, ["refused"], "unknown action or value"),
-    ("unknown target", {"target": "door"}, KEY, ["refused"], "no actuator door"),
-]
-
-
-@pytest.mark.parametrize(
-    ("changes", "key", "answers", "reason"),
-    [attack[1:] for attack in COMMAND_ATTACKS],
-    ids=[attack[0] for attack in COMMAND_ATTACKS],
-)
-async def test_a_command_that_breaks_a_rule_does_not_act(
-    tmp_path: Path, changes: dict[str, Any], key: Ed25519PrivateKey, answers: list[str], reason: str
-) -> None:
-    desk = Desk(tmp_path)
-    moved = {name: clock.now() + value if isinstance(value, timedelta) else value for name, value in changes.items()}
-    with capture_logs() as logs:
-        desk.offer(sign(command(**moved), key))
-        await asyncio.sleep(0)
-    assert desk.said == answers and not desk.moved and desk.acts == []
-    assert reason in str([*logs, *desk.answers])
-
-
-async def test_a_replayed_command_acts_once_even_when_the_clock_jumps(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    offered = sign(command(), KEY)
-    desk.offer(offered)
-    await until(lambda: len(desk.said) == 2, "answered")
-    desk.siren.write_text("0")
-    desk.offer(offered)
-    desk.offer(offered, late_s=29)
-    desk.commands.offer(
-        sign(command(nonce="n-2", target="door"), KEY), clock.now() + timedelta(days=1), clock.monotonic()
-    )
-    desk.offer(offered)
-    assert desk.siren.read_text() == "0" and desk.said == ["accepted", "confirmed", "expired"]
-
-
-async def test_a_command_from_before_the_start_is_refused(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, started_s_ago=0)
-    desk.offer(sign(command(issued_at=clock.now() - timedelta(seconds=1)), KEY))
-    assert desk.said == ["refused"] and not desk.moved
-
-
-async def test_the_memory_of_nonces_is_bounded_and_forgets_what_is_past(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    at = clock.monotonic()
-    desk.commands._used = {str(number): at for number in range(downlink.NONCES_MAX)}
-    desk.offer(sign(command(), KEY))
-    assert desk.said == ["refused"] and desk.answers[0].reason == "too many commands"
-    desk.commands._used = {str(number): at - downlink.NONCE_S - 1 for number in range(downlink.NONCES_MAX)}
-    desk.offer(sign(command(), KEY))
-    await until(lambda: len(desk.said) == 3, "answered")
-    assert len(desk.commands._used) == 1
-
-
-@pytest.mark.parametrize("offered", [b"", b"{}", b"\xff", b'{"content":"{}","signature":"AA=="}', b"[" * 100_000])
-async def test_any_bytes_are_a_refusal(tmp_path: Path, offered: bytes) -> None:
-    desk = Desk(tmp_path)
-    desk.offer(offered)
-    assert desk.answers == []
-
-
-async def test_without_a_key_nothing_acts(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, key=None)
-    desk.offer(sign(command(), KEY))
-    assert desk.answers == [] and not desk.moved

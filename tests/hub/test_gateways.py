@@ -158,7 +158,7 @@ async def test_a_state_that_the_database_refuses_is_dropped_alone(store: Store) 
 async def answer_next(edge: EdgeLine, public_key, *results: str, gateway: str = "") -> None:
     """Be an edge: check the next command, answer with these results."""
     [offered] = await until(lambda: [payload for tail, payload, _ in edge.heard if tail == "cmd"], "a command")
-    command = verify_command(offered, public_key, edge.gateway, (), now())
+    command = verify_command(offered, public_key, edge.gateway, (), now() - timedelta(days=1), now())
     assert (command.action, command.target, command.value, command.actor) == ("actuator.set", "siren", "on", "guard-7")
     assert command.expires_at - command.issued_at <= timedelta(seconds=COMMAND_S_MAX)
     for result in results:
@@ -213,9 +213,10 @@ async def test_no_answer_is_no_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done["result"] == "unanswered" and said is not None
     until_then = datetime.fromisoformat(said[1])
     just_before, behind = until_then - timedelta(seconds=1), timedelta(seconds=CLOCK_SKEW_S_MAX)
-    assert verify_command(sent[0], key.public_key(), "gw-1", (), just_before - behind).target == "siren"
+    newest = until_then - timedelta(days=1)
+    assert verify_command(sent[0], key.public_key(), "gw-1", (), newest, just_before - behind).target == "siren"
     with pytest.raises(TrustError, match="expired"):
-        verify_command(sent[0], key.public_key(), "gw-1", (), until_then - behind)
+        verify_command(sent[0], key.public_key(), "gw-1", (), newest, until_then - behind)
 
 
 async def test_what_is_not_sent_is_refused() -> None:
