@@ -4,7 +4,8 @@ A stage takes the view (what the site knows) and observations, and hands both ba
 
 locate: where the observation belongs. A Position is in the smallest zone that holds the point. Anything else is in the
 zone of its component, else in the zone its device is installed in, else in that of the device's own Position of the
-same instant (an alarm and its place come in one frame), else where the device was last seen.
+same instant (an alarm and its place come in one frame), else where the device was last seen. Positions that a device
+kept and sends later change nothing about that: what it saw last, by its own time, counts.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,14 +21,21 @@ from geofences.zones import Zones
 NO_ZONES = Zones()
 
 
+class Seen(Struct, frozen=True):
+    """Where a device was ("" = outside every zone), and when."""
+
+    zone: ZoneId
+    at: datetime
+
+
 class View(Struct, frozen=True, kw_only=True):
-    """`installed`: device -> zone; `components`: (device, native address) -> zone; `last_seen`: device -> zone of its
-    last Position, devices outside every zone left out."""
+    """`installed`: device -> zone; `components`: (device, native address) -> zone; `last_seen`: of each device's newest
+    Position. `last_seen` is memory that is written in place: copies for 20,000 devices would cost more than the rest."""
 
     zones: Zones = NO_ZONES
     installed: Mapping[str, ZoneId] = {}
     components: Mapping[tuple[str, str], ZoneId] = {}
-    last_seen: Mapping[DeviceId, ZoneId] = {}
+    last_seen: dict[DeviceId, Seen] = {}
 
 
 Stage = Callable[[View, list[Observation]], tuple[View, list[Observation]]]
@@ -53,7 +61,10 @@ def locate(view: View, found: list[Observation]) -> tuple[View, list[Observation
     for one, zone in zip(found, there, strict=True):
         place = zone if zone is not None else _zone_of(view, one, seen)
         located.append(replace(one, zone=place) if place != one.zone else one)
-    return _moved(view, seen), located
+    for one, zone in zip(found, there, strict=True):
+        if zone is not None:
+            _moved(view, one, zone)
+    return view, located
 
 
 def _zone_at(view: View, body: Position) -> ZoneId:
@@ -66,18 +77,15 @@ def _zone_of(view: View, one: Observation, seen: Mapping[Instant, ZoneId]) -> Zo
     fixed = (view.components.get((device, component)) if component else None) or view.installed.get(device)
     if fixed:
         return fixed
-    last = view.last_seen.get(device, NO_ZONE)
-    return seen.get((device, one.observed_at), last) if seen else last
+    last = view.last_seen.get(device)
+    return seen.get((device, one.observed_at), last.zone if last else NO_ZONE)
 
 
-def _moved(view: View, seen: Mapping[Instant, ZoneId]) -> View:
-    """The view after these positions; the same one, uncopied, as long as nobody changes zones."""
-    latest = {device: zone for (device, _), zone in seen.items()}
-    moved = {device: zone for device, zone in latest.items() if view.last_seen.get(device, NO_ZONE) != zone}
-    if not moved:
-        return view
-    last_seen = {device: zone for device, zone in {**view.last_seen, **moved}.items() if zone != NO_ZONE}
-    return replace(view, last_seen=last_seen)
+def _moved(view: View, one: Observation, zone: ZoneId) -> None:
+    at = min(one.observed_at, one.received_at)  # a clock that is ahead must not outlast its own correction
+    last = view.last_seen.get(one.device)
+    if last is None or at >= last.at:
+        view.last_seen[one.device] = Seen(zone, at)
 
 
 STAGES: tuple[Stage, ...] = (locate,)

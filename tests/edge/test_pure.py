@@ -70,7 +70,6 @@ def test_a_device_that_left_every_zone_is_in_none() -> None:
     view, found = zones(view, alarm(BAND, "sos"), position(5.0))
     assert found == [NO_ZONE, NO_ZONE]
     assert zones(view, steps(BAND, 1))[1] == [NO_ZONE]
-    assert view.last_seen == {}
 
 
 def test_two_positions_of_one_instant_keep_their_own_zones() -> None:
@@ -82,9 +81,18 @@ def test_an_installed_device_stays_where_it_is_whatever_it_says() -> None:
     assert zones(view, position(0.5, TERMINAL), alarm(TERMINAL, "sos"))[1] == ["east", "gate"]
 
 
-def test_the_view_is_the_same_object_while_nobody_changes_zones() -> None:
-    view, _ = zones(View(zones=HALVES), position(0.5))
-    assert zones(view, position(0.6), steps(BAND, 1), position(5.0, PANEL))[0] is view
+def test_what_a_device_kept_and_sends_later_does_not_move_it_back() -> None:
+    view, _ = zones(View(zones=HALVES), position(0.5, seconds=10), position(-0.5, seconds=20))
+    assert zones(view, position(0.5, seconds=15), position(5.0, seconds=5))[1] == ["east", NO_ZONE]
+    assert zones(view, alarm(BAND, "sos"), steps(BAND, 1))[1] == ["west", "west"]
+    assert zones(view, position(5.0, seconds=30), position(0.5, seconds=25), steps(BAND, 1))[1][-1] == "west"
+    assert zones(view, steps(BAND, 1))[1] == [NO_ZONE], "it has left, and that is newer"
+
+
+def test_a_clock_that_was_ahead_does_not_hold_a_device_where_it_was() -> None:
+    ahead = replace(position(0.5, seconds=500), received_at=NOW)
+    view, _ = zones(View(zones=HALVES), ahead, position(-0.5, seconds=10))
+    assert zones(view, steps(BAND, 1))[1] == ["west"]
 
 
 @given(st.lists(st.sampled_from([-5.0, -0.5, 0.5]), max_size=20), st.integers(1, 7))
