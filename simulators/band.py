@@ -13,6 +13,7 @@ that LK says that the position before it was taken, too.
 
 import math
 import random
+import re
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from simulators.device import (
     Longitude,
     Mailbag,
     NoArgs,
+    OwnSeconds,
     Report,
     Seconds,
     args_of,
@@ -32,6 +34,7 @@ from simulators.device import (
 
 SOS, REMOVED, FALL, LOW_BATTERY_STATE, LOW_BATTERY, WORN_STATE = 1 << 16, 1 << 20, 1 << 21, 1, 1 << 17, 1 << 3
 BATTERY_FULL, BATTERY_LOW = 88, 12
+HEX = re.compile(rb"[0-9A-Fa-f]{1,8}")
 METRES_PER_DEGREE = 111_320.0
 STRIDE_M = 5.0
 REPEAT_S = 60
@@ -79,6 +82,7 @@ class Band:
         self._home = (settings.longitude, settings.latitude)
         self._report = Every(settings.report_every_s)
         self._link = Every(settings.link_every_s)
+        self._seconds = OwnSeconds()
         self._received = b""
 
     @property
@@ -105,15 +109,15 @@ class Band:
             self._east_m = self._north_m = 0.0
         elif action == "on_wrist":
             self._worn = True
-            self._position(now, [self._row("off_wrist", now, raised=False)])
+            self._position(now, over="off_wrist")
         else:
             self._battery = BATTERY_FULL
-            self._position(now, [self._row("low_battery", now, raised=False)])
+            self._position(now, over="low_battery")
 
     def tick(self, now: datetime) -> None:
-        if self._settings.report_every_s and self._report.due(now):
+        if self._settings.report_every_s and self._seconds.free(now) and self._report.due(now):
             self._wander()
-            self._position(now, [])
+            self._position(now)
         if self._link.due(now):
             self._say(f"LK,{self._steps},0,{self._battery}")
         self._mail.send_due(now)
@@ -123,7 +127,7 @@ class Band:
         *frames, self._received = self._received.split(b"]")
         for frame in frames:
             fields = frame.rpartition(b"[")[2].split(b"*")
-            if len(fields) == 5:
+            if len(fields) == 5 and HEX.fullmatch(fields[2]):
                 self._mail.confirm(int(fields[2], 16))
 
     def to_send(self) -> list[bytes]:
@@ -138,39 +142,42 @@ class Band:
     # --- reports ---
 
     def _alarm(self, bit: int, kind: str, now: datetime) -> None:
-        last, self._pressed = self._pressed, (kind, now)
-        again = last is not None and last[0] == kind and (now - last[1]).total_seconds() < REPEAT_S + 1
-        rows = self._place_rows(now) if again else [self._row(kind, now, raised=True), *self._place_rows(now)]
-        self._send(f"AL,{self._fields(now, bit)}", rows)
+        at = self._seconds.take(now)
+        last, self._pressed = self._pressed, (kind, at)
+        again = last is not None and last[0] == kind and (at - last[1]).total_seconds() < REPEAT_S + 1
+        rows = self._place_rows(at) if again else [self._row(kind, at, raised=True), *self._place_rows(at)]
+        self._send(f"AL,{self._fields(at, bit)}", rows)
 
-    def _position(self, now: datetime, rows: list[Accepted]) -> None:
+    def _position(self, now: datetime, over: str = "") -> None:
+        """`over`: the alarm that this position takes back."""
+        at = self._seconds.take(now)
+        rows = [self._row(over, at, raised=False)] if over else []
         bits = (0 if self._worn else REMOVED) | (LOW_BATTERY_STATE if self._battery == BATTERY_LOW else 0)
         if not self._worn:
-            rows = [*rows, self._row("off_wrist", now, raised=True)]
+            rows.append(self._row("off_wrist", at, raised=True))
         if self._battery == BATTERY_LOW:
-            rows = [*rows, self._row("low_battery", now, raised=True)]
-        position = self._frame(f"UD,{self._fields(now, bits)}")
+            rows.append(self._row("low_battery", at, raised=True))
+        position = self._frame(f"UD,{self._fields(at, bits)}")
         link = self._frame(f"LK,{self._steps},0,{self._battery}")
-        self._mail.report(Report(self._index, position + link, [*rows, *self._place_rows(now)]))
+        self._mail.report(Report(self._index, position + link, [*rows, *self._place_rows(at)]))
 
-    def _fields(self, now: datetime, bits: int) -> str:
+    def _fields(self, at: datetime, bits: int) -> str:
         longitude, latitude = self._place()
         state = bits | (0 if self._worn else WORN_STATE)
         return (
-            f"{now:%d%m%y,%H%M%S},A,{latitude:.6f},N,{longitude:.6f},E,1.2,90,5,9,90,{self._battery},"
+            f"{at:%d%m%y,%H%M%S},A,{latitude:.6f},N,{longitude:.6f},E,1.2,90,5,9,90,{self._battery},"
             f"{self._steps},0,{state:08X}"
         )
 
-    def _place_rows(self, now: datetime) -> list[Accepted]:
+    def _place_rows(self, at: datetime) -> list[Accepted]:
         longitude, latitude = self._place()
         counters = {"battery_percent": self._battery, "steps": self._steps, "tumbles": 0, "cell_signal_percent": 90}
         return [
-            self._row("position", now, longitude=round(longitude, 6), latitude=round(latitude, 6)),
-            self._row("telemetry", now, **counters),
+            self._row("position", at, longitude=round(longitude, 6), latitude=round(latitude, 6)),
+            self._row("telemetry", at, **counters),
         ]
 
-    def _row(self, kind: str, now: datetime, **values: Any) -> Accepted:
-        at = now.replace(microsecond=0)
+    def _row(self, kind: str, at: datetime, **values: Any) -> Accepted:
         return Accepted(device=f"watch:{self.native_id}", kind=kind, observed_at=at, values=values)
 
     def _wander(self) -> None:

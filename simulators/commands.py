@@ -15,7 +15,7 @@ from simulators.replay import ReplayError, replay
 from simulators.scenario import Scenario, ScenarioError, load
 from simulators.truth import truth_of
 
-REFUSED = 2
+UNANSWERED, REFUSED = 1, 2
 SPEED_MAX = 10_000
 EXAMPLE = """\
 Example: gridward simulate simulators/scenarios/wuzhen-evening.toml --speed 10
@@ -23,7 +23,8 @@ Example: gridward simulate simulators/scenarios/wuzhen-evening.toml --speed 10
          gridward simulate --replay vectors/watch.jsonl --port 26900
 
 A scenario's form is told in simulators/scenario.py; faults (drop, delay, duplicate, garbage, reconnect storms) are part
-of it. The ledger holds what was confirmed to the devices, the truth what has to happen whatever is confirmed.
+of it. Exit codes: 0 played to the end and all answered, or stopped by a signal; 1 reports stayed unanswered; 2 the
+files are wrong. The ledger holds what was confirmed to the devices, the truth what has to happen whatever is confirmed.
 """
 
 Tell = Callable[[str], None]
@@ -105,7 +106,7 @@ async def _play_family(scenario: Scenario, options: argparse.Namespace, tell: Te
         f"{scenario.devices[0].family}: {len(scenario.devices)} devices, {play.counts.accepted} reports accepted, "
         f"{unanswered} unanswered, {play.counts.connections} connections"
     )
-    return 0
+    return UNANSWERED if unanswered else 0
 
 
 def _write(path: Path, data: bytes) -> None:

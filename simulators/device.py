@@ -148,6 +148,29 @@ class Mailbag:
         return accepted
 
 
+class OwnSeconds:
+    """The whole seconds that a device's reports name, each only once.
+
+    The first report on a new connection makes the other side clear whatever it does not raise. With a second of its
+    own for each report, that is never taken for a second storing of what another report has claimed.
+    """
+
+    def __init__(self) -> None:
+        self._last: datetime | None = None
+
+    def free(self, now: datetime) -> bool:
+        """Whether this second is not taken: a periodic report waits for that."""
+        return self._last is None or now.replace(microsecond=0) > self._last
+
+    def take(self, now: datetime) -> datetime:
+        """This second, or the next one that is free."""
+        at = now.replace(microsecond=0)
+        if self._last is not None and at <= self._last:
+            at = self._last + timedelta(seconds=1)
+        self._last = at
+        return at
+
+
 class Every:
     """Due at most once in `seconds`."""
 

@@ -1,6 +1,7 @@
 """One device on its TCP connection: dials, moves bytes, hangs up and dials again. The only code that knows sockets.
 
-A device that cannot be reached is dialled again with full jitter, for ever; who plays the scenario ends it.
+A device that cannot be reached is dialled again with full jitter, for ever; who plays the scenario ends it. What a
+device raises is a bug of ours, and ends the line with it.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ class Line:
         self._counts = counts
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; raises only what the device raises."""
         attempt = 0
         while True:
             began = clock.monotonic()
@@ -77,7 +78,9 @@ class Line:
             listening.cancel()
             writer.close()
             await asyncio.wait([asyncio.ensure_future(_closed(writer))], timeout=CLOSE_S_MAX)
-            await asyncio.gather(listening, return_exceptions=True)
+            [heard] = await asyncio.gather(listening, return_exceptions=True)
+        if isinstance(heard, Exception):
+            raise heard
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(READ_BYTES):

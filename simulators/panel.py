@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, convert
 
-from simulators.device import Accepted, Every, Mailbag, NoArgs, Report, Seconds, args_of
+from simulators.device import Accepted, Every, Mailbag, NoArgs, OwnSeconds, Report, Seconds, args_of
 
 CENTRE = 88888
 LOCAL = timezone(timedelta(hours=8))
@@ -57,6 +57,7 @@ class Panel:
         self._call_points: set[int] = set()
         self._heartbeat = Every(settings.heartbeat_s)
         self._report = Every(settings.report_every_s)
+        self._seconds = OwnSeconds()
         self._received = b""
 
     @property
@@ -121,15 +122,16 @@ class Panel:
     # --- reports ---
 
     def _component_state(self, component: int, before: int, now: datetime) -> None:
+        at = self._seconds.take(now)
         state = self._state[component]
         call_point = component in self._call_points
         kinds = {FIRE: "manual_call_point" if call_point else "smoke", FAULT: "fault"}
-        rows = [self._row(kinds[bit], now, component, raised=True) for bit in kinds if state & bit]
-        rows += [self._row(kinds[bit], now, component, raised=False) for bit in kinds if before & ~state & bit]
+        rows = [self._row(kinds[bit], at, component, raised=True) for bit in kinds if state & bit]
+        rows += [self._row(kinds[bit], at, component, raised=False) for bit in kinds if before & ~state & bit]
         text = f"{component}号".encode("gb18030").ljust(DESCRIPTION_BYTES, b"\0")
         kind = CALL_POINT if call_point else PHOTOELECTRIC_SMOKE
         head = pack("<BBBBBIH", 2, 1, SYSTEM_TYPE, SYSTEM_ADDRESS, kind, component, state or NORMAL)
-        self._say(head + text + _time(now), now, rows)
+        self._say(head + text + _time(at), now, rows)
 
     def _analog(self, component: int, now: datetime) -> None:
         tenths = self._random.randrange(180, 260)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, convert
 
-from simulators.device import Accepted, Every, Latitude, Longitude, Mailbag, NoArgs, Report, Seconds, args_of
+from simulators.device import Accepted, Every, Latitude, Longitude, Mailbag, NoArgs, OwnSeconds, Report, Seconds, args_of
 
 LOCAL = timezone(timedelta(hours=8))
 EMERGENCY, OVERSPEED = 1, 2
@@ -58,6 +58,7 @@ class Terminal:
         self._ready = False
         self._report = Every(settings.report_every_s)
         self._heartbeat = Every(settings.heartbeat_s)
+        self._seconds = OwnSeconds()
         self._received = b""
 
     @property
@@ -90,7 +91,7 @@ class Terminal:
         self._location(now, before)
 
     def tick(self, now: datetime) -> None:
-        if self._settings.report_every_s and self._report.due(now):
+        if self._settings.report_every_s and self._seconds.free(now) and self._report.due(now):
             self._location(now, self._flags)
         if not self._ready:
             return
@@ -148,24 +149,24 @@ class Terminal:
             self._mail.say(self._frame(AUTHENTICATE, self._code))
 
     def _location(self, now: datetime, before: int) -> None:
+        at = self._seconds.take(now)
         longitude, latitude, course = self._move(now)
         speed = self._settings.speed_kmh if self._driving else 0.0
         east, north = round(longitude * 1e6), round(latitude * 1e6)
         status = POSITIONED | (ACC_ON if self._driving else 0)
-        time = bytes.fromhex(now.astimezone(LOCAL).strftime("%y%m%d%H%M%S"))
+        time = bytes.fromhex(at.astimezone(LOCAL).strftime("%y%m%d%H%M%S"))
         body = pack(">IIIIHHH", self._flags, status, north, east, 5, round(speed * 10), course) + time
         tenths_km = self._mileage_m // 100
         body += b"\x01\x04" + pack(">I", tenths_km) + b"\x31\x01" + bytes((SATELLITES,))
-        rows = [self._row(kind, now, raised=True) for bit, kind in KINDS.items() if self._flags & bit]
+        rows = [self._row(kind, at, raised=True) for bit, kind in KINDS.items() if self._flags & bit]
         if before & ~self._flags & OVERSPEED:  # an SOS is never taken back by the terminal
-            rows.append(self._row("overspeed", now, raised=False))
-        rows.append(self._row("position", now, longitude=east / 1e6, latitude=north / 1e6))
-        rows.append(self._row("telemetry", now, mileage_km=tenths_km / 10, gnss_satellites=SATELLITES))
+            rows.append(self._row("overspeed", at, raised=False))
+        rows.append(self._row("position", at, longitude=east / 1e6, latitude=north / 1e6))
+        rows.append(self._row("telemetry", at, mileage_km=tenths_km / 10, gnss_satellites=SATELLITES))
         frame = self._frame(LOCATION, body)
         self._mail.report(Report(self._serial, frame, rows))
 
-    def _row(self, kind: str, now: datetime, **values: Any) -> Accepted:
-        at = now.replace(microsecond=0)
+    def _row(self, kind: str, at: datetime, **values: Any) -> Accepted:
         return Accepted(device=f"jt808:{self.native_id}", kind=kind, observed_at=at, values=values)
 
     def _move(self, now: datetime) -> tuple[float, float, int]:

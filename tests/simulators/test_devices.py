@@ -122,6 +122,31 @@ def test_what_was_accepted_was_understood_once(family: str, faults: Faults) -> N
     assert [fact for fact in owed if held.count(fact) != owed.count(fact)] == []
 
 
+@pytest.mark.parametrize("family", sorted(ID))
+def test_each_report_names_a_second_of_its_own(family: str) -> None:
+    """Also when the world moves faster than a second."""
+    device = BUILDERS[family](ID[family], {"report_every_s": 0.1}, 1)
+    device.connected(START)
+    named: list[datetime] = []
+    for number in range(40):
+        now = START + timedelta(seconds=number / 4)
+        device.tick(now)
+        if number % 3 == 0 and number // 3 < len(ACTIONS[family]):
+            action, args = ACTIONS[family][number // 3]
+            device.act(action, args, now)
+        named += {row.observed_at for row in device.owed() if row.kind not in ("telemetry", "reset")}
+    assert len(named) > 4 and len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("noise", [b"[3G*1*zz*2*LK]", b"[ZJ*1*-1*2*LK]", b"[]]*****]", b"@@" * 40, b"\x7e" * 9 + b"a"])
+@pytest.mark.parametrize("family", sorted(ID))
+def test_noise_from_the_other_side_confirms_nothing(family: str, noise: bytes) -> None:
+    device = BUILDERS[family](ID[family], {}, 1)
+    device.connected(START)
+    device.receive(noise, START)
+    assert device.accepted() == []
+
+
 @pytest.mark.parametrize("family", ["watch", "jt808"])
 def test_positions_are_where_the_device_was(family: str) -> None:
     accepted, stored = play(family, GOOD_LINE)
