@@ -30,7 +30,7 @@ class Seen(Struct, frozen=True):
 
 class View(Struct, frozen=True, kw_only=True):
     """`installed`: device -> zone; `components`: (device, native address) -> zone; `last_seen`: of each device's newest
-    Position. `last_seen` is memory that is written in place: copies for 20,000 devices would cost more than the rest."""
+    Position. `last_seen` is memory that is written in place: to copy 20,000 devices would cost more than the rest."""
 
     zones: Zones = NO_ZONES
     installed: Mapping[str, ZoneId] = {}

@@ -15,7 +15,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, convert
 
-from simulators.device import Accepted, Every, Latitude, Longitude, Mailbag, NoArgs, OwnSeconds, Report, Seconds, args_of
+from simulators.device import (
+    Accepted,
+    Every,
+    Latitude,
+    Longitude,
+    Mailbag,
+    NoArgs,
+    OwnSeconds,
+    Report,
+    Seconds,
+    args_of,
+)
 
 LOCAL = timezone(timedelta(hours=8))
 EMERGENCY, OVERSPEED = 1, 2
