@@ -73,6 +73,7 @@ class Family(Struct, frozen=True, kw_only=True):
     silence_s_max: float  # silent for longer: P2 lost_contact
     settings: type[Struct]  # what an installer may set, unknown keys refused
     open_session: Callable[[Any, Container[str]], Session]  # (settings, enrolled native ids)
+    one_connection: bool = False  # of a device at a time: a newer one replaces the older
     commands: tuple[CommandKind, ...] = ()
 
 

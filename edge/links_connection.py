@@ -6,6 +6,8 @@ Rules
 - A crash inside a Session costs its connection, never another one.
 - A turn of the loop reads FLOOD_BYTES of a connection. One that has more takes turns with its like (edge.turns),
   READ_BYTES_MAX at a time.
+- Where a device has one connection at a time (Family.one_connection), a newer one ends the older: it is a dead line that
+  nobody has noticed yet. A connection on which other devices have shown themselves, too, stays.
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
   allows is ended, and so is one that does not read what it is told (WRITE_BYTES_MAX).
 """
@@ -17,7 +19,7 @@ from datetime import datetime
 import structlog
 
 from devices.family import Family
-from devices.observation import Observation, Result
+from devices.observation import DeviceId, Observation, Result
 from edge import clock
 from edge.flow import Delivery, Flow, Seldom, Wiring
 from edge.spool_file import SpoolError
@@ -48,6 +50,20 @@ class Lines:
         self.connections: set[Connection] = set()
         self.flow = Flow(wiring.rows_max, self._hold, self._go_on)
         self._crash = Seldom()
+        self._of: dict[DeviceId, Connection] = {}  # where devices with one connection are
+
+    def shown(self, connection: "Connection", device: DeviceId) -> None:
+        """An enrolled device has shown itself for the first time on this connection."""
+        older = self._of.get(device)
+        self._of[device] = connection
+        if older is not None and older.devices == {device}:
+            older.end()
+
+    def left(self, connection: "Connection") -> None:
+        self.connections.discard(connection)
+        for device in connection.devices:
+            if self._of.get(device) is connection:
+                del self._of[device]
 
     def join(self, connection: "Connection") -> None:
         self.connections.add(connection)
@@ -86,11 +102,12 @@ class Lines:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """`known`: an enrolled device has shown itself on it."""
+    """`known`: an enrolled device has shown itself on it. `devices`: which, where they have one connection each."""
 
     def __init__(self, lines: Lines, admitted: Callable[["Connection"], bool] = lambda _: True) -> None:
         self.last_byte_at = clock.monotonic()
         self.known = False
+        self.devices: set[DeviceId] = set()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lines = lines
         self._admitted = admitted
@@ -111,7 +128,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lines.connections.discard(self)
+        self._lines.left(self)
         self._transport = None
         self.ended.set_result(None)
         if not self._broken:
@@ -175,12 +192,22 @@ class Connection(asyncio.BufferedProtocol):
                 delivery = self._lines.flow.deliver(len(results))
                 wiring = self._lines.wiring
                 wiring.intake.take(wiring.name, results, lambda error: self._answer(delivery, answer, error))
-            self.known = self.known or any(isinstance(result, Observation) for result in results)
+            self._show(results)
         except Exception:
             self._broken = True
             self._lines.crashed()
             self._lines.flow.settle(delivery)
             self.abort()
+
+    def _show(self, results: Sequence[Result]) -> None:
+        if self.known and not self._lines.family.one_connection:
+            return
+        devices = {result.device for result in results if isinstance(result, Observation)}
+        self.known = self.known or bool(devices)
+        if self._lines.family.one_connection and self._transport is not None:
+            for device in devices - self.devices:
+                self.devices.add(device)
+                self._lines.shown(self, device)
 
     def _answer(self, delivery: Delivery, answer: bytes, error: SpoolError | None) -> None:
         self._lines.flow.settle(delivery)

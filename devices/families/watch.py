@@ -299,4 +299,5 @@ FAMILY = Family(
     silence_s_max=1440,
     settings=Settings,
     open_session=Session,
+    one_connection=True,
 )

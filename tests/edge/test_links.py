@@ -74,7 +74,7 @@ class Rig:
         wiring = Wiring(
             name=family.name,
             settings=family.settings(),
-            enrolled=frozenset({"889", "8800000015", "13912345678"}),
+            enrolled=frozenset({"889", "8800000015", "8800000016", "13912345678"}),
             intake=self.intake,
             rows_max=ROWS_MAX,
         )
@@ -256,6 +256,38 @@ async def test_a_full_link_refuses_but_a_stranger_gives_way_to_a_device(tmp_path
                     await until(lambda: fourth.ended, "two devices are enough")
                     assert not third.ended and not known.ended and made.link.connections == 2
     assert [line["event"] for line in logs if line["event"].startswith("link")] == ["link_full"]
+
+
+async def test_a_newer_connection_of_a_band_replaces_the_older(tmp_path: Path) -> None:
+    async with rig(tmp_path, "watch") as made, Device(made.link.port) as older:
+        older.send(frames.watch("LK"))
+        await until(lambda: older.received, "answered")
+        async with Device(made.link.port) as newer:
+            newer.send(frames.watch("LK"))
+            await until(lambda: newer.received and older.ended, "the older one is ended")
+            newer.send(frames.watch("LK"))
+            await until(lambda: len(newer.received) > len(frames.watch("LK")), "the newer one is not")
+            assert made.link.connections == 1
+        await until(lambda: made.link.connections == 0, "gone")
+        assert not made.link.lines._of
+
+
+async def test_a_line_of_several_bands_is_not_ended_by_one_of_them(tmp_path: Path) -> None:
+    async with rig(tmp_path, "watch") as made, Device(made.link.port) as relay, Device(made.link.port) as own:
+        relay.send(frames.watch("LK") + frames.watch("LK", "8800000016"))
+        await until(lambda: len(relay.received) > len(frames.watch("LK")), "both answered")
+        own.send(frames.watch("LK"))
+        await until(lambda: own.received, "answered")
+        relay.send(frames.watch("LK", "8800000016"))
+        await until(lambda: len(relay.received) > 2 * len(frames.watch("LK")), "answered")
+
+
+async def test_a_panel_may_have_two_connections(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made, Device(made.link.port) as one, Device(made.link.port) as two:
+        for serial, device in enumerate((one, two, one), start=1):
+            before = device.confirmed
+            device.send(site.smoke(serial, serial))
+            await until(lambda: device.confirmed > before, "answered")  # noqa: B023 - awaited at once
 
 
 async def test_a_link_stops_reading_when_too_much_is_not_durable_and_goes_on_when_it_is(tmp_path: Path) -> None:
