@@ -6,8 +6,8 @@ Rules
 - A crash inside a Session costs its connection, never another one.
 - A turn of the loop reads FLOOD_BYTES of a connection. One that has more takes turns with its like (edge.turns),
   READ_BYTES_MAX at a time.
-- Where a device has one connection at a time (Family.one_connection), a newer one ends the older: it is a dead line that
-  nobody has noticed yet. A connection on which other devices have shown themselves, too, stays.
+- Where a device has one connection at a time (Family.one_connection), a newer one ends the older: that is a dead line
+  which nobody has noticed yet. A connection on which other devices have shown themselves, too, stays.
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
   allows is ended, and so is one that does not read what it is told (WRITE_BYTES_MAX).
 """
