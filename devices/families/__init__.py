@@ -16,6 +16,7 @@ from devices.families import (
     onvif,
     senml,
     sia_dc09,
+    tetra,
     watch,
     zigbee2mqtt,
 )
@@ -27,6 +28,7 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     dahua.FAMILY,
     nmea.FAMILY,
     sia_dc09.FAMILY,
+    tetra.FAMILY,
 )
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
     ble.FAMILY,

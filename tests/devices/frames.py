@@ -60,6 +60,15 @@ def nmea(text: str, prefix: str = "") -> bytes:
     return f"{prefix}${text}*{xor8(text.encode()):02X}\r\n".encode()
 
 
+# A LIP short report: 116.397003 E, 39.908996 N, east, speed unknown; its last bits are the reason for sending.
+LIP = 0x052C56D9C61360FE800 << 4
+
+
+def tetra(reason: int = 2, calling: str = "1234567", tl: str = "830407") -> bytes:
+    data = tl + f"{LIP | reason << 4:020X}"
+    return f"+CTSDSR: 12,{calling},0,7654321,0,{len(tl) * 4 + 76}\r\n{data}\r\n".encode()
+
+
 FIRE_TEXT = '"SIA-DCS"0008R0L0#1234[#1234|Nri2/FA017^Hall A^]'
 
 
@@ -75,6 +84,7 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
     "nmea": ("4711", nmea("AIALR,122950.00,006,A,V,AIS:general failure", "4711")),
+    "tetra": ("1234567", tetra()),
     "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
     "cot": ("PHONE-7", cot()),
     "dahua": ("unnamed", part(DAHUA_DURESS)),
@@ -91,5 +101,6 @@ MARKS: dict[str, tuple[bytes, ...]] = {
     "cot": (b"<event ", b"</event>", b"<?xml", b"<![CDATA[", b"\xbf", b"\xbf\x01\xbf"),
     "dahua": (b"--myboundary\r\n", b"--", b"-", b"--a\r\nContent-Type: image/jpeg\r\n\r\n", b"Code=", b"\r\n\r\n"),
     "nmea": (b"$GPRMC,", b"$", b"!", b"IMEI 355797031609284\r\n"),
+    "tetra": (b"+CTSDSR: 12,1234567,0,7654321,0,92\r\n", b"+CTICN: ", b"+CTSDSR: 12,"),
     "sia_dc09": (b'5B090059"', b"5", b"\r"),
 }

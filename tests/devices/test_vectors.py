@@ -20,6 +20,7 @@ from tests.vector_sets import (
     onvif_events,
     senml,
     sia_dc09,
+    tetra_lip,
     watch,
     zigbee2mqtt,
 )
@@ -39,6 +40,7 @@ SETS = (
     onvif_events,
     senml,
     sia_dc09,
+    tetra_lip,
     watch,
     zigbee2mqtt,
 )

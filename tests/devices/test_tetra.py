@@ -1,0 +1,145 @@
+"""TETRA radios through a terminal's PEI: locations, emergencies, status and texts, and delivery reports."""
+
+from datetime import timedelta
+
+import pytest
+
+from devices.families import tetra, tetra_wire
+from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
+from tests.devices.frames import NOW
+from tests.devices.frames import nmea as sentence
+from tests.devices.frames import tetra as frame
+
+
+def session(mcc: str = "460", mnc: str = "1") -> tetra.Session:
+    return tetra.Session(tetra.Settings(mcc=mcc, mnc=mnc), {"1234567", "901-7-1234567"})
+
+
+def bodies(found: list[Result]) -> list[object]:
+    return [result.body for result in found if isinstance(result, Observation)]
+
+
+def sds(data: str, service: int = 12, bits: int | None = None) -> bytes:
+    return f"+CTSDSR: {service},1234567,0,7654321,0,{bits or len(data) * 4}\r\n{data}\r\n".encode()
+
+
+def test_an_emergency_is_an_sos_with_its_place_and_gets_its_report() -> None:
+    link = session()
+    alarm, position = bodies(link.receive(frame(2), NOW))
+    assert alarm == Alarm(kind="sos")
+    assert isinstance(position, Position)
+    assert position.longitude == pytest.approx(116.397003)
+    assert position.latitude == pytest.approx(39.908996)
+    assert (position.accuracy_m, position.speed_kmh, position.course_deg) == (2.0, None, 90.0)
+    assert link.to_send() == b"AT+CMGS=1234567,32\r\n83100007\x1a"
+
+
+def test_without_a_wish_for_a_report_there_is_none_and_without_sds_tl_no_id() -> None:
+    link = session()
+    link.receive(frame(2, tl="830007"), NOW)
+    assert link.to_send() == b""
+    [alarm, _] = link.receive(frame(2, tl="0A"), NOW)
+    assert isinstance(alarm, Observation)
+    assert (alarm.body, alarm.frame_id) == (Alarm(kind="sos"), "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "first"),
+    [
+        (0, Event(kind="registered")),
+        (1, Event(kind="logout")),
+        (12, Alarm(kind="low_battery")),
+    ],
+)
+def test_reasons_for_sending(reason: int, first: object) -> None:
+    assert bodies(session().receive(frame(reason), NOW))[0] == first
+
+
+def test_other_reasons_are_positions_only() -> None:
+    [position] = bodies(session().receive(frame(3), NOW))
+    assert isinstance(position, Position)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "minutes", "flags"),
+    [(0, 0, ()), (1, 5, ("time_approximate",)), (2, 30, ("time_approximate",)), (3, 0, ("time_invalid",))],
+)
+def test_a_position_is_as_old_as_its_class_says(elapsed: int, minutes: int, flags: tuple[str, ...]) -> None:
+    data = int("052C56D9C61360FE8030", 16) | elapsed << 76
+    [found] = session().receive(sds(f"0A{data:020X}"), NOW)
+    assert isinstance(found, Observation)
+    assert (found.observed_at, found.flags) == (NOW - timedelta(minutes=minutes), flags)
+
+
+def test_the_last_half_byte_may_be_missing() -> None:
+    [_, position] = bodies(session().receive(sds("0A052C56D9C61360FE802", bits=84), NOW))
+    assert isinstance(position, Position)
+
+
+def test_an_emergency_status_and_an_emergency_call() -> None:
+    assert bodies(session().receive(sds("0000", service=13), NOW)) == [
+        Alarm(kind="sos", description="emergency status")
+    ]
+    assert bodies(session().receive(sds("8003", service=13), NOW)) == [
+        Event(kind="state", attributes={"status": "32771"})
+    ]
+    call = "+CTICN: 1,0,0,0,1234567,1,1,0,1,1,0,7654321,{}\r\n"
+    assert bodies(session().receive(call.format(15).encode(), NOW)) == [Alarm(kind="sos", description="emergency call")]
+    assert bodies(session().receive(call.format(4).encode(), NOW)) == [Telemetry({})]
+
+
+def test_texts_with_and_without_sds_tl() -> None:
+    for data in ("0201" + b"Smoke".hex(), "82000701" + b"Smoke".hex()):
+        found = bodies(session().receive(sds(data), NOW))
+        assert found == [Event(kind="text_message", attributes={"text": "Smoke"})]
+    assert bodies(session().receive(sds("82100007"), NOW)) == [Telemetry({})]  # a report to a text of ours
+    assert tetra_wire.read_text(b"\x1a" + "烟".encode("utf-16-be")) == "烟"
+    assert tetra_wire.read_text(b"\x81\1\2\3Smoke") == "Smoke"
+
+
+def test_a_simple_location_is_a_position() -> None:
+    rmc = "GNRMC,122950.00,A,3044.6160,N,12029.0280,E,10.0,90.0,241126,,,A,V"
+    [found] = session().receive(sds("0300" + sentence(rmc).strip().hex()), NOW)
+    assert isinstance(found, Observation)
+    assert found.observed_at == NOW - timedelta(seconds=10)
+    assert found.body == Position(longitude=120.4838, latitude=30.7436, speed_kmh=18.52, course_deg=90.0)
+
+
+@pytest.mark.parametrize(
+    ("calling", "device"),
+    [
+        ("01234567", "1234567"),
+        ("04600000101234567", "1234567"),
+        ("09010000701234567", "901-7-1234567"),
+    ],
+)
+def test_radios_of_other_networks_are_others(calling: str, device: str) -> None:
+    assert {result.device for result in session().receive(frame(calling=calling), NOW)} == {f"tetra:{device}"}
+
+
+def test_other_documents_are_kept_as_they_are() -> None:
+    [found] = bodies(session().receive(sds("0A4C123456789ABCDEF0123456"), NOW))
+    assert found == Event(kind="unknown_report", attributes={"protocol": "0x0A", "hex": "4c123456789abcdef0123456"})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"+CTSDSR: 12,1234567,0,7654321,0,84\r\nOK\r\n",
+        b"+CTSDSR: 12,,0,7654321,0,16\r\n0A00\r\n",
+        b"+CTSDSR: 12,1234567,0,7654321,0,84\r\n0A05\r\n",
+        b"+CTSDSR: 99,1234567,0,7654321,0,16\r\n0A00\r\n",
+        b"+CTSDSR\r\n",
+        b"hello\r\n",
+    ],
+)
+def test_what_cannot_be_read_is_refused(data: bytes) -> None:
+    link = session()
+    found = link.receive(data, NOW)
+    assert found
+    assert all(isinstance(result, Rejected) for result in found)
+    assert link.to_send() == b""
+
+
+def test_the_terminals_own_lines_are_quiet() -> None:
+    assert session().receive(b"\r\nOK\r\nAT+CTSP=1,3,10\r\n+CREG: 1,1\r\n", NOW) == []
