@@ -4,6 +4,7 @@ The edge has not all links of BYTE_FAMILIES_TO_COME and MESSAGE_FAMILIES yet (ed
 """
 
 from devices.families import (
+    aprs,
     ble,
     cot,
     dahua,
@@ -24,6 +25,7 @@ from devices.family import AnyFamily, Family, MessageFamily
 
 FAMILIES: tuple[Family, ...] = (gbt26875.FAMILY, jt808.FAMILY, watch.FAMILY)
 BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
+    aprs.FAMILY,
     cot.FAMILY,
     dahua.FAMILY,
     nmea.FAMILY,

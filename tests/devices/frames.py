@@ -69,6 +69,14 @@ def tetra(reason: int = 2, calling: str = "1234567", tl: str = "830407") -> byte
     return f"+CTSDSR: 12,{calling},0,7654321,0,{len(tl) * 4 + 76}\r\n{data}\r\n".encode()
 
 
+# Mic-E: 30 44.61 N in the destination, whose first three digits say "emergency"; 120 29.28 E, 10 knots, course 90.
+MIC_E = "304TV1:`098m v>/help"
+
+
+def aprs(packet: str = MIC_E, source: str = "BH4ABC-7") -> bytes:
+    return f"{source}>{packet}\r\n".encode()
+
+
 FIRE_TEXT = '"SIA-DCS"0008R0L0#1234[#1234|Nri2/FA017^Hall A^]'
 
 
@@ -83,6 +91,7 @@ DAHUA_DURESS = 'Code=Duress;action=Pulse;index=0;data={"UTC":1795523390,"UserID"
 GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
+    "aprs": ("BH4ABC-7", aprs()),
     "nmea": ("4711", nmea("AIALR,122950.00,006,A,V,AIS:general failure", "4711")),
     "tetra": ("1234567", tetra()),
     "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
@@ -91,7 +100,7 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 
-SILENT = frozenset({"cot", "dahua", "nmea"})  # families that do not answer a report
+SILENT = frozenset({"cot", "dahua", "nmea", "aprs"})  # families that do not answer a report
 
 # Starts, ends and other pieces that a reader may take for the beginning of a frame.
 MARKS: dict[str, tuple[bytes, ...]] = {
@@ -100,6 +109,7 @@ MARKS: dict[str, tuple[bytes, ...]] = {
     "watch": (b"[3G*", b"[", b"]", b"[3G*1*0001*"),
     "cot": (b"<event ", b"</event>", b"<?xml", b"<![CDATA[", b"\xbf", b"\xbf\x01\xbf"),
     "dahua": (b"--myboundary\r\n", b"--", b"-", b"--a\r\nContent-Type: image/jpeg\r\n\r\n", b"Code=", b"\r\n\r\n"),
+    "aprs": (b"BH4ABC-7>APRS:!", b"}", b":", b"#\r\n", b"BH4ABC-7>APRS,A,B:}BH4ABC-7>APRS:}"),
     "nmea": (b"$GPRMC,", b"$", b"!", b"IMEI 355797031609284\r\n"),
     "tetra": (b"+CTSDSR: 12,1234567,0,7654321,0,92\r\n", b"+CTICN: ", b"+CTSDSR: 12,"),
     "sia_dc09": (b'5B090059"', b"5", b"\r"),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.vector_sets import (
+    aprs,
     ble_adverts,
     ble_gatt,
     cot_tak,
@@ -29,6 +30,7 @@ from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
 SETS = (
     ble_adverts,
     ble_gatt,
+    aprs,
     cot_tak,
     dmr_radio,
     dahua_events,

@@ -1,0 +1,193 @@
+"""APRS packets as text (TNC2 form, what APRS-IS and terminal node controllers send), read into plain values.
+
+    SOURCE>DESTINATION,PATH1,PATH2*,qAR,IGATE:type and information        callsigns: 9 characters, with -SSID
+    types: ! = position, / @ with time, > status, : message, ; object, ) item, ` ' Mic-E, _ weather, T# telemetry,
+           $ raw NMEA, } third party, { user defined
+Positions: aprs_position.py. Names of the values are those of the shared vectors. APRS-IS: the first line is
+`user CALL pass CODE vers NAME VERSION filter ...`, lines that begin with # are the server's.
+"""
+
+import re
+from typing import Any
+
+from devices.families.aprs_position import read_mic_e, read_position, read_weather
+
+PACKET_BYTES_MAX = 1_024
+CALL = re.compile(r"[A-Z0-9]{1,9}(-[A-Z0-9]{1,2})?", re.ASCII | re.IGNORECASE)
+CALL_CHARS_MAX = 9
+PATH_CALL = re.compile(r"[A-Z0-9]{1,9}(-[A-Z0-9]{1,8})?\*?", re.ASCII | re.IGNORECASE)
+Q_CONSTRUCT = re.compile(r"q..")
+PATH_MAX = 16
+NESTED_MAX = 2
+TIMESTAMP = re.compile(r"\d{6}[zh/]", re.ASCII)
+MESSAGE = re.compile(r":([A-Za-z0-9_ \-]{9}):(.*)", re.DOTALL | re.ASCII)
+NUMBERED = re.compile(r"(.*)\{([A-Za-z0-9]{1,5})(?:\}([A-Za-z0-9]{2})?)?", re.DOTALL | re.ASCII)
+RESPONSE = re.compile(r"(ack|rej)([A-Za-z0-9]{1,5})(?:\}([A-Za-z0-9]{2})?)?", re.ASCII)
+BULLETIN = re.compile(r"BLN(?:(\d)([A-Z0-9_ -]{5})|([A-Z])([A-Z0-9_ -]{5}))", re.ASCII)
+DEFINITION = re.compile(r"(PARM|UNIT|EQNS|BITS)\.(.*)", re.DOTALL)
+OBJECT = re.compile(r";(?P<name>.{9})(?P<alive>[*_])(?P<time>\d{6}[zh/])(?P<rest>.*)", re.DOTALL | re.ASCII)
+ITEM = re.compile(r"\)(?P<name>[^!_]{3,9})(?P<alive>[!_])(?P<rest>.*)", re.DOTALL)
+REPORT = re.compile(r"T#(?P<seq>\d{1,5}|MIC),?(?P<values>[\d.,-]*)(?P<rest>.*)", re.DOTALL | re.ASCII)
+CHANNELS, ANALOG_CHANNELS = 13, 5
+FIND_WITHIN = 40  # a position may stand that far inside the information ("!")
+
+Fields = dict[str, Any]
+
+
+def passcode(call: str) -> int:
+    """The number that APRS-IS wants with a callsign; it proves nothing."""
+    code = 0x73E2
+    letters = call.partition("-")[0].upper().encode()
+    for at in range(0, len(letters), 2):
+        code ^= letters[at] << 8 | (letters[at + 1] if at + 1 < len(letters) else 0)
+    return code & 0x7FFF
+
+
+def write_login(call: str, filter_: str) -> bytes:
+    line = f"user {call} pass {passcode(call)} vers gridward 1" + (f" filter {filter_}" if filter_ else "")
+    return line.encode() + b"\r\n"
+
+
+def write_ack(call: str, to: str, number: str) -> bytes:
+    return f"{call}>APZGRD,TCPIP*::{to:<9}:ack{number}\r\n".encode()
+
+
+def read_packet(text: str, nested: int = 0) -> Fields | None:
+    """None for what is no packet, or has nothing in it."""
+    head, colon, information = text.partition(":")
+    source, arrow, rest = head.partition(">")
+    destination, *path = rest.split(",", PATH_MAX)
+    calls = CALL.fullmatch(source) and len(source) <= CALL_CHARS_MAX and CALL.fullmatch(destination)
+    if not (colon and arrow and calls and len(information) > 1):
+        return None
+    if len(path) > PATH_MAX or not all(PATH_CALL.fullmatch(one) and _short(one) for one in path):
+        return None
+    via = path[-1] if len(path) > 1 and Q_CONSTRUCT.fullmatch(path[-2]) else ""
+    fields = _information(destination, information, nested)
+    if fields is None:
+        return None
+    return {"from": source, "to": destination, "path": path, "via": via, **fields}
+
+
+def _short(call: str) -> bool:
+    return len(call.rstrip("*")) <= CALL_CHARS_MAX
+
+
+def _information(destination: str, text: str, nested: int) -> Fields | None:
+    kind, rest = text[0], text[1:]
+    if kind in "!=":
+        return _position(rest, kind == "=")
+    if kind in "/@":
+        stamp = {"raw_timestamp": rest[:7]} if TIMESTAMP.match(rest) else {}
+        found = _position(rest[7:] if stamp else rest, kind == "@")
+        return found and {**stamp, **found}
+    if kind in "`'":
+        return read_mic_e(destination, rest)
+    if kind == "}":
+        inner = read_packet(rest, nested + 1) if nested < NESTED_MAX else None
+        return inner and {"format": "thirdparty", "subpacket": inner}
+    readers = {">": _status, ":": _message, ";": _object, ")": _item, "_": _weather, "T": _report, "{": _user_defined}
+    return readers[kind](text) if kind in readers else _other(text)
+
+
+def _position(text: str, capable: bool) -> Fields | None:
+    found = read_position(text)
+    return found and {"messagecapable": capable, **found}
+
+
+def _status(text: str) -> Fields:
+    stamp = {"raw_timestamp": text[1:8]} if TIMESTAMP.match(text, 1) else {}
+    return {**stamp, "format": "status", "status": text[8 if stamp else 1 :]}
+
+
+def _weather(text: str) -> Fields | None:
+    """Without a position: month, day, hour and minute in front."""
+    if not re.match(r"_\d{8}", text, re.ASCII):
+        return None
+    weather, rest = read_weather(text[9:])
+    return {"format": "wx", "wx_raw_timestamp": text[1:9], "comment": rest.strip(), "weather": weather}
+
+
+def _object(text: str) -> Fields | None:
+    found = OBJECT.fullmatch(text)
+    position = read_position(found["rest"]) if found else None
+    if found is None or position is None:
+        return None
+    kind = position["format"]
+    fields = {"object_name": found["name"], "alive": found["alive"] == "*", "raw_timestamp": found["time"]}
+    return {**position, **fields, "format": "object", "object_format": kind}
+
+
+def _item(text: str) -> Fields | None:
+    found = ITEM.fullmatch(text)
+    position = read_position(found["rest"]) if found else None
+    if found is None or position is None:
+        return None
+    return {**position, "object_name": found["name"], "alive": found["alive"] == "!", "format": "item"}
+
+
+def _report(text: str) -> Fields | None:
+    found = REPORT.fullmatch(text)
+    if found is None:
+        return None
+    values = [value for value in found["values"].split(",") if value]
+    analog, bits = values[:ANALOG_CHANNELS], (values[ANALOG_CHANNELS:] or [""])[0]
+    fields: Fields = {"seq": found["seq"], "vals": analog, "bits": bits}
+    return {"format": "telemetry", "telemetry": fields, "comment": found["rest"].strip()}
+
+
+def _user_defined(text: str) -> Fields:
+    return {"format": "user-defined", "id": text[1:2], "type": text[2:3], "body": text[3:]}
+
+
+def _other(text: str) -> Fields:
+    """A position may stand inside other text; else the text is a beacon."""
+    at = text.find("!", 0, FIND_WITHIN)
+    found = _position(text[at + 1 :], False) if at >= 0 else None
+    return found or {"format": "beacon", "text": text}
+
+
+# --- messages ---
+
+
+def _message(text: str) -> Fields:
+    found = MESSAGE.fullmatch(text)
+    if found is None:
+        return {"format": "beacon", "text": text}
+    to, content = found[1], found[2]
+    if bulletin := BULLETIN.fullmatch(to):
+        return _bulletin(bulletin, content)
+    if definition := DEFINITION.fullmatch(content):
+        return {"format": "telemetry-message", "addresse": to.strip(), **_definition(definition[1], definition[2])}
+    return {"format": "message", "addresse": to.strip(), **_text(content)}
+
+
+def _bulletin(found: re.Match[str], content: str) -> Fields:
+    number, group, letter, tail = found.groups()
+    identifier = (group if number else tail).strip()
+    if number:
+        kind = "group-bulletin" if identifier else "bulletin"
+        return {"format": kind, "message_text": content.strip(), "bid": number, "identifier": identifier}
+    return {"format": "announcement", "message_text": content.strip(), "aid": letter, "identifier": identifier}
+
+
+def _definition(kind: str, text: str) -> Fields:
+    parts = [part.strip() for part in text.split(",")]
+    if kind == "BITS":
+        return {"tBITS": parts[0][:8], "title": ",".join(parts[1:])}
+    if kind == "EQNS":
+        numbers = [float(part) if re.fullmatch(r"-?\d{1,12}(\.\d{0,12})?", part, re.ASCII) else 0.0 for part in parts]
+        numbers = (numbers + [0.0] * 15)[:15]
+        return {"tEQNS": [numbers[at : at + 3] for at in range(0, 15, 3)]}
+    return {f"t{kind}": (parts + [""] * CHANNELS)[:CHANNELS]}
+
+
+def _text(content: str) -> Fields:
+    """`{AB}CD` carries a number and an acknowledgement."""
+    if response := RESPONSE.fullmatch(content.strip()):
+        fields: Fields = {"response": response[1], "msgNo": response[2]}
+        return fields | ({"ackMsgNo": response[3]} if response[3] else {})
+    if numbered := NUMBERED.fullmatch(content.rstrip()):
+        fields = {"message_text": numbered[1].strip(), "msgNo": numbered[2]}
+        return fields | ({"ackMsgNo": numbered[3]} if numbered[3] else {})
+    return {"message_text": content.strip()}
