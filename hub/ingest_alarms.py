@@ -60,8 +60,10 @@ class Work(Struct):
         )
 
 
-def event_row(gateway: str, epoch: str, seq: int, observation: Observation, now: datetime) -> EventRow | None:
-    """An Alarm or Event as its row; None for a body that is neither."""
+def event_row(  # noqa: PLR0917
+    gateway: str, epoch: str, seq: int, observation: Observation, now: datetime, slow_s: float
+) -> EventRow | None:
+    """An Alarm or Event as its row; None for a body that is neither. `slow_s`: how far the edge's clock is behind."""
     body = observation.body
     if not isinstance(body, Alarm | Event):
         return None
@@ -82,7 +84,7 @@ def event_row(gateway: str, epoch: str, seq: int, observation: Observation, now:
         observed_at=observation.observed_at,
         received_at=observation.received_at,
         committed_at=now,
-        late=LATE_AFTER < now - observation.received_at < LATE_MAX,
+        late=LATE_AFTER + timedelta(seconds=slow_s) < now - observation.received_at < LATE_MAX,
         flags=observation.flags,
     )
 

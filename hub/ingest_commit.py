@@ -62,12 +62,7 @@ async def store_parcels(
         await tx.execute("gaps_declare", lane=lane, now=now, **_columns(gaps, "gateways", "epochs", "firsts", "lasts"))
     await _store_unreadable(tx, lane, fresh, stored)
     await _store_series(tx, [parcel.series for parcel in fresh], stored)
-    events = [
-        row
-        for parcel in fresh
-        for seq, observation in parcel.series.events
-        if (row := event_row(parcel.gateway, parcel.epoch, seq, observation, now)) is not None
-    ]
+    events = await _events(tx, fresh, now)
     if events:
         await _store_events(tx, events, stored, urls, now)
     moved = [(*spool, seq) for spool, seq in stored.committed.items() if seq != held[spool]]
@@ -184,6 +179,19 @@ async def _upsert_positions(tx: Transaction, newest: Latest) -> list[Placed]:
         zones=text_array([place.zone for place in found]),
     )
     return [newest.positions[row["device"]] for row in rows]
+
+
+async def _events(tx: Transaction, parcels: Iterable[Parcel], now: datetime) -> list[EventRow]:
+    found = [(parcel, *row) for parcel in parcels for row in parcel.series.events]
+    if not found:
+        return []
+    gateways = sorted({parcel.gateway for parcel, _, _ in found})
+    slow = {row["gateway"]: row["slow_s"] for row in await tx.rows("gateways_slow", gateways=gateways)}
+    rows = (
+        event_row(parcel.gateway, parcel.epoch, seq, observation, now, slow.get(parcel.gateway, 0.0))
+        for parcel, seq, observation in found
+    )
+    return [row for row in rows if row is not None]
 
 
 async def _store_events(

@@ -372,6 +372,11 @@ WHERE gateway = %(gateway)s AND (state_at IS NULL OR state_at <= %(at)s);
 -- gateway_views --
 SELECT gateway, site, online, state, state_at FROM gateways WHERE gateway = ANY(%(gateways)s);
 
+-- gateways_slow --
+-- Those whose clocks are behind ours, as they say themselves; what is beyond a year is cut, it may be any number.
+SELECT gateway, least(-(state->>'clock_skew_s')::float8, 31536000) AS slow_s FROM gateways
+WHERE gateway = ANY(%(gateways)s) AND (state->>'clock_skew_s')::float8 < 0;
+
 -- gateways_silent --
 -- Online once and not heard since: its last will was lost together with its broker.
 UPDATE gateways SET online = false WHERE online AND state_at < %(before)s

@@ -16,7 +16,7 @@ from hub.ingest_commit import Stored, store_parcels
 from hub.migrations import migrate
 from hub.parcel import open_parcel
 from hub.registry import Registry
-from hub.store import Store
+from hub.store import Store, jsonb
 from tests.hub.api_world import BAND, GATEWAY, NOON, PANEL, alarm, furnish
 
 SOON = timedelta(seconds=2)
@@ -259,6 +259,15 @@ async def test_a_new_alarm_opens_a_resolved_incident_again_and_tells(hub: Hub) -
     assert await told(hub) == [("opened", False), ("raised", False)]
 
 
+@pytest.mark.parametrize(("skew_s", "late"), [(0.0, True), (-300.0, False), (300.0, True), (-1e300, False)])
+async def test_an_edge_whose_clock_is_slow_does_not_make_its_alarms_late(hub: Hub, skew_s: float, late: bool) -> None:
+    async with hub.store.transaction() as tx:
+        state = jsonb({"clock_skew_s": skew_s})
+        await tx.execute("gateway_state", gateway=GATEWAY, online=True, state=state, at=NOON)
+    stored = await hub.take(alarm("smoke"), now=NOON + timedelta(minutes=5))
+    assert [view["late"] for view in stored.incidents] == [late]
+
+
 async def test_a_late_alarm_that_opens_a_resolved_incident_again_is_told_as_late(hub: Hub) -> None:
     number = (await hub.take(alarm("smoke"))).incidents[0]["incident"]
     async with hub.store.transaction() as tx:
@@ -287,18 +296,12 @@ async def test_a_person_who_acts_while_alarms_wait_is_seen(hub: Hub) -> None:
         while (await hub.store.rows("test_waiting"))[0]["n"] == 0:
             assert not merging.done()
         step = {"number": 2, "action": "note", "actor": "a", "at": NOON, "cause": "mine", "phase": "open"}
-        await tx.execute("incident_step", incident=young["incident"], **step, detail=None or _empty())
+        await tx.execute("incident_step", incident=young["incident"], **step, detail=jsonb({}))
         await tx.execute("incident_phase", incident=young["incident"], phase="open", version=2)
     await merging
     rows = {row["incident"]: row for row in await hub.incidents()}
     assert rows[young["incident"]]["merged_into"] is None
     assert rows[young["incident"]]["alarm_count"] == 3
-
-
-def _empty():
-    from hub.store import jsonb
-
-    return jsonb({})
 
 
 async def test_of_two_hubs_at_once_the_second_joins_what_the_first_opened(hub: Hub) -> None:
