@@ -190,7 +190,7 @@ class Agent:
             intake=self._intake,
             rows_max=max(WAITING_ROWS_MAX // len(self._config.links), WAITING_ROWS_MIN),
         )
-        return build(link, wiring, family, self._turns)
+        return build(link, wiring, family, self._turns, self._gateway)
 
     def _serve_metrics(self, stack: AsyncExitStack) -> None:
         if self._config.metrics_port:

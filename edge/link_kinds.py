@@ -7,20 +7,21 @@ from pathlib import Path
 
 from devices.family import AnyFamily, Family, MessageFamily
 from edge import link_config
-from edge.config import ConfigError, read_secret
+from edge.config import Broker, ConfigError, read_secret
 from edge.flow import Link, LinkError, Wiring
 from edge.links import TcpServer
+from edge.links_mqtt import MqttLink
 from edge.links_tcp_client import TcpClient
 from edge.links_udp import UdpServer
 from edge.turns import Turns
 
 
-def build(config: link_config.Link, wiring: Wiring, family: AnyFamily, turns: Turns) -> Link:
+def build(config: link_config.Link, wiring: Wiring, family: AnyFamily, turns: Turns, gateway: str) -> Link:
     """A link that is not open yet; raises LinkError when its files cannot be used."""
     try:
         if isinstance(family, Family):
             return _of_bytes(config, wiring, family, turns)
-        return _of_messages(config, wiring, family)
+        return _of_messages(config, wiring, family, gateway)
     except (ConfigError, OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise LinkError(f"link {config.name}: {error}") from error
 
@@ -37,10 +38,12 @@ def _of_bytes(config: link_config.Link, wiring: Wiring, family: Family, turns: T
     raise LinkError(f"link {config.name}: {family.name} does not run on {link_config.kind_of(config)}")
 
 
-def _of_messages(config: link_config.Link, wiring: Wiring, family: MessageFamily) -> Link:
+def _of_messages(config: link_config.Link, wiring: Wiring, family: MessageFamily, gateway: str) -> Link:
     match config:
         case link_config.HttpServer():
             return _http_server(config, wiring, family)
+        case link_config.Mqtt():
+            return _mqtt(config, wiring, family, gateway)
     raise LinkError(f"link {config.name}: {family.name} does not run on {link_config.kind_of(config)}")
 
 
@@ -59,6 +62,18 @@ def _http_server(config: link_config.HttpServer, wiring: Wiring, family: Message
         tls.load_cert_chain(config.tls_certificate_file, config.tls_key_file)
     return HttpServer(
         wiring, family, guard, host=config.host, port=config.port, connections_max=config.connections_max, tls=tls
+    )
+
+
+def _mqtt(config: link_config.Mqtt, wiring: Wiring, family: MessageFamily, gateway: str) -> Link:
+    return MqttLink(
+        wiring,
+        family,
+        Broker(host=config.host, port=config.port, username=config.username),
+        _secret(config.password_file),
+        identifier=config.client_id or f"gridward-{gateway}-{config.name}",
+        topics=config.topics,
+        tls=_client_tls(config.tls_ca_file) if config.tls else None,
     )
 
 

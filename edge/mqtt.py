@@ -16,10 +16,14 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import aiomqtt
 import structlog
 from msgspec import Struct
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edge import clock
 from edge.config import Broker
@@ -32,6 +36,7 @@ BACKOFF_S_MAX = 30.0
 SUBSCRIBE_AGAIN_S = 60.0
 REFUSED_FROM = 0x80  # reason codes of the broker that are errors
 CANCEL_AGAIN_S = 0.1
+SESSION_S = 86_400
 HEALTHY_S = 60.0  # connected for so long: the next trouble starts with the short wait again
 # Without this the kernel keeps a batch back until the acknowledgement of the one before, for up to 40 ms.
 NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
@@ -42,6 +47,7 @@ _quiet = logging.getLogger("edge.mqtt.client")  # what aiomqtt would say of each
 _quiet.setLevel(logging.CRITICAL)
 
 Arrived = Callable[[str, bytes, bool], None]  # topic, payload, whether it was retained
+Confirm = Callable[[], None]
 ChannelError = aiomqtt.MqttError
 
 
@@ -131,7 +137,7 @@ class Channel:
     async def _connect_once(self) -> None:
         """Connect, subscribe, work until the connection ends; raises then."""
         async with self._new_client() as client:
-            refused = await self._subscribe(client)
+            refused = await refusals(client, self._topics)
             self._client = client
             tasks = [asyncio.ensure_future(work()) for work in self._works]
             if refused:
@@ -146,15 +152,6 @@ class Channel:
                     task.result()
             finally:
                 await end(tasks)
-
-    async def _subscribe(self, client: aiomqtt.Client) -> str:
-        """What the broker refuses, "" when it grants everything."""
-        if not self._topics:
-            return ""
-        granted = await client.subscribe([(topic, 1) for topic in self._topics])
-        codes = [code if isinstance(code, int) else code.value for code in granted]
-        refused = [topic for topic, code in zip(self._topics, codes, strict=True) if code >= REFUSED_FROM]
-        return f"subscription refused: {', '.join(refused)}" if refused else ""
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -180,6 +177,139 @@ class Channel:
             socket_options=NO_DELAY,
             logger=_quiet,
         )
+
+
+class Subscriber:
+    """A broker that devices publish to. The broker keeps what comes while we are away (SESSION_S), and has each arrival
+    confirmed when its `confirm` is called; after `hang_up` it sends again what was not."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        password: str,
+        *,
+        identifier: str,
+        topics: tuple[str, ...],
+        tls: ssl.SSLContext | None,
+        receive_max: int,
+        arrived: Callable[[str, bytes, bool, Confirm], None],
+        lost: Callable[[str], None],
+        found: Callable[[], None],
+    ) -> None:
+        self._broker = broker
+        self._password = password
+        self._identifier = identifier
+        self._topics = topics
+        self._tls = tls
+        self._receive_max = receive_max
+        self._arrived = arrived
+        self._lost = lost
+        self._found = found
+        self._client: _Confirming | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> bool:
+        """QoS 1, on its way when True; False when the broker is away."""
+        return self._client is not None and self._client.send(topic, payload, retain)
+
+    def hang_up(self) -> None:
+        if self._client is not None:
+            self._client.hung_up.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        attempt = 0
+        while True:
+            began = clock.monotonic()
+            try:
+                await self._connect_once()
+            except (aiomqtt.MqttError, OSError, TimeoutError, ValueError) as error:
+                self._lost(str(error) or type(error).__name__)
+            finally:
+                self._client = None
+            heed_cancel()
+            attempt = 1 if clock.monotonic() - began > HEALTHY_S else attempt + 1
+            await clock.sleep(backoff_s(attempt, _jitter.random()))
+
+    async def _connect_once(self) -> None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = self._receive_max
+        properties.SessionExpiryInterval = SESSION_S
+        client = _Confirming(
+            self._broker.host,
+            self._broker.port,
+            username=self._broker.username or None,
+            password=self._password or None,
+            identifier=self._identifier,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            keepalive=KEEPALIVE_S,
+            clean_start=False,
+            timeout=CONNECT_S_MAX,
+            properties=properties,
+            tls_context=self._tls,
+            socket_options=NO_DELAY,
+            logger=_quiet,
+        )
+        client.confirm_to(self._arrived)
+        async with client:
+            refused = await refusals(client, self._topics)
+            heed_cancel()
+            if refused:
+                raise ChannelError(refused)
+            self._client = client
+            self._found()
+            await client.ended()
+
+
+class _Confirming(aiomqtt.Client):
+    """aiomqtt's own iterator confirms at once; this takes arrivals where paho gives them."""
+
+    def confirm_to(self, arrived: Callable[[str, bytes, bool, Confirm], None]) -> None:
+        self._arrived = arrived
+        self.hung_up = asyncio.Event()
+        self._client.manual_ack_set(True)
+
+    async def ended(self) -> None:
+        """Returns or raises MqttError when the connection ends, or `hung_up` is set."""
+        ends: list[asyncio.Future[Any]] = [self._disconnected, asyncio.ensure_future(self.hung_up.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ends[1].cancel()
+        if self._disconnected.done() and (error := self._disconnected.exception()) is not None:
+            raise aiomqtt.MqttError(str(error) or type(error).__name__) from error
+
+    def send(self, topic: str, payload: bytes, retain: bool) -> bool:
+        return not self._disconnected.done() and self._client.publish(topic, payload, 1, retain).rc == 0
+
+    def _on_message(self, client: Any, userdata: Any, message: MQTTMessage) -> None:
+        mid, qos = message.mid, message.qos
+
+        def confirm() -> None:
+            if not self._disconnected.done():
+                self._client.ack(mid, qos)
+
+        self._arrived(message.topic, bytes(message.payload), message.retain, confirm)
+
+
+async def refusals(client: aiomqtt.Client, topics: tuple[str, ...]) -> str:
+    """Subscribe; what the broker refuses, "" when it grants everything."""
+    if not topics:
+        return ""
+    granted = await client.subscribe([(topic, 1) for topic in topics])
+    codes = [code if isinstance(code, int) else code.value for code in granted]
+    refused = [topic for topic, code in zip(topics, codes, strict=True) if code >= REFUSED_FROM]
+    return f"subscription refused: {', '.join(refused)}" if refused else ""
+
+
+def heed_cancel() -> None:
+    """After a wait of aiomqtt's: `asyncio.wait_for` forgets a cancellation that comes with its result (Python 3.11)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def backoff_s(attempt: int, chance: float) -> float:
