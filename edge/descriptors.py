@@ -11,10 +11,8 @@ from edge.config import Config
 from edge.link_config import connections_max
 
 KEPT = 128  # spool, log, broker, metrics, and what is opened for a moment
-KEPT_FOR_LINK, KEPT_FOR_ACTUATOR = (
-    8,
-    2,
-)  # its port, with connections that are refused; a new file before the old is closed
+KEPT_FOR_LINK = 8  # its port, and connections that are being refused
+KEPT_FOR_ACTUATOR = 2
 
 
 def raise_limit() -> int:
