@@ -34,6 +34,7 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True):
     zone: str
     longitude: float
     latitude: float
+    name_zh: str = ""
     floor: str = ""
     components: tuple[dict[str, str], ...] = ()
 
@@ -136,6 +137,7 @@ def _site(places: list[Place]) -> str:
         {
             "id": place.id,
             "name": place.name,
+            "name_zh": place.name_zh,
             "kind": place.kind,
             "zone": place.zone,
             "gateway": GATEWAY,

@@ -128,6 +128,7 @@ class Device(Told):
     family: str
     kind: Annotated[str, Field(description="panel, band, vehicle, gateway, device …")]
     name: str
+    name_zh: Annotated[str, Field(description="empty where the site file gives none")]
     site: str
     zone: str | None
     gateway: str | None
@@ -220,6 +221,7 @@ class Incident(Told):
     zone_name_en: str | None
     subject: str
     subject_name: str | None
+    subject_name_zh: str | None
     phase: Phase
     opened_at: datetime
     last_alarm_at: datetime

@@ -17,7 +17,7 @@ router = APIRouter(tags=["devices"])
 
 _PLACED = ("observed_at", "received_at", "accuracy_m", "speed_kmh", "course_deg", "fix")
 _OWN = (
-    "device family kind name site zone gateway floor longitude latitude last_seen alarms".split()
+    "device family kind name name_zh site zone gateway floor longitude latitude last_seen alarms".split()
 )  # in the order of the contract
 
 

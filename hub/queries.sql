@@ -31,8 +31,8 @@ CREATE EXTENSION IF NOT EXISTS timescaledb;
 -- Incidents as the API and the live stream show them. Where it is: the subject's newest position, else its own place,
 -- else the place of a device that raised it.
 SELECT i.incident, i.site, i.alarm_group, i.kind, i.priority, i.zone, z.name_zh AS zone_name_zh,
-    z.name_en AS zone_name_en, i.subject, s.name AS subject_name, i.phase, i.opened_at, i.last_alarm_at, i.late,
-    i.alarm_count, i.uncleared, i.previous, i.merged_into, i.version,
+    z.name_en AS zone_name_en, i.subject, s.name AS subject_name, nullif(s.name_zh, '') AS subject_name_zh, i.phase,
+    i.opened_at, i.last_alarm_at, i.late, i.alarm_count, i.uncleared, i.previous, i.merged_into, i.version,
     coalesce(p.longitude, s.longitude, a.longitude) AS longitude,
     coalesce(p.latitude, s.latitude, a.latitude) AS latitude
 FROM incidents i
@@ -426,12 +426,12 @@ INSERT INTO gateways (gateway, site) VALUES (%(gateway)s, %(site)s)
 ON CONFLICT (gateway) DO UPDATE SET site = excluded.site;
 
 -- device_upsert --
-INSERT INTO devices (device, family, site, zone, gateway, name, kind, longitude, latitude, floor)
-VALUES (%(device)s, split_part(%(device)s, ':', 1), %(site)s, %(zone)s, %(gateway)s, %(name)s, %(kind)s,
+INSERT INTO devices (device, family, site, zone, gateway, name, name_zh, kind, longitude, latitude, floor)
+VALUES (%(device)s, split_part(%(device)s, ':', 1), %(site)s, %(zone)s, %(gateway)s, %(name)s, %(name_zh)s, %(kind)s,
     %(longitude)s, %(latitude)s, %(floor)s)
-ON CONFLICT (device) DO UPDATE SET (site, zone, gateway, name, kind, longitude, latitude, floor) =
-    (excluded.site, excluded.zone, excluded.gateway, excluded.name, excluded.kind, excluded.longitude,
-    excluded.latitude, excluded.floor);
+ON CONFLICT (device) DO UPDATE SET (site, zone, gateway, name, name_zh, kind, longitude, latitude, floor) =
+    (excluded.site, excluded.zone, excluded.gateway, excluded.name, excluded.name_zh, excluded.kind,
+    excluded.longitude, excluded.latitude, excluded.floor);
 
 -- counts --
 -- For the metrics.

@@ -49,8 +49,8 @@ SELECT true AS found FROM sites WHERE site = %(site)s;
 SELECT zone, name_zh, name_en, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER BY ring, zone;
 
 -- devices_page --
-SELECT d.device, d.family, d.kind, d.name, d.site, d.zone, d.gateway, d.floor, d.longitude, d.latitude, d.last_seen,
-    a.alarms, p.device IS NOT NULL AS placed, p.longitude AS at_longitude, p.latitude AS at_latitude,
+SELECT d.device, d.family, d.kind, d.name, d.name_zh, d.site, d.zone, d.gateway, d.floor, d.longitude, d.latitude,
+    d.last_seen, a.alarms, p.device IS NOT NULL AS placed, p.longitude AS at_longitude, p.latitude AS at_latitude,
     p.observed_at, p.received_at, p.accuracy_m, p.speed_kmh, p.course_deg, p.fix, nullif(p.zone, '') AS at_zone
 FROM devices d
 LEFT JOIN latest_positions p ON p.device = d.device

@@ -58,6 +58,7 @@ class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     id: DeviceName
     name: Text
+    name_zh: Annotated[str, Meta(max_length=200)] = ""
     kind: Name
     zone: str = ""
     gateway: str = ""
@@ -117,6 +118,7 @@ async def write(store: Store, found: SiteFile) -> None:
                 zone=device.zone or None,
                 gateway=device.gateway or None,
                 name=device.name,
+                name_zh=device.name_zh,
                 kind=device.kind,
                 longitude=device.longitude,
                 latitude=device.latitude,

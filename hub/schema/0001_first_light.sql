@@ -37,6 +37,7 @@ CREATE TABLE devices (
     zone text REFERENCES zones,
     gateway text,
     name text NOT NULL,
+    name_zh text NOT NULL DEFAULT '', -- empty: `name` is shown in every language
     kind text NOT NULL, -- what it is on the map: panel, band, vehicle, gateway
     longitude double precision,
     latitude double precision,

@@ -140,7 +140,8 @@ async def furnish(store: Store) -> None:
             place = {"longitude": 120.4839, "latitude": 30.7436, "floor": "1"} if zone else {}
             place = dict.fromkeys(("longitude", "latitude", "floor")) | place
             whose = {"site": "wuzhen", "zone": zone, "gateway": GATEWAY}
-            await tx.execute("device_upsert", device=device, kind=kind, name=f"the {kind}", **whose, **place)
+            names = {"name": f"the {kind}", "name_zh": "主机" if kind == "panel" else ""}
+            await tx.execute("device_upsert", device=device, kind=kind, **names, **whose, **place)
 
 
 async def log_in(client: httpx.AsyncClient, name: str = NAME, password: str = PASSWORD) -> str:

@@ -169,6 +169,7 @@ async def test_devices_with_what_is_raised_and_where_they_are(postgres: str) -> 
         found = {item["device"]: item for item in items(await client.get("/api/v1/devices"))}
         assert list(found) == sorted([PANEL, CAR, BAND])
         assert found[PANEL]["alarms"] == ["smoke"] and found[BAND]["alarms"] == ["sos"] and found[CAR]["alarms"] == []
+        assert (found[PANEL]["name"], found[PANEL]["name_zh"], found[BAND]["name_zh"]) == ("the panel", "主机", "")
         assert found[PANEL]["position"] is None and found[PANEL]["longitude"] == 120.4839
         assert found[CAR]["position"] == {
             "device": CAR,

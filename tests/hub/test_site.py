@@ -17,6 +17,7 @@ id = "gw-1"
 [[devices]]
 id = "gbt26875:889"
 name = "Panel"
+name_zh = "主机"
 kind = "panel"
 zone = "hall"
 gateway = "gw-1"
@@ -78,14 +79,14 @@ def test_a_device_that_is_given_twice(tmp_path: Path) -> None:
 async def test_it_is_written_and_written_again(tmp_path: Path, postgres: str) -> None:
     async with Store(postgres) as store:
         await migrate(store)
-        store._named["test_devices"] = "SELECT device, family, zone, gateway, name, floor FROM devices"
+        store._named["test_devices"] = "SELECT device, family, zone, gateway, name, name_zh, floor FROM devices"
         store._named["test_zones"] = "SELECT zone, name_en, ring FROM zones ORDER BY zone"
         await site.write(store, read(tmp_path, SITE + MORE))
         await site.write(store, read(tmp_path, SITE + MORE))
         [device] = await store.rows("test_devices")
         assert device == {
             "device": "gbt26875:889", "family": "gbt26875", "zone": "hall", "gateway": "gw-1", "name": "Panel",
-            "floor": "1F",
+            "name_zh": "主机", "floor": "1F",
         }  # fmt: skip
         moved = SITE.replace('id = "hall"', 'id = "yard"')
         await site.write(store, read(tmp_path, moved + MORE.replace('zone = "hall"', 'zone = "yard"')))

@@ -22,10 +22,16 @@ const PAGE_ITEMS = 200;
 
 type Handler = () => void;
 let signedOut: Handler = () => {};
+let sessions = 0;
 
 /** Called once for each 401 outside the login itself. */
 export function onSignedOut(handler: Handler): void {
   signedOut = handler;
+}
+
+/** Somebody has signed in: a 401 to a request that was sent before says nothing about the new session. */
+export function sessionBegan(): void {
+  sessions += 1;
 }
 
 export function endpoint(path: string): string {
@@ -83,6 +89,7 @@ export async function list<T>(path: string, values: Record<string, string | numb
 async function request(method: string, path: string, body?: unknown, more: Record<string, string> = {}): Promise<unknown> {
   const headers: Record<string, string> = { Accept: "application/json", ...more };
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  const asked = sessions;
   let response: Response;
   try {
     response = await fetch(endpoint(path), {
@@ -97,7 +104,7 @@ async function request(method: string, path: string, body?: unknown, more: Recor
     throw new ApiError(0, "");
   }
   if (!response.ok) {
-    if (response.status === 401 && path !== "/login") signedOut();
+    if (response.status === 401 && path !== "/login" && asked === sessions) signedOut();
     throw await problemOf(response);
   }
   if (response.status === 204) return undefined;

@@ -56,6 +56,7 @@ export interface Device {
   family: string;
   kind: string;
   name: string;
+  name_zh: string;
   site: string;
   zone: string | null;
   gateway: string | null;
@@ -102,6 +103,7 @@ export interface DeviceEvent {
   priority: number;
   component: string;
   description: string;
+  attributes: Record<string, string>;
   zone: string | null;
   observed_at: string;
   received_at: string;
@@ -139,6 +141,7 @@ export interface Incident {
   zone_name_en: string | null;
   subject: string;
   subject_name: string | null;
+  subject_name_zh: string | null;
   phase: Phase;
   opened_at: string;
   last_alarm_at: string;
@@ -187,4 +190,10 @@ export interface IncidentDetail extends Incident {
 export interface Page<T> {
   items: T[];
   next_cursor: string | null;
+}
+
+export interface CommandDone {
+  nonce: string;
+  result: "confirmed" | "accepted" | "refused" | "expired";
+  reason: string;
 }

@@ -183,7 +183,11 @@ export function spotOf(device: Device): [number, number] | null {
 
 const MOVING_KMH_MIN = 1;
 
-export function deviceFeatures(devices: Iterable<Device>, stateOf: (device: Device) => SymbolState): Features {
+export function deviceFeatures(
+  devices: Iterable<Device>,
+  stateOf: (device: Device) => SymbolState,
+  nameOf: (device: Device) => string,
+): Features {
   const features: GeoJSON.Feature[] = [];
   for (const device of devices) {
     const spot = spotOf(device);
@@ -197,7 +201,7 @@ export function deviceFeatures(devices: Iterable<Device>, stateOf: (device: Devi
       geometry: { type: "Point", coordinates: spot },
       properties: {
         device: device.device,
-        name: device.name.slice(0, NAME_CHARS_MAX),
+        name: nameOf(device).slice(0, NAME_CHARS_MAX),
         icon: `${kind}-${state}`,
         rank: ["silent", "calm", "p2", "p1", "p0"].indexOf(state),
         ...(moving ? { course: position.course_deg } : {}),

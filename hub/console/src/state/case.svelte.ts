@@ -1,7 +1,8 @@
 // One incident, open on the screen: loaded, followed, worked on. Draft texts outlive reloads and refusals.
 
 import { ApiError, get, post, route } from "../api";
-import type { IncidentDetail } from "../types";
+import { partBook } from "../naming";
+import type { Condition, IncidentDetail } from "../types";
 import { venue } from "./venue.svelte";
 
 export class Case {
@@ -13,11 +14,18 @@ export class Case {
   busy = $state(false);
   drafts = $state<Record<string, string>>({});
 
+  /** What the devices themselves call their parts, by "device component". */
+  parts = $derived(partBook(this.detail?.alarms ?? []));
+
   private loading = false;
   private again = false;
 
   constructor(number: number) {
     this.number = number;
+  }
+
+  part(condition: Condition): string {
+    return this.parts.get(`${condition.device} ${condition.component}`) ?? "";
   }
 
   async load(): Promise<void> {

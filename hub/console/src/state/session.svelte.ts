@@ -1,6 +1,6 @@
 // Who is signed in. A 401 from anywhere leads here; the address stays, so that signing in leads back.
 
-import { ApiError, get, onSignedOut, post } from "../api";
+import { ApiError, get, onSignedOut, post, sessionBegan } from "../api";
 import type { Me } from "../types";
 
 class Session {
@@ -20,14 +20,15 @@ class Session {
       this.me = await get<Me>("/me");
       this.state = "in";
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) this.state = "out";
-      else this.state = "unreachable";
+      if (error instanceof ApiError && error.status === 401) return; // said by onSignedOut, unless it came too late
+      this.state = "unreachable";
     }
   }
 
   /** Throws ApiError. */
   async signIn(name: string, password: string): Promise<void> {
     this.me = await post<Me>("/login", { name, password });
+    sessionBegan();
     this.ended = false;
     this.state = "in";
   }

@@ -8,7 +8,8 @@ import type { SymbolState } from "../map/symbols";
 import type { Device, Gateway, Incident, Position, Site, Zone } from "../types";
 import { clock } from "./clock.svelte";
 import { cues } from "./cues.svelte";
-import { local, name, t } from "./preferences.svelte";
+import { deviceText, outputText } from "../naming";
+import { local, name, preferences, t } from "./preferences.svelte";
 import { session } from "./session.svelte";
 
 export const ACTIVE_MAX = 500;
@@ -45,6 +46,7 @@ class Venue {
   private meanwhile = new Map<number, Incident>();
   private loading = false;
   private again = false;
+  private run = 0; // counts start and stop: what was asked in an earlier session is dropped when it comes
   private reloadTimer: ReturnType<typeof setTimeout> | undefined;
 
   site = $derived(this.sites.find((site) => site.site === this.chosen) ?? this.sites[0] ?? null);
@@ -55,6 +57,8 @@ class Venue {
   zoneById = $derived(new Map(this.zones.map((zone) => [zone.properties.zone, zone.properties])));
 
   start(): void {
+    this.run += 1;
+    this.loading = this.again = false;
     this.stream = new Stream({
       opened: () => (this.live = "live"),
       heard: () => (this.heardAt = clock.now),
@@ -66,8 +70,10 @@ class Venue {
   }
 
   stop(): void {
+    this.run += 1;
     this.stream?.stop();
     this.stream = null;
+    this.loadProblem = null;
     clearTimeout(this.reloadTimer);
     this.live = "connecting";
     this.heardAt = null;
@@ -97,7 +103,22 @@ class Venue {
   }
 
   deviceName(device: string): string {
-    return this.devices.get(device)?.name ?? device;
+    return deviceText(preferences.language, device, this.devices.get(device));
+  }
+
+  /** Of the incident, or of the device that it is about. */
+  subjectName(incident: Incident): string {
+    const known = local(incident.subject_name_zh, incident.subject_name);
+    return known && known !== incident.subject ? known : incident.subject && this.deviceName(incident.subject);
+  }
+
+  /** The zone of an incident, else whom it is about. */
+  placeName(incident: Incident): string {
+    return local(incident.zone_name_zh, incident.zone_name_en) || this.subjectName(incident) || t("incident.noZone");
+  }
+
+  outputName(actuator: string): string {
+    return outputText(preferences.language, actuator, (zone) => (this.zoneById.has(zone) ? this.zoneName(zone) : null));
   }
 
   gatewayOffline(device: Device): boolean {
@@ -119,20 +140,22 @@ class Venue {
     }
     this.loading = true;
     this.meanwhile.clear();
+    const run = this.run;
+    let problem: unknown = null;
     try {
-      await this.loadLists();
-      this.loaded = true;
-      this.loadProblem = null;
+      await this.loadLists(run);
     } catch (error) {
-      this.loadProblem = error;
-    } finally {
-      this.loading = false;
+      problem = error;
     }
+    if (run !== this.run) return;
+    this.loading = false;
+    this.loadProblem = problem;
+    if (problem === null) this.loaded = true;
     if (this.loadProblem) this.reloadIn(RETRY_MS);
     else if (this.again) this.reloadIn(RELOAD_MS_MIN);
   }
 
-  private async loadLists(): Promise<void> {
+  private async loadLists(run: number): Promise<void> {
     this.sites = await list<Site>("/sites", {}, SITES_MAX);
     if (this.alarmPriority.size === 0) await this.loadDictionary();
     const here = this.site?.site;
@@ -142,6 +165,7 @@ class Venue {
       list<Gateway>("/gateways", {}, GATEWAYS_MAX),
       list<Incident>("/incidents", { phase: "active" }, ACTIVE_MAX),
     ]);
+    if (run !== this.run) return;
     this.zones = zones.features;
     this.devices = new Map(devices.map((device) => [device.device, device]));
     this.gateways = gateways;
@@ -195,7 +219,7 @@ class Venue {
     const cue = cueOf(before, incident);
     if (!this.loaded || (this.site && incident.site && incident.site !== this.site.site)) return;
     const kind = name("alarm", incident.kind);
-    const where = local(incident.zone_name_zh, incident.zone_name_en) || incident.subject_name || incident.subject;
+    const where = this.placeName(incident);
     const priority = `P${incident.priority} ${name("priority", String(incident.priority))}`;
     const text = incident.late
       ? t("announce.late", { kind, place: where })
