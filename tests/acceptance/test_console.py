@@ -1,132 +1,15 @@
 """The console in a real browser, on the whole running product: an operator's eyes and hands."""
 
 import re
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import expect
 
-from gridward.hub_client import HubClient
-from tests.acceptance.conftest import RunningDemo
+from tests.acceptance.conftest import DETECTOR, RunningDemo
+from tests.acceptance.console_hands import PHONE, Opener, act, enter, expect_allowed, give_reason, open_smoke, until
 
 pytestmark = pytest.mark.acceptance
-
-WAIT_MS = 20_000
-DESK = ViewportSize(width=1440, height=900)
-PHONE = ViewportSize(width=390, height=844)
-DETECTOR = 18
-BUILT = Path("hub/console/dist/index.html")
-# A refusal that the console handles is still written to the browser's console; everything else there is a fault.
-HANDLED = re.compile(r"^Failed to load resource: .*(status of (401|409|412|422|429) |net::ERR_FAILED)")
-WATCH_POLICY = """addEventListener("securitypolicyviolation", (event) =>
-    console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`))"""
-
-Opener = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium on the PATH: apt-get install chromium")
-    if not BUILT.is_file():
-        pytest.skip("the console is not built: make setup")
-    args = ["--no-sandbox", "--disable-background-networking", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=args)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, running_demo: RunningDemo) -> Iterator[Opener]:
-    """Makes pages, each a person with a browser of their own; afterwards none of them may have complained."""
-    complaints: list[str] = []
-    pages: list[Page] = []
-
-    def complain(text: str) -> None:
-        if not HANDLED.match(text):
-            complaints.append(text)
-
-    def make(path: str = "/", size: ViewportSize = DESK, locale: str = "en-US", sign_in: bool = True) -> Page:
-        context = browser.new_context(viewport=size, locale=locale, base_url=running_demo.url, has_touch=size is PHONE)
-        context.set_default_timeout(WAIT_MS)
-        context.add_init_script(WATCH_POLICY)
-        page = context.new_page()
-        page.on("console", lambda message: complain(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complain(str(error)))
-        pages.append(page)
-        page.goto(path)
-        if sign_in:
-            enter(page, running_demo.user, running_demo.password)
-            expect(page.get_by_test_id("live")).to_have_class(re.compile(r"\blive live\b"))
-        return page
-
-    expect.set_options(timeout=WAIT_MS)
-    yield make
-    for page in pages:
-        page.context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def smoke(running_demo: RunningDemo) -> Iterator[Callable[[], None]]:
-    """Sets the guest house's detector off; it is quiet again after the test, and no incident is left open."""
-    yield lambda: running_demo.panel.act("smoke", component=DETECTOR)
-    running_demo.panel.act("clear", component=DETECTOR)
-    until(lambda: settled(running_demo.client), "every incident settled")
-
-
-def until(found: Callable[[], object], what: str) -> None:
-    give_up_at = time.monotonic() + WAIT_MS / 1000
-    while not found():
-        assert time.monotonic() < give_up_at, f"not {what}"
-        time.sleep(0.05)
-
-
-def settled(client: HubClient) -> bool:
-    """Whether nothing is open any more; takes one step on whatever is clear and is not closed."""
-    active = client.incidents("active")
-    for incident in active:
-        action = next((action for action in ("close", "resolve", "acknowledge") if action in incident["allowed"]), None)
-        if action and not incident["uncleared"]:
-            client.step(incident, action, "the test is over")
-    return not active
-
-
-def enter(page: Page, user: str, password: str) -> None:
-    page.locator("[name=username]").fill(user)
-    page.locator("[name=password]").fill(password)
-    page.locator("form button[type=submit]").click()
-
-
-def act(page: Page, action: str) -> None:
-    page.locator(f"footer [data-action={action}]").click()
-
-
-def expect_allowed(page: Page, *actions: str) -> None:
-    buttons = page.locator("footer [data-action]")
-    for index, action in enumerate(actions):
-        expect(buttons.nth(index)).to_have_attribute("data-action", action)
-    expect(buttons).to_have_count(len(actions))
-
-
-def give_reason(page: Page, reason: str) -> None:
-    page.locator("dialog [name=reason]").fill(reason)
-    page.locator("dialog [type=submit]").click()
-
-
-def open_smoke(page: Page) -> str:
-    """Opens the incident of the smoke that waits; its number."""
-    row = page.locator("[data-incident].p0.waiting")
-    expect(row).to_have_count(1)
-    number = row.get_attribute("data-incident")
-    row.click()
-    expect(page.get_by_test_id("incident")).to_contain_text(f"Incident {number}")
-    return str(number)
 
 
 def test_a_wrong_password_is_said_and_keeps_the_door_shut(open_page: Opener, running_demo: RunningDemo) -> None:

@@ -1,6 +1,6 @@
 // Names for what has only an address: parts of a device, outputs, devices that no site file names. Pure.
 
-import type { Device } from "./types";
+import type { Device, DeviceEvent } from "./types";
 import { nameOf, say, type Language } from "./words";
 
 /** The site file's name in the language; a device that it does not name is its kind and number, "Gateway gw-1". */
@@ -66,4 +66,19 @@ export interface OutputCause {
 export function ruleCause(cause: string): OutputCause | null {
   const found = /^rule (\S+): (\S+) of (\S+)$/.exec(cause);
   return found ? { rule: found[1] ?? "", kind: found[2] ?? "", device: found[3] ?? "" } : null;
+}
+
+/** Of a gateway's events, newest first: for each output the one that brought it to what it is now, or the failure. */
+export function lastChanges(events: readonly DeviceEvent[]): ReadonlyMap<string, DeviceEvent> {
+  const found = new Map<string, DeviceEvent>();
+  const settled = new Set<string>();
+  for (const event of events) {
+    const { name: output, state, error } = event.attributes;
+    if (event.kind !== "actuator" || !output || settled.has(output)) continue;
+    const newer = found.get(output);
+    if (newer && (error || newer.attributes["state"] !== state)) settled.add(output);
+    else found.set(output, event);
+    if (error) settled.add(output);
+  }
+  return found;
 }

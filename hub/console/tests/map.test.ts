@@ -31,6 +31,9 @@ describe("marks", () => {
   it("of one place stand side by side; others stay where they are", () => {
     expect(slotsOf([{ x: 100, y: 100 }, { x: 101, y: 99 }, { x: 100, y: 100 }, { x: 400, y: 100 }])).toEqual([0, 1, 2, 0]);
   });
+  it("leave out what would stand too far from its place", () => {
+    expect(slotsOf(Array.from({ length: 8 }, () => ({ x: 5, y: 5 })))).toEqual([0, 1, 2, 3, 4, 5, null, null]);
+  });
 });
 
 describe("the chart", () => {

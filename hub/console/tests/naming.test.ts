@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { deviceText, outputText, partBook, partText, ruleCause, sounds } from "../src/naming";
+import { deviceText, lastChanges, outputText, partBook, partText, ruleCause, sounds } from "../src/naming";
+import type { DeviceEvent } from "../src/types";
 
 const panel = { name: "Guest house panel", name_zh: "水乡客栈消防主机", kind: "panel" };
 
@@ -55,5 +56,22 @@ describe("an output's name", () => {
   it("reads why a rule drove it, and nothing else", () => {
     expect(ruleCause("rule smoke-siren: smoke of gbt26875:889")).toEqual({ rule: "smoke-siren", kind: "smoke", device: "gbt26875:889" });
     expect(ruleCause("command 00ff")).toBeNull();
+  });
+});
+
+describe("the last change of an output", () => {
+  const act = (at: number, state: string, more: Record<string, string> = {}) =>
+    ({ kind: "actuator", observed_at: String(at), attributes: { name: "siren-a", state, ...more } }) as unknown as DeviceEvent;
+  const since = (...events: DeviceEvent[]) => lastChanges(events).get("siren-a")?.observed_at;
+
+  it("is the first of the acts that say the same, newest first", () => {
+    expect(since(act(4, "on"), act(3, "on"), act(2, "off"), act(1, "on"))).toBe("3");
+    expect(since(act(2, "off"), act(1, "on"))).toBe("2");
+    expect(since()).toBeUndefined();
+  });
+
+  it("is the failure when the newest act failed, and a failure before it does not count", () => {
+    expect(since(act(3, "off", { error: "no such file" }), act(2, "off"))).toBe("3");
+    expect(since(act(3, "off"), act(2, "off", { error: "no such file" }))).toBe("3");
   });
 });

@@ -5,12 +5,15 @@ import type { Cue } from "../queue";
 import { preferences } from "./preferences.svelte";
 
 const ANNOUNCED_MAX = 5;
+const RING_AGAIN_MS = 15_000;
 
 class Cues {
   sound = $state<"off" | "blocked" | "on">("off");
   polite = $state<string[]>([]);
   assertive = $state<string[]>([]);
+  hushed = $state(false); // the operator has heard it: quiet until the next life is in danger
   private audio: AudioContext | null = null;
+  private calling: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
     if (preferences.sound) this.open();
@@ -31,8 +34,21 @@ class Cues {
     });
   }
 
+  /** While a life in danger is not acknowledged it rings again and again. */
+  call(wanted: boolean): void {
+    if (wanted === (this.calling !== undefined)) return;
+    clearInterval(this.calling);
+    this.calling = wanted ? setInterval(() => this.hushed || this.ring("life"), RING_AGAIN_MS) : undefined;
+    if (!wanted) this.hushed = false;
+  }
+
+  hush(): void {
+    this.hushed = !this.hushed;
+  }
+
   announce(cue: Cue, text: string): void {
     if (cue === "none") return;
+    if (cue === "life") this.hushed = false;
     if (cue === "life") this.assertive = [...this.assertive, text].slice(-ANNOUNCED_MAX);
     else this.polite = [...this.polite, text].slice(-ANNOUNCED_MAX);
     if (cue === "life" || cue === "loud") this.ring(cue);

@@ -9,6 +9,7 @@ import type { Device, Gateway, Incident, Position, Site, Zone } from "../types";
 import { clock } from "./clock.svelte";
 import { cues } from "./cues.svelte";
 import { deviceText, outputText } from "../naming";
+import { orders } from "./orders.svelte";
 import { local, name, preferences, t } from "./preferences.svelte";
 import { session } from "./session.svelte";
 
@@ -79,6 +80,7 @@ class Venue {
     this.heardAt = null;
     this.loaded = false;
     this.closedWanted = false;
+    orders.forget();
     [this.devices, this.incidents, this.closed, this.gateways] = [new Map(), new Map(), [], []];
   }
 
