@@ -55,7 +55,8 @@ def test_the_siren_of_a_fire_is_silenced_and_sounded_from_its_incident(
     [
         ("accepted", "", "Taken by the gateway; the output has not said off yet."),
         ("refused", "no actuator", "Refused: no actuator"),
-        ("expired", "no answer within 5 s", "Expired: no answer in time."),
+        ("expired", "expired", "Expired: it came to the gateway too late"),
+        ("unanswered", "may still be done until 2026-11-24T04:00:00Z", "still be done until 2026-11-24 12:00:00"),
         ("", "", "Whether it was done is not known"),
     ],
 )

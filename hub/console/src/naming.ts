@@ -82,3 +82,8 @@ export function lastChanges(events: readonly DeviceEvent[]): ReadonlyMap<string,
   }
   return found;
 }
+
+/** The moment that the reason of an unanswered command ends with: until then it may still be done. */
+export function latestIn(reason: string): string | null {
+  return /until (\d{4}-\d\d-\d\dT[\d:.]+Z)$/.exec(reason)?.[1] ?? null;
+}

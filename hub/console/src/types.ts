@@ -194,6 +194,6 @@ export interface Page<T> {
 
 export interface CommandDone {
   nonce: string;
-  result: "confirmed" | "accepted" | "refused" | "expired";
+  result: "confirmed" | "accepted" | "refused" | "expired" | "unanswered";
   reason: string;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { deviceText, lastChanges, outputText, partBook, partText, ruleCause, sounds } from "../src/naming";
+import { deviceText, lastChanges, latestIn, outputText, partBook, partText, ruleCause, sounds } from "../src/naming";
 import type { DeviceEvent } from "../src/types";
 
 const panel = { name: "Guest house panel", name_zh: "水乡客栈消防主机", kind: "panel" };
@@ -49,6 +49,11 @@ describe("an output's name", () => {
   it("is left as it is when it is of another make", () => {
     expect(outputText("en", "relay7", zones)).toBe("relay7");
     expect(outputText("en", "constructor-1", zones)).toBe("constructor-1");
+  });
+
+  it("reads until when a command without an answer may still be done", () => {
+    expect(latestIn("no answer within 5 s: it may have been done, and may still be done until 2026-11-25T01:20:00Z")).toBe("2026-11-25T01:20:00Z");
+    expect(latestIn("too many commands")).toBeNull();
   });
 
   it("tells what sounds", () => expect(["siren-a", "bell", "door-a"].map(sounds)).toEqual([true, true, false]));
