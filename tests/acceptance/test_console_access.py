@@ -120,6 +120,22 @@ def test_from_alarm_to_acknowledged_without_a_pointer(open_page: Opener, smoke: 
     expect(page.locator("footer [data-action]").first).to_have_attribute("data-action", "dispatch")
 
 
+def test_an_alarm_that_came_while_the_line_was_lost_is_announced_when_it_is_back(
+    open_page: Opener, smoke: Callable[[], None]
+) -> None:
+    page = open_page()
+    page.route("**/api/v1/live", lambda route: route.abort())
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    expect(page.get_by_test_id("stale")).to_be_visible()
+    witness = open_page("/map", size=PHONE)
+    smoke()
+    expect(witness.get_by_test_id("urgent")).to_be_visible()
+    expect(page.locator("[data-incident].p0.waiting")).to_have_count(0)
+    page.unroute("**/api/v1/live")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("[role=alert].unseen")).to_contain_text("New incident: P0 Life safety, Smoke, Guest house")
+
+
 def test_nothing_moves_for_who_asked_for_no_motion(open_page: Opener, smoke: Callable[[], None]) -> None:
     page = open_page()
     smoke()

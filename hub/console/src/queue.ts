@@ -47,6 +47,18 @@ export function cueOf(before: Incident | undefined, after: Incident): Cue {
   return after.priority === 1 ? "loud" : "quiet";
 }
 
+const NEWS_MAX = 3;
+
+/** What a load brought that the stream did not tell (it was away), most urgent first. At the first load all is new:
+ *  only lives in danger are told. */
+export function newsOf(before: ReadonlyMap<number, Incident>, after: ReadonlyMap<number, Incident>, first: boolean) {
+  return [...after.values()]
+    .map((incident) => ({ cue: cueOf(before.get(incident.incident), incident), incident }))
+    .filter(({ cue }) => cue === "life" || (!first && cue !== "none"))
+    .sort((a, b) => byUrgency(a.incident, b.incident))
+    .slice(0, NEWS_MAX);
+}
+
 /** Lists loaded from the hub, with what the stream said meanwhile; the higher version wins. */
 export function mergeLoaded(loaded: Iterable<Incident>, meanwhile: Iterable<Incident>): Map<number, Incident> {
   const merged = new Map<number, Incident>();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { asksIsolated, byUrgency, cueOf, mergeLoaded, nextAction } from "../src/queue";
+import { asksIsolated, byUrgency, cueOf, mergeLoaded, newsOf, nextAction } from "../src/queue";
 import { incident } from "./builders";
 
 const order = (...found: ReturnType<typeof incident>[]) => found.sort(byUrgency).map((one) => one.incident);
@@ -66,5 +66,21 @@ describe("steps", () => {
     expect(asksIsolated(incident({ uncleared, group: "vehicle" }), "close")).toBe(false);
     expect(asksIsolated(incident(), "close")).toBe(false);
     expect(asksIsolated(incident({ uncleared }), "resolve")).toBe(false);
+  });
+});
+
+describe("news of a load", () => {
+  const held = (...incidents: ReturnType<typeof incident>[]) => new Map(incidents.map((one) => [one.incident, one]));
+  const numbers = (...of: Parameters<typeof newsOf>) => newsOf(...of).map((news) => news.incident.incident);
+  const fault = incident({ incident: 2, priority: 2 });
+
+  it("is what the stream did not tell, the most urgent first", () => {
+    expect(numbers(held(), held(fault, incident()), false)).toEqual([1, 2]);
+    expect(numbers(held(incident(), fault), held(fault, incident()), false)).toEqual([]);
+  });
+
+  it("is only lives in danger at the first load, not late ones, and never a flood", () => {
+    expect(numbers(held(), held(fault, incident(), incident({ incident: 3, late: true })), true)).toEqual([1]);
+    expect(numbers(held(), held(...Array.from({ length: 9 }, (_, index) => incident({ incident: index }))), true)).toHaveLength(3);
   });
 });

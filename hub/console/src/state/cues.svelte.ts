@@ -6,6 +6,7 @@ import { preferences } from "./preferences.svelte";
 
 const ANNOUNCED_MAX = 5;
 const RING_AGAIN_MS = 15_000;
+const TONE_S = 0.2;
 
 class Cues {
   sound = $state<"off" | "blocked" | "on">("off");
@@ -13,6 +14,7 @@ class Cues {
   assertive = $state<string[]>([]);
   hushed = $state(false); // the operator has heard it: quiet until the next life is in danger
   private audio: AudioContext | null = null;
+  private quietAt = 0; // in the audio's own time
   private calling: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
@@ -70,10 +72,11 @@ class Cues {
   /** Three falling tones for a life, two for the rest, one to show that sound works. */
   private ring(cue: Cue): void {
     const audio = this.audio;
-    if (!audio || audio.state !== "running" || !preferences.sound) return;
+    if (!audio || audio.state !== "running" || !preferences.sound || audio.currentTime < this.quietAt) return;
     const tones = cue === "life" ? [988, 784, 988, 784, 988, 784] : cue === "loud" ? [784, 659] : [659];
+    this.quietAt = audio.currentTime + tones.length * TONE_S; // several at once are one call, not a noise
     tones.forEach((tone, index) => {
-      const start = audio.currentTime + index * 0.2;
+      const start = audio.currentTime + index * TONE_S;
       const source = audio.createOscillator();
       const gain = audio.createGain();
       source.type = "triangle";
@@ -83,7 +86,7 @@ class Cues {
       gain.gain.exponentialRampToValueAtTime(0.001, start + 0.18);
       source.connect(gain).connect(audio.destination);
       source.start(start);
-      source.stop(start + 0.2);
+      source.stop(start + TONE_S);
     });
   }
 }

@@ -2,7 +2,7 @@
 // stream was away. Every list has a limit; what does not fit is said, not hidden.
 
 import { get, list, route } from "../api";
-import { byUrgency, cueOf, mergeLoaded, newestFirst, stageOf } from "../queue";
+import { byUrgency, cueOf, mergeLoaded, newsOf, newestFirst, stageOf, type Cue } from "../queue";
 import { Stream } from "../stream";
 import type { SymbolState } from "../map/symbols";
 import type { Device, Gateway, Incident, Position, Site, Zone } from "../types";
@@ -173,7 +173,9 @@ class Venue {
     this.gateways = gateways;
     const merged = mergeLoaded(incidents, this.meanwhile.values());
     for (const incident of merged.values()) if (incident.phase === "closed") merged.delete(incident.incident);
+    const news = newsOf(this.incidents, merged, !this.loaded);
     this.incidents = merged;
+    for (const { cue, incident } of news) this.announce(cue, incident);
     if (this.closedWanted) await this.loadClosed();
   }
 
@@ -218,8 +220,11 @@ class Venue {
     if (before && before.version > incident.version) return;
     if (this.loading) this.meanwhile.set(incident.incident, incident);
     this.place(incident);
-    const cue = cueOf(before, incident);
-    if (!this.loaded || (this.site && incident.site && incident.site !== this.site.site)) return;
+    this.announce(cueOf(before, incident), incident);
+  }
+
+  private announce(cue: Cue, incident: Incident): void {
+    if (this.site && incident.site && incident.site !== this.site.site) return;
     const kind = name("alarm", incident.kind);
     const where = this.placeName(incident);
     const priority = `P${incident.priority} ${name("priority", String(incident.priority))}`;
