@@ -35,6 +35,11 @@ def _of_bytes(config: link_config.Link, wiring: Wiring, family: Family, turns: T
             return TcpClient(wiring, family, turns, host=host, port=port, tls=tls)
         case link_config.UdpServer(host=host, port=port, group=group, connections_max=most):
             return UdpServer(wiring, family, host=host, port=port, group=group, peers_max=most)
+        case link_config.HttpStream(url=url):
+            from edge.links_http_client import HttpStream, Login  # noqa: PLC0415 - see above
+
+            login = Login(config.username, _secret(config.password_file))
+            return HttpStream(wiring, family, url=url, login=login, tls=_client_tls(config.tls_ca_file))
     raise LinkError(f"link {config.name}: {family.name} does not run on {link_config.kind_of(config)}")
 
 
@@ -44,6 +49,11 @@ def _of_messages(config: link_config.Link, wiring: Wiring, family: MessageFamily
             return _http_server(config, wiring, family)
         case link_config.Mqtt():
             return _mqtt(config, wiring, family, gateway)
+        case link_config.HttpClient(url=url, period_s=period_s):
+            from edge.links_http_client import HttpClient, Login  # noqa: PLC0415 - see above
+
+            login, tls = Login(config.username, _secret(config.password_file)), _client_tls(config.tls_ca_file)
+            return HttpClient(wiring, family, url=url, period_s=period_s, login=login, tls=tls)
     raise LinkError(f"link {config.name}: {family.name} does not run on {link_config.kind_of(config)}")
 
 

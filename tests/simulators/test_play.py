@@ -159,7 +159,9 @@ async def test_a_scenario_on_bad_lines_loses_nothing_and_doubles_nothing(tmp_pat
         play = Play(scenario, 20, Ledger(ledger_file), told.append)
         assert await asyncio.wait_for(play.run(), PLAYED_S_MAX) == 0
     assert [text.split()[-1] for text in told] == ["smoke", "sos", "overspeed", "overspeed_over", "clear"]
-    assert all(centre.connections[name] >= 3 for name in ("gbt26875", "watch", "jt808"))  # they hung up and dialled again
+    assert all(
+        centre.connections[name] >= 3 for name in ("gbt26875", "watch", "jt808")
+    )  # they hung up and dialled again
     held = Counter(fact for observation in centre.stored if (fact := facts(observation)))
     ledger = [json.loads(line) for line in ledger_file.read_text().splitlines()]
     owed = Counter(fact for row in ledger if (fact := fact_of_row(row)))
