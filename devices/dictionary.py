@@ -191,6 +191,7 @@ _EVENTS = (
     EventKind("unknown_device", P2, "a device that is not enrolled knocked"),
     EventKind("actuator", P3, "an actuator was driven: attributes hold name, state and cause"),
     EventKind("started_up", P3, "a gateway started"),
+    EventKind("spool_set_aside", P2, "rows of a gateway could not be read any more: attributes hold which"),
 )
 
 METRICS = {metric.name: metric for metric in _METRICS}

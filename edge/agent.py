@@ -37,7 +37,8 @@ from edge.pipeline import view_of
 from edge.reports import Reports
 from edge.rules import Act
 from edge.spool import Spool
-from edge.spool_file import SpoolError, SpoolFile
+from edge.spool_file import SpoolFile
+from edge.spool_sql import SpoolError
 from edge.supervisor import supervise
 from edge.turns import Turns
 from edge.uplink import Uplink
@@ -125,7 +126,8 @@ class Agent:
         except OSError as error:
             raise StartError(f"state_dir: {config.state}: {error.strerror}") from error
         self._reports = Reports(len(config.devices))
-        file = SpoolFile(config.state, config.spool.rows_max, config.spool.file_mb_max, self._reports)
+        limits = config.spool
+        file = SpoolFile(config.state, limits.rows_max, limits.file_mb_max, self._reports, self._device)
         try:
             file.open(clock.now())
         except SpoolError as error:

@@ -6,11 +6,14 @@ Rules
 - `done(None)` is called in the loop after the commit, `done(error)` when the disk did not take the rows: they were not
   accepted, and the device must not be answered.
 - The loop never waits for the disk. Whoever brings rows must stop when too many of its own are not durable yet.
+- What the hub has is forgotten even when the disk takes no new rows: that is what makes room.
+- Waiting for the disk at the end has a limit: one that hangs must not keep the process from ending.
 - A failing disk is logged once and its recovery once; so is a file set aside because it could not be read.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -21,10 +24,14 @@ from devices.envelope import LANES, Lane, encode, lane_of
 from devices.observation import Observation
 from edge import clock
 from edge.reports import Reports
-from edge.spool_file import UNREADABLE, Fetched, LaneState, Rows, SpoolError, SpoolFile
+from edge.spool_file import Rows, SpoolFile
+from edge.spool_sql import UNREADABLE, LaneState, SpoolError
+from edge.spool_tables import Fetched
 
 ROUTINE_WAIT_S = 0.02
 GROUP_ROWS_MAX = 1_000
+SETTLE_S_MAX = 10.0
+CLOSE_S_MAX = 10.0
 
 Done = Callable[[SpoolError | None], None]
 Entry = tuple[Lane, str, str, bytes]  # lane, device, frame id, encoded observation
@@ -75,8 +82,7 @@ class Spool:
         self.waiting_rows = 0
         self.failing = ""
         self.refused_rows = 0
-        if file.set_aside is not None:
-            self._say_set_aside()
+        self._say_set_aside()
         self._thread = Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
@@ -121,11 +127,11 @@ class Spool:
         self._queue.put(_Forget(epoch, lane, seq))
 
     async def settled(self) -> None:
-        """Until everything appended so far is durable or refused."""
+        """Until everything appended so far is durable or refused, at most SETTLE_S_MAX."""
         settled: asyncio.Future[None] = self._loop.create_future()
         self.append([], lambda _: settled.set_result(None))
         self._flush()
-        await asyncio.shield(settled)
+        await self._wait_for_disk(settled, SETTLE_S_MAX)
 
     async def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched:
         """The oldest rows that end beyond `after`; raises SpoolError."""
@@ -134,10 +140,17 @@ class Spool:
         return await answer
 
     async def close(self) -> None:
-        """Write what waits, then close the file."""
+        """Write what waits, then close the file; after CLOSE_S_MAX that is left to the thread."""
         self._flush()
         self._queue.put(None)
-        await asyncio.shield(self.stopped)
+        await self._wait_for_disk(self.stopped, CLOSE_S_MAX)
+
+    async def _wait_for_disk(self, done: "asyncio.Future[None]", wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await asyncio.shield(done)
+        except TimeoutError:
+            log.error("spool_hangs", waiting_rows=self.waiting_rows)
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -155,7 +168,8 @@ class Spool:
                 pass
         finally:
             self._file.close()
-            self._loop.call_soon_threadsafe(self.stopped.set_result, None)
+            with suppress(RuntimeError):  # the loop did not wait for so long
+                self._loop.call_soon_threadsafe(self.stopped.set_result, None)
 
     def _turn(self) -> bool:
         """Take all that waits, at least one job; False after the last."""
@@ -174,7 +188,7 @@ class Spool:
             if isinstance(job, _Forget):
                 key = (job.epoch, job.lane)
                 self._forgets[key] = max(job.seq, self._forgets.get(key, 0))
-        room = {lane: self._file.room_for(lane) for lane in LANES}
+        room = {lane: self._file.takes(lane) for lane in LANES}
         full = [group for group in groups if group.entries and not room[group.lane]]
         if full:
             groups = [group for group in groups if not group.entries or room[group.lane]]
@@ -188,6 +202,12 @@ class Spool:
 
     def _store(self, groups: list[_Group]) -> SpoolError | None:
         keeps = {name: value for group in groups for name, value in group.keeps.items()}
+        error = self._write(groups, keeps)
+        if error is not None and groups and self._forgets:
+            self._write([], {})  # its failure is the same one
+        return error
+
+    def _write(self, groups: list[_Group], keeps: dict[str, str]) -> SpoolError | None:
         for _ in range(2):
             try:
                 self._file.reopen(clock.now())
@@ -225,6 +245,7 @@ class Spool:
                 found = SpoolError(str(error))
             except SpoolError as worse:
                 found = worse
+            self._loop.call_soon_threadsafe(self._finish, [], None, False)
         except SpoolError as error:
             found = error
         self._loop.call_soon_threadsafe(_answer, job.answer, found)
@@ -238,8 +259,7 @@ class Spool:
         elif error is None and self.failing and groups and room:  # only new rows prove that the disk takes new rows
             log.info("spool_recovered")
             self.failing = ""
-        if self._file.set_aside is not None:
-            self._say_set_aside()
+        self._say_set_aside()
         for group in groups:
             self.waiting_rows -= len(group.entries)
             if error is not None:
@@ -249,8 +269,16 @@ class Spool:
         self._stored()
 
     def _say_set_aside(self) -> None:
-        log.error("spool_set_aside", file=str(self._file.set_aside), epoch=self._file.epoch)
-        self._file.set_aside = None
+        aside, self._file.set_aside = self._file.set_aside, None
+        if aside is not None:
+            log.error(
+                "spool_set_aside",
+                file=str(aside.path),
+                epoch=aside.epoch,
+                kept=aside.kept,
+                lost=aside.lost,
+                removed=aside.removed,
+            )
 
 
 def _answer(future: "asyncio.Future[Fetched]", found: Fetched | SpoolError) -> None:

@@ -10,8 +10,9 @@ CREATE TABLE IF NOT EXISTS lanes (
     lane TEXT PRIMARY KEY,
     appended INTEGER NOT NULL,        -- the last seq given out
     committed INTEGER NOT NULL,       -- the last seq the hub has
-    dropped_through INTEGER NOT NULL, -- the last seq that was evicted
-    dropped INTEGER NOT NULL          -- rows evicted before the hub had them
+    dropped_through INTEGER NOT NULL, -- the last seq that was evicted, or could not be read any more
+    dropped INTEGER NOT NULL,         -- how many such rows the hub never had
+    sent INTEGER NOT NULL             -- the last seq that was sent; the hub may have it
 ) WITHOUT ROWID;
 
 -- create_chunks --
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS chunks (
     lane TEXT NOT NULL,
     last INTEGER NOT NULL,
     first INTEGER NOT NULL,
+    crc INTEGER NOT NULL,             -- crc32 of the body
     body BLOB NOT NULL,
     PRIMARY KEY (lane, last)
 );
@@ -34,27 +36,43 @@ INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET va
 SELECT value FROM meta WHERE name = ?;
 
 -- get_lane --
-SELECT appended, committed, dropped_through, dropped FROM lanes WHERE lane = ?;
+SELECT appended, committed, dropped_through, dropped, sent FROM lanes WHERE lane = ?;
 
 -- put_lane --
-INSERT INTO lanes (lane, appended, committed, dropped_through, dropped) VALUES (?, ?, ?, ?, ?)
+INSERT INTO lanes (lane, appended, committed, dropped_through, dropped, sent) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (lane) DO UPDATE SET appended = excluded.appended, committed = excluded.committed,
-    dropped_through = excluded.dropped_through, dropped = excluded.dropped;
+    dropped_through = excluded.dropped_through, dropped = excluded.dropped, sent = excluded.sent;
 
 -- count_rows --
 SELECT coalesce(sum(last - first + 1), 0) FROM chunks WHERE lane = ? AND last <= ?;
 
+-- count_rows_between --
+-- Rows of (?2, ?3].
+SELECT coalesce(sum(min(last, ?3) - max(first - 1, ?2)), 0) FROM chunks WHERE lane = ?1 AND last > ?2 AND first <= ?3;
+
 -- add_chunk --
-INSERT INTO chunks (lane, first, last, body) VALUES (?, ?, ?, ?);
+INSERT INTO chunks (lane, first, last, crc, body) VALUES (?, ?, ?, ?, ?);
 
 -- next_chunks --
-SELECT first, last, body FROM chunks WHERE lane = ? AND last > ? ORDER BY last;
+SELECT first, last, crc, body FROM chunks WHERE lane = ? AND last > ? ORDER BY last;
 
 -- oldest_chunk --
-SELECT first, last FROM chunks WHERE lane = ? ORDER BY last LIMIT 1;
+SELECT first, last FROM chunks WHERE lane = ? AND last > ? ORDER BY last LIMIT 1;
+
+-- drop_chunk --
+DELETE FROM chunks WHERE lane = ? AND last = ?;
 
 -- forget_chunks --
 DELETE FROM chunks WHERE lane = ? AND last <= ?;
+
+-- all_meta --
+SELECT name, value FROM meta;
+
+-- salvage_numbers --
+SELECT rowid, lane FROM chunks NOT INDEXED WHERE rowid > ? ORDER BY rowid;
+
+-- salvage_chunk --
+SELECT first, last, crc, body FROM chunks WHERE rowid = ?;
 
 -- add_reports --
 INSERT INTO reports (body) VALUES (?);

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from edge.reports import Reports
 from edge.spool import Spool
-from edge.spool_file import SpoolError, SpoolFile
-from tests.edge.site import BAND, NOW, alarm, steps
+from edge.spool_file import SpoolFile
+from edge.spool_sql import SpoolError
+from tests.edge.site import BAND, GATEWAY, NOW, alarm, steps
 
 
 async def main(folder: Path, confirmed: Path) -> None:
     reports = Reports(8)
-    file = SpoolFile(folder, 1_000_000, 0, reports)
+    file = SpoolFile(folder, 1_000_000, 0, reports, GATEWAY)
     file.open(NOW)
     spool = Spool(file, reports, lambda: None)
     handle = os.open(confirmed, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -18,6 +18,7 @@ from edge.spool_file import SpoolFile
 from gridward.toml_text import toml_text
 from tests.devices import frames
 
+GATEWAY = DeviceId("gateway:gw-test")
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 PANEL, BAND, TERMINAL = "gbt26875:889", "watch:8800000015", "jt808:13912345678"
 WAIT_S_MAX = 15.0
@@ -112,7 +113,7 @@ def acted_before(folder: Path) -> None:
 def spool_file(folder: Path, rows_max: int = ROWS_MAX, file_mb_max: int = 0, devices: int = 8) -> SpoolFile:
     """An open one; the folder is made."""
     folder.mkdir(exist_ok=True)
-    file = SpoolFile(folder, rows_max, file_mb_max, Reports(devices))
+    file = SpoolFile(folder, rows_max, file_mb_max, Reports(devices), GATEWAY)
     file.open(NOW)
     return file
 

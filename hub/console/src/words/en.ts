@@ -459,6 +459,7 @@ export const en = {
   "event.unknown_device": "Unknown device",
   "event.actuator": "Actuator driven",
   "event.started_up": "Gateway started",
+  "event.spool_set_aside": "Gateway spool damaged",
 } as const;
 
 export type Word = keyof typeof en;

@@ -461,4 +461,5 @@ export const zh: Record<Word, string> = {
   "event.unknown_device": "未登记设备",
   "event.actuator": "执行器动作",
   "event.started_up": "网关启动",
+  "event.spool_set_aside": "网关缓存损坏，部分记录无法读取",
 };
