@@ -1,5 +1,6 @@
-"""What the spool's file is made of: SQLite, its statements, the state of a lane, the names of its trouble. The only home
-of apsw in the edge.
+"""What the spool's file is made of: SQLite, its statements, the state of a lane, the names of its trouble.
+
+The only home of apsw in the edge.
 """
 
 import re
