@@ -1,14 +1,16 @@
 """Times that devices write on their own wall clock, without a zone. Pure.
 
 Many protocols of the field give date and time as the installer's clock shows them. `LocalClock` turns such a time into
-aware UTC and back.
+aware UTC and back; `read_iso` reads texts that may have a zone.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from devices.observation import TIME_INVALID
 
+ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|z|[+-]\d\d:?\d\d)?", re.ASCII)
 AHEAD_MAX = timedelta(minutes=10)  # nothing is observed in the future: from here on the device's clock is wrong
 BEHIND_MAX = timedelta(days=90)  # no device keeps reports longer: older is a clock that was never set
 STOPPED_AFTER = timedelta(hours=1)
@@ -36,6 +38,22 @@ class LocalClock:
             return at.astimezone(self._zone)
         except OverflowError:
             return at
+
+
+def read_iso(text: str, clock: LocalClock | None = None) -> datetime | None:
+    """A time in ISO 8601, with a zone or without: then of `clock`, or UTC when there is none. None for no time."""
+    found = ISO.fullmatch(text.strip())
+    if found is None:
+        return None
+    whole, fraction, zone = found.groups()
+    try:
+        at = datetime.fromisoformat(whole) + timedelta(seconds=float(fraction or 0))
+        if zone is None and clock is not None:
+            return clock.utc(at)
+        offset = UTC if zone in (None, "Z", "z") else datetime.strptime(zone.replace(":", ""), "%z").tzinfo
+        return at.replace(tzinfo=offset).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def observed(claimed: datetime | None, now: datetime, keep: bool = False) -> tuple[datetime, tuple[str, ...]]:

@@ -16,13 +16,14 @@ protobuf is no battery. Source: the TAK protocol text and proto files; real even
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from math import isfinite
 
 from msgspec import Struct, field
 
 from devices import protobuf
 from devices.framing import Cut
+from devices.local_time import read_iso
 from devices.xml_text import NOT_XML, Element, escaped, read_xml
 
 FRAME_BYTES_MAX = 65_536
@@ -40,7 +41,6 @@ END = b"</event>"
 CDATA = b"<![CDATA["
 MARK = re.compile(rb"<!\[CDATA\[|</event>|<event[\s/>]")
 TYPE = re.compile(r"[!-~]{1,64}")
-TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)
 MS_MAX = 253_402_300_799_999  # the end of the year 9999
 
@@ -193,9 +193,9 @@ def read_event(data: bytes) -> Event | None:
         uid=said["uid"],
         type=said["type"],
         how=said.get("how", ""),
-        time=read_time(said.get("time", "")),
-        start=read_time(said.get("start", "")),
-        stale=read_time(said.get("stale", "")),
+        time=read_iso(said.get("time", "")),
+        start=read_iso(said.get("start", "")),
+        stale=read_iso(said.get("stale", "")),
         point=_point(*numbers),
         detail=root.child("detail") or Element("detail"),
         root=root,
@@ -211,18 +211,6 @@ def _point(lat: float | None, lon: float | None, hae: float | None, ce: float | 
 def number(text: str) -> float | None:
     value = float(text) if NUMBER.fullmatch(text) else None
     return value if value is not None and isfinite(value) else None
-
-
-def read_time(text: str) -> datetime | None:
-    found = TIME.fullmatch(text.strip())
-    if found is None:
-        return None
-    whole, fraction, zone = found.groups()
-    try:
-        at = datetime.fromisoformat(f"{whole}{'+00:00' if zone == 'Z' else zone}")
-        return (at + timedelta(seconds=float(fraction or 0))).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _written_time(at: datetime | None) -> str:

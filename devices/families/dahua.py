@@ -112,8 +112,7 @@ class Session:
         self._enrolled = enrolled
         self._device = DeviceId(f"dahua:{settings.device}")
         self._framer = Framer(Cutter(settings.wrong_length).cut, PART_BYTES_MAX)
-        self._lasting: Held[tuple[str, int]] = Held(CONDITIONS_MAX)  # code, channel
-        self._known: Held[tuple[str, int]] = Held(CONDITIONS_MAX)
+        self._held: Held[tuple[str, int]] = Held(CONDITIONS_MAX)  # code, channel
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -182,10 +181,9 @@ class Session:
 
     def _is_news(self, event: wire.Event, now: datetime) -> bool:
         key = (event.code, event.index or 0)
-        first = self._known.begin(key, now)
         if event.action == "Stop":
-            return self._lasting.end(key) or first
-        return self._lasting.begin(key, now) or event.action != "Start"
+            return self._held.end(key, now)
+        return self._held.begin(key, now) or event.action != "Start"
 
 
 def component_of(event: wire.Event) -> str:

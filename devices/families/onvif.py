@@ -76,7 +76,6 @@ class Session:
         self._settings = settings
         self._enrolled = enrolled
         self._held: Held[tuple[str, str, str]] = Held(CONDITIONS_MAX)  # (device, kind, component)
-        self._seen: Held[tuple[str, str, str]] = Held(CONDITIONS_MAX)
         self._requests: list[Message] = []
         self._ahead = timedelta()  # the device's clock minus ours
         self._subscription: wire.Subscription | None = None
@@ -202,10 +201,9 @@ class Session:
     def _alarm(self, native_id: str, event: Notification, alarm: Alarm, now: datetime) -> Iterator[Alarm]:
         """The alarm, when it is news."""
         key = (native_id, alarm.kind, alarm.component)
-        first = self._seen.begin(key, now)
-        changed = self._held.begin(key, now) if alarm.raised else self._held.end(key)
+        changed = self._held.begin(key, now) if alarm.raised else self._held.end(key, now)
         momentary = alarm.raised and not event.operation  # every one is news
-        if changed or momentary or (first and not alarm.raised):
+        if changed or momentary:
             yield alarm
 
 

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from devices import json_text
 from devices.json_text import clean
+from devices.local_time import read_iso
 from devices.xml_text import Element, escaped, read_xml
 
 MESSAGE_BYTES_MAX = 1_000_000  # a full resync of an NVR
@@ -32,7 +33,6 @@ ITEMS_MAX = 50
 TEXT_CHARS_MAX = 200
 ONVIF_TOPICS = "http://www.onvif.org/ver10/topics"
 AXIS_TOPICS = "http://www.axis.com/2009/event/topics"
-TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 ADDRESS = re.compile(r"https?://[^/\s]{1,100}(/[!-~]{0,200})", re.ASCII)
 NO_STATE = re.compile("(Id|id|ID|Token|Count)$")  # their 0 and 1 are numbers
 TRUE, FALSE = frozenset({"true", "1", "active", "on", "yes"}), frozenset({"false", "0", "inactive", "off", "no"})
@@ -81,7 +81,7 @@ def notifications(root: Element) -> Iterator[Notification]:
             topic=topic.text.strip()[:TEXT_CHARS_MAX],
             path=plain(topic)[:TEXT_CHARS_MAX],
             operation=body.attributes.get("PropertyOperation", ""),
-            time=read_time(said),
+            time=read_iso(said),
             time_text=said[:TEXT_CHARS_MAX],
             producer=(element.said("ProducerReference", "Address") or "")[:TEXT_CHARS_MAX],
             source=_items(body.child("Source")),
@@ -125,7 +125,7 @@ def read_json(topic: str, data: bytes) -> Notification | None:
     return Notification(
         topic=written[:TEXT_CHARS_MAX],
         path="/".join(segments)[:TEXT_CHARS_MAX],
-        time=read_time(said.UtcTime),
+        time=read_iso(said.UtcTime),
         time_text=said.UtcTime[:TEXT_CHARS_MAX],
         source=_words(said.Source),
         key=_words(said.Key),
@@ -139,19 +139,6 @@ def _words(items: dict[str, Any]) -> dict[str, str]:
         text = str(value).lower() if isinstance(value, bool) else str(value)
         found[clean(name, TEXT_CHARS_MAX)] = clean(text, TEXT_CHARS_MAX)
     return found
-
-
-def read_time(text: str) -> datetime | None:
-    """UTC, also where the zone was left out."""
-    found = TIME.fullmatch(text.strip())
-    if found is None:
-        return None
-    whole, fraction, zone = found.groups()
-    try:
-        at = datetime.fromisoformat(f"{whole}{'+00:00' if zone in (None, 'Z') else zone}")
-        return (at + timedelta(seconds=float(fraction or 0))).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 # --- the pull point ------------------------------------------------------------------------------
@@ -181,7 +168,7 @@ def read_subscription(answer: Element) -> Subscription | None:
 
 def read_lasting(answer: Element) -> timedelta | None:
     """CurrentTime to TerminationTime, of a subscription or its renewal."""
-    now, until = (read_time(answer.said(name) or "") for name in ("CurrentTime", "TerminationTime"))
+    now, until = (read_iso(answer.said(name) or "") for name in ("CurrentTime", "TerminationTime"))
     return until - now if now and until and until > now else None
 
 

@@ -88,6 +88,13 @@ def part(body: str, kind: str = "text/plain", length: int | None = None) -> byte
 
 DAHUA_DURESS = 'Code=Duress;action=Pulse;index=0;data={"UTC":1795523390,"UserID":"4711"}'  # ten seconds old
 
+# Door 2 forced, ten seconds old.
+HIKVISION_FORCED = (
+    '{"ipAddress":"192.0.2.10","macAddress":"88:DE:39:5D:B5:E1","dateTime":"2026-11-24T20:29:50+08:00",'
+    '"eventType":"AccessControllerEvent","eventState":"active","shortSerialNumber":"GN7","AccessControllerEvent":'
+    '{"majorEventType":5,"subEventType":27,"doorNo":2,"serialNo":179,"currentEvent":true,"name":"Zhang","cardNo":"4711"}}'
+)
+
 GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
@@ -97,10 +104,12 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
     "cot": ("PHONE-7", cot()),
     "dahua": ("unnamed", part(DAHUA_DURESS)),
+    "hikvision": ("88:de:39:5d:b5:e1", part(HIKVISION_FORCED, "application/json")),
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 
 SILENT = frozenset({"cot", "dahua", "nmea", "aprs"})  # families that do not answer a report
+SILENT = frozenset({"hikvision", "cot", "dahua", "nmea"})  # families that do not answer a report
 
 # Starts, ends and other pieces that a reader may take for the beginning of a frame.
 MARKS: dict[str, tuple[bytes, ...]] = {

@@ -1,0 +1,99 @@
+"""Hikvision: single events (XML, JSON), whole multipart messages and pieces of alertStream."""
+
+import json
+import re
+from typing import Any
+
+from devices.families import hikvision_wire
+from devices.families.hikvision_codes import CATEGORIES, code_of
+from devices.families.hikvision_wire import Alert, Passage
+from devices.multipart import Part, parts_of
+from tests.vectors import SHARED
+
+SAMPLES = SHARED / "hikvision_isapi.jsonl"
+LABELS = {(5, 1): "card_authenticated", (5, 38): "fingerprint_authenticated", (5, 75): "face_authenticated"}
+EVENT_MAJOR = 5
+
+
+def decode(line: dict[str, Any]) -> dict[str, Any]:
+    if "frame_hex" in line:
+        parts = parts_of(bytes.fromhex(line["frame_hex"]), 1_000_000)
+        return {"events": _passages(parts)} if line.get("layer") == "alert_stream" else _message(parts)
+    body = json.dumps(line["frame_json"]) if "frame_json" in line else line["frame_text"]
+    return _alert(hikvision_wire.read_alert(body.encode()))
+
+
+def _passages(parts: list[Part]) -> list[dict[str, Any]]:
+    """Passages of a stream, each with whether a picture follows it."""
+    found: list[dict[str, Any]] = []
+    for part in parts:
+        alert = None if part.is_picture else hikvision_wire.read_alert(part.body)
+        if part.is_picture and found:
+            found[-1]["has_photo"] = True
+        if alert and alert.passage and alert.passage.major == EVENT_MAJOR:
+            found.append({**_alert(alert), "has_photo": False})
+    return found
+
+
+def _message(parts: list[Part]) -> dict[str, Any]:
+    """An event and its picture, pushed as one message."""
+    [event] = [part for part in parts if not part.is_picture]
+    found = _alert(hikvision_wire.read_alert(event.body))
+    for picture in (part for part in parts if part.is_picture):
+        name = re.search(r'filename="([^"]*)"', picture.headers.get("content-disposition", ""))
+        found["picture"] = {
+            "content_type": picture.headers.get("content-type"),
+            "file_name": name[1] if name else None,
+            "content_id": picture.headers.get("content-id"),
+            "data_hex": picture.body.hex().upper(),
+        }
+    return found
+
+
+def _alert(alert: Alert | None) -> dict[str, Any]:
+    if alert is None:
+        return {"rejected": True}
+    found: dict[str, Any] = {
+        "kind": "heartbeat" if alert.is_heartbeat else "video_alarm",
+        "event_type": alert.type,
+        "event_state": alert.state,
+        "device_time": alert.time_text,
+        "time_utc": f"{alert.time:%Y-%m-%dT%H:%M:%SZ}" if alert.time else None,
+        "ip": alert.ip,
+        "mac": alert.mac,
+        "channel_id": alert.channel,
+        "channel_name": alert.channel_name,
+        "active_post_count": alert.post_count,
+        "region_id": alert.region,
+        "detection_target": alert.target,
+        "input_port": alert.input_port,
+        "resolved_event": alert.types[0],
+    }
+    return found | (_passage(alert.passage) if alert.passage else {})
+
+
+def _passage(passage: Passage) -> dict[str, Any]:
+    if not passage.readable:
+        return {"kind": "unknown", "rejected": True}
+    major, minor = passage.major or 0, passage.minor or 0
+    code = code_of(major, minor)
+    granted = code.attributes.get("granted") if code else None
+    return {
+        "kind": "access",
+        "major": passage.major,
+        "category": CATEGORIES.get(major),
+        "minor": passage.minor,
+        "label": LABELS.get((major, minor)),
+        "granted": {"yes": True, "no": False}.get(granted or ""),
+        "live": passage.current,
+        "person_id": passage.person_id,
+        "person_name": passage.person_name,
+        "card_no": passage.card_no,
+        "door_no": passage.door_no,
+        "reader_no": passage.reader_no,
+        "serial_no": passage.serial_no,
+        "verify_mode": passage.verify_mode,
+        "current_event": passage.current,
+        "attendance": passage.attendance,
+        "mask": passage.mask,
+    }
