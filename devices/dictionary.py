@@ -109,6 +109,7 @@ _ALARMS = (
     AlarmKind("tamper", P1, "security", True, "device opened, moved, covered or stolen"),
     AlarmKind("intrusion", P1, "security", True, "a person or vehicle where none may be"),
     AlarmKind("door_forced", P1, "security", True, "a door or gate opened without right"),
+    AlarmKind("watchlist_match", P1, "security", True, "a camera saw someone or something on a watchlist"),
     AlarmKind("left_object", P1, "security", True, "an object left behind or taken away"),
     AlarmKind(
         "network_intrusion", P1, "security", True, "a message under a wrong key or an old counter, or a stranger"

@@ -10,6 +10,7 @@ from devices.families import (
     dahua,
     dmr,
     frigate,
+    gat1400,
     gbt26875,
     hikvision,
     jt808,
@@ -35,6 +36,7 @@ BYTE_FAMILIES_TO_COME: tuple[Family, ...] = (
     tetra.FAMILY,
 )
 MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
+    gat1400.FAMILY,
     ble.FAMILY,
     frigate.FAMILY,
     lorawan.FAMILY,

@@ -107,9 +107,25 @@ def hytera(service: int, opcode: int, payload: bytes, sequence: int | None = Non
 # LP emergency report of radio 20: kind 1, a fix at 30.743600 N 120.483800 E, 12:29:50, 10 knots, course 90.
 EMERGENCY_LP = bytes((10, 0, 0, 20, 1)) + b"A122950241126N3044.6160E12029.0280010090"
 
+GATE = "33010200001190000001"
+
+
+def gat1400(path: str, body: dict[str, Any], device: str = GATE, **headers: str) -> Message:
+    return Message(f"POST /VIID/{path}", json.dumps(body).encode(), {"user-identify": device} | headers)
+
+
+def viid_list(name: str, *objects: dict[str, Any]) -> dict[str, Any]:
+    return {f"{name}ListObject": {f"{name}Object": list(objects)}}
+
+
+MATCH = {"NotificationID": f"{GATE}0120261124202950000011100001", "TriggerTime": "20261124202950", "Title": "Zhang"}
+
 SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
+    "gat1400": Good(
+        GATE, gat1400("DispositionNotifications", viid_list("DispositionNotification", MATCH)), {"no_digest": True}
+    ),
     "ble": Good(BAND, bthome("2901"), {"keys": {BAND: BLE_KEY}}, flipped_is_caught=True),
     "frigate": Good("gate", frigate_object("new"), {"intrusion": [{"camera": "gate", "zone": "ramp"}]}),
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),

@@ -408,6 +408,7 @@ export const en = {
   "alarm.communication_fault": "Communication fault",
   "alarm.gnss_fault": "Positioning fault",
   "alarm.door_forced": "Door forced",
+  "alarm.watchlist_match": "Watchlist match",
   "alarm.left_object": "Object left or taken",
   "alarm.door_held_open": "Door held open",
   "alarm.loitering": "Loitering",

@@ -410,6 +410,7 @@ export const zh: Record<Word, string> = {
   "alarm.communication_fault": "通信故障",
   "alarm.gnss_fault": "定位故障",
   "alarm.door_forced": "门被强开",
+  "alarm.watchlist_match": "布控命中",
   "alarm.left_object": "遗留或移走物品",
   "alarm.door_held_open": "门长时间未关",
   "alarm.loitering": "徘徊",
