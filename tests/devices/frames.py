@@ -108,8 +108,17 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 
-SILENT = frozenset({"cot", "dahua", "nmea", "aprs"})  # families that do not answer a report
-SILENT = frozenset({"hikvision", "cot", "dahua", "nmea"})  # families that do not answer a report
+# Families that do not answer a report.
+SILENT = frozenset(
+    {
+        "aprs",
+        "cot",
+        "dahua",
+        "hikvision",
+        "nmea",
+    }
+)
+
 
 # Starts, ends and other pieces that a reader may take for the beginning of a frame.
 MARKS: dict[str, tuple[bytes, ...]] = {
