@@ -25,7 +25,7 @@ from devices.observation import Observation, Position, Telemetry
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
-NAME_CHARS_MAX = 200
+NAME_CHARS_MAX = 150  # four of them, at four bytes a letter, fit into one entry of an index
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 NEVER = -(2**63)
 SERIES_KEPT_MAX = 50_000  # packed names remembered from batch to batch

@@ -1,6 +1,7 @@
 """Alarms through the database: any order, any batches and any duplicates of the same alarms give the same incidents."""
 
 import asyncio
+import random
 from datetime import datetime, timedelta
 from itertools import count
 from typing import NamedTuple
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.envelope import Batch, encode, topic
-from devices.observation import GatewayId, Observation
+from devices.observation import DeviceId, GatewayId, Observation
 from gridward.postgres import Postgres
+from hub.copy_rows import NAME_CHARS_MAX
 from hub.ingest_commit import Stored, store_parcels
 from hub.migrations import migrate
 from hub.parcel import open_parcel
@@ -157,6 +159,19 @@ async def every_incident_is_the_fold_of_its_steps(store: Store, rows: list[dict]
         assert mine[-1]["phase"] == row["phase"]
         raised = {step["cause"] for step in mine if step["action"] == "raise"}
         assert set(row["uncleared"]) <= raised or row["version"] == 0 or "absorb" in {s["action"] for s in mine}
+
+
+async def test_the_longest_names_still_fit_into_the_indexes(hub: Hub) -> None:
+    """Letters of four bytes that cannot be compressed: PostgreSQL refuses an index entry of more than 2,704 bytes."""
+    chance = random.Random(7)
+
+    def name() -> str:
+        return "".join(chr(chance.randrange(0x20000, 0x2A6D0)) for _ in range(NAME_CHARS_MAX + 9))
+
+    of = {"kind": name(), "device": DeviceId(name()), "zone": name(), "component": name()}
+    await hub.take(alarm(**of), alarm(**of, at=NOON + SOON, raised=False))
+    [incident] = await hub.incidents()
+    assert (incident["alarm_count"], incident["uncleared"]) == (1, [])
 
 
 async def test_a_clear_that_came_first_clears(hub: Hub) -> None:
