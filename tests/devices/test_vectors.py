@@ -25,6 +25,7 @@ from tests.vector_sets import (
     sia_dc09,
     tetra_lip,
     watch,
+    wiegand,
     zigbee2mqtt,
 )
 from tests.vectors import UNSUPPORTED_SHARE_MAX, differences, failures, lines_of
@@ -48,6 +49,7 @@ SETS = (
     sia_dc09,
     tetra_lip,
     watch,
+    wiegand,
     zigbee2mqtt,
 )
 
