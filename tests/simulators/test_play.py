@@ -24,6 +24,7 @@ from simulators.scenario import load
 from simulators.truth import truth_of
 
 PLAYED_S_MAX = 90
+PLAYED = ("gbt26875", "watch", "jt808")
 SCENARIO = """
 seed = {seed}
 duration_s = 60
@@ -156,12 +157,10 @@ async def test_a_scenario_on_bad_lines_loses_nothing_and_doubles_nothing(tmp_pat
         file = tmp_path / "scenario.toml"
         file.write_text(SCENARIO.format(seed=3, **ports))
         scenario = load(file)
-        play = Play(scenario, 20, Ledger(ledger_file), told.append)
+        play = Play(scenario, 12, Ledger(ledger_file), told.append)
         assert await asyncio.wait_for(play.run(), PLAYED_S_MAX) == 0
     assert [text.split()[-1] for text in told] == ["smoke", "sos", "overspeed", "overspeed_over", "clear"]
-    assert all(
-        centre.connections[name] >= 3 for name in ("gbt26875", "watch", "jt808")
-    )  # they hung up and dialled again
+    assert all(centre.connections[name] >= 3 for name in PLAYED), "they hung up and dialled again"
     held = Counter(fact for observation in centre.stored if (fact := facts(observation)))
     ledger = [json.loads(line) for line in ledger_file.read_text().splitlines()]
     owed = Counter(fact for row in ledger if (fact := fact_of_row(row)))
