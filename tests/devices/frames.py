@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from devices.families import meokon_wire
 from devices.framing import crc16, xor8
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -69,6 +70,22 @@ def tetra(reason: int = 2, calling: str = "1234567", tl: str = "830407") -> byte
     return f"+CTSDSR: 12,{calling},0,7654321,0,{len(tl) * 4 + 76}\r\n{data}\r\n".encode()
 
 
+# Pressure terminal: one record of 0.538 MPa above its high limit of 0.500, taken at 12:29:50.
+PRESSURE = meokon_wire.Report(
+    id="SHMK19060013",
+    battery=0x34,
+    signal_dbm=-56,
+    interval_s=60,
+    record_count=1,
+    type=1,
+    alarms=0b10,
+    low=100,
+    high=500,
+    now=538,
+    epoch=1795523390,
+    records=(538,),
+)
+
 # Mic-E: 30 44.61 N in the destination, whose first three digits say "emergency"; 120 29.28 E, 10 knots, course 90.
 MIC_E = "304TV1:`098m v>/help"
 
@@ -99,6 +116,7 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
     "aprs": ("BH4ABC-7", aprs()),
+    "meokon": ("SHMK19060013", meokon_wire.write_frame(PRESSURE)),
     "nmea": ("4711", nmea("AIALR,122950.00,006,A,V,AIS:general failure", "4711")),
     "tetra": ("1234567", tetra()),
     "sia_dc09": ("1234", sia_dc09(FIRE_TEXT)),
@@ -119,6 +137,7 @@ SILENT = frozenset(
     }
 )
 
+SILENT = frozenset({"cot", "dahua", "nmea", "aprs", "meokon"})  # families that do not answer a report
 
 # Starts, ends and other pieces that a reader may take for the beginning of a frame.
 MARKS: dict[str, tuple[bytes, ...]] = {
@@ -128,6 +147,7 @@ MARKS: dict[str, tuple[bytes, ...]] = {
     "cot": (b"<event ", b"</event>", b"<?xml", b"<![CDATA[", b"\xbf", b"\xbf\x01\xbf"),
     "dahua": (b"--myboundary\r\n", b"--", b"-", b"--a\r\nContent-Type: image/jpeg\r\n\r\n", b"Code=", b"\r\n\r\n"),
     "aprs": (b"BH4ABC-7>APRS:!", b"}", b":", b"#\r\n", b"BH4ABC-7>APRS,A,B:}BH4ABC-7>APRS:}"),
+    "meokon": (b"\xa5\x5a", b"\xa5", b"\xa5\x5a\x00\x00\x3b", b"\x55\xaa"),
     "nmea": (b"$GPRMC,", b"$", b"!", b"IMEI 355797031609284\r\n"),
     "tetra": (b"+CTSDSR: 12,1234567,0,7654321,0,92\r\n", b"+CTICN: ", b"+CTSDSR: 12,"),
     "sia_dc09": (b'5B090059"', b"5", b"\r"),

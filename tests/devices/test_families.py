@@ -81,6 +81,8 @@ def _sealed(change: tuple[bytes, int, bytes]) -> bytes:
     if changed[:1] == b"[" and changed[-1:] == b"]" and changed.count(b"*") >= 3:
         *head, _, content = changed[:-1].split(b"*", 3)
         return b"*".join([*head, b"%04X" % len(content), content]) + b"]"
+    if changed.startswith(b"\xa5\x5a") and len(changed) > 9:
+        return changed[:-4] + crc16(changed[:-4], 0xFFFF).to_bytes(2) + b"\x55\xaa"
     if changed.count(b"$") == 1 and changed[-5:-4] == b"*" and changed.endswith(b"\r\n"):
         head, _, counted = changed[:-5].partition(b"$")
         return b"%b$%b*%02X\r\n" % (head, counted, xor8(counted))
