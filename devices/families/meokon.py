@@ -7,8 +7,8 @@ What it means
 - Battery (not on an external supply) and radio signal are Telemetry of the device.
 - Alarm bits say everything about their condition: `supervisory` for a pressure outside its limits (component
   pressure_low, pressure_high, second_low, second_high, third_alarm), `low_battery`, `fault` of the sensor or hardware;
-  what is not set is ended. A terminal makes a new connection for each report, so each report ends what it does not
-  raise. Values of a type that is not read are not guessed: its alarms count, and an `unknown_report` says the type.
+  what is not set is ended, once on a link (see devices.conditions). Values of a type that is not read are not guessed:
+  its alarms count, and an `unknown_report` says the type.
 - A record that is sent again keeps its frame id, which is made of its time and value.
 - Times are UTC from the mobile network; a missing or impossible one is that of receiving, flagged `time_invalid`.
 
@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
+from devices.conditions import Conditions
 from devices.dictionary import in_range
 from devices.families import meokon_wire as wire
 from devices.families.meokon_wire import Report
@@ -28,7 +29,6 @@ from devices.family import Family
 from devices.framing import Framer
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
-    Alarm,
     Body,
     DeviceId,
     Event,
@@ -60,6 +60,7 @@ class Session:
         self._any_time = settings.any_time
         self._enrolled = enrolled
         self._framer = Framer(wire.cut, wire.FRAME_BYTES_MAX)
+        self._conditions = Conditions()
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -90,18 +91,19 @@ class Session:
             Observation(
                 device=device, observed_at=at, received_at=now, body=body, frame_id=f"{name}.{number}", flags=flags
             )
-            for number, body in enumerate(_bodies(report))
+            for number, body in enumerate(_bodies(report, self._conditions))
         ]
         return [*found, *_records(report, device, at, now, flags)]
 
 
-def _bodies(report: Report) -> list[Body]:
+def _bodies(report: Report, conditions: Conditions) -> list[Body]:
     """Alarms first: they are what someone waits for."""
     raised = set(report.alarm_names)
-    found: list[Body] = []
-    for name in sorted(wire.ALARMS, key=lambda name: name not in raised):
+    states: dict[tuple[str, str], bool] = {}
+    for name in wire.ALARMS:
         kind, component = KIND_OF_ALARM.get(name, ("supervisory", name))
-        found.append(Alarm(kind=kind, raised=name in raised, component=component))
+        states[component, kind] = name in raised
+    found: list[Body] = [*conditions.alarms(report.id, states)]
     battery = wire.battery_percent(report.battery)
     values = {"signal_dbm": float(report.signal_dbm)} | ({} if battery is None else {"battery_percent": battery})
     found.append(Telemetry({name: value for name, value in values.items() if in_range(name, value)}))

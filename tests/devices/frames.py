@@ -133,11 +133,11 @@ SILENT = frozenset(
         "cot",
         "dahua",
         "hikvision",
+        "meokon",
         "nmea",
     }
 )
 
-SILENT = frozenset({"cot", "dahua", "nmea", "aprs", "meokon"})  # families that do not answer a report
 
 # Starts, ends and other pieces that a reader may take for the beginning of a frame.
 MARKS: dict[str, tuple[bytes, ...]] = {

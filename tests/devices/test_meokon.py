@@ -49,6 +49,15 @@ def test_what_is_not_set_is_ended() -> None:
     assert not any(ALARMS[body.kind].latching for body in alarms)
 
 
+def test_what_stays_ended_is_not_told_again() -> None:
+    link = session()
+    link.receive(meokon_wire.write_frame(PRESSURE), NOW)
+    again = bodies(link.receive(meokon_wire.write_frame(replace(PRESSURE, alarms=0)), NOW))
+    assert [body for body in again if isinstance(body, Alarm)] == [
+        Alarm(kind="supervisory", raised=False, component="pressure_high")
+    ]
+
+
 def test_records_lie_their_interval_apart_and_keep_their_ids() -> None:
     def records(found: list[Result]) -> dict[str, tuple[object, object]]:
         return {
