@@ -10,8 +10,8 @@ from edge import link_config
 from edge.config import Broker, ConfigError, read_secret
 from edge.flow import Link, LinkError, Wiring
 from edge.links import TcpServer
+from edge.links_dialled import DialledLink, over_tcp
 from edge.links_mqtt import MqttLink
-from edge.links_tcp_client import TcpClient
 from edge.links_udp import UdpServer
 from edge.turns import Turns
 
@@ -32,7 +32,11 @@ def _of_bytes(config: link_config.Link, wiring: Wiring, family: Family, turns: T
             return TcpServer(wiring, family, turns, host=host, port=port, connections_max=most)
         case link_config.TcpClient(host=host, port=port):
             tls = _client_tls(config.tls_ca_file) if config.tls else None
-            return TcpClient(wiring, family, turns, host=host, port=port, tls=tls)
+            return DialledLink(wiring, family, turns, over_tcp(host, port, tls), port)
+        case link_config.Serial():
+            from edge.links_serial import over_serial  # noqa: PLC0415 - see above
+
+            return DialledLink(wiring, family, turns, over_serial(config))
         case link_config.UdpServer(host=host, port=port, group=group, connections_max=most):
             return UdpServer(wiring, family, host=host, port=port, group=group, peers_max=most)
         case link_config.HttpStream(url=url):

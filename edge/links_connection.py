@@ -138,11 +138,14 @@ class Connection(asyncio.BufferedProtocol):
         return _view if self._in_turn else _small
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(_view[:nbytes])
+        self.received(bytes(_view[:nbytes]))
+
+    def received(self, data: bytes) -> None:
+        """Bytes, from a transport that fills no buffer of ours too."""
         self.last_byte_at = clock.monotonic()
         self._given_up = False
         self._work(lambda now: self._session.receive(data, now))
-        self._in_turn = nbytes >= FLOOD_BYTES
+        self._in_turn = len(data) >= FLOOD_BYTES
         if self._in_turn:
             self._wait_for_turn()
 

@@ -118,6 +118,11 @@ def spool_file(folder: Path, rows_max: int = ROWS_MAX, file_mb_max: int = 0, dev
     return file
 
 
+def fill(file: SpoolFile, full: bool) -> None:
+    """The file takes nothing more, or takes again."""
+    file._tables._pages_max = 1 if full else 0
+
+
 def held(file: SpoolFile, lane: Lane) -> list[tuple[int, Observation]]:
     """(seq, observation) of all rows that wait, as they would travel."""
     rows: list[tuple[int, Observation]] = []

@@ -85,7 +85,7 @@ class Rig:
         self.contacts._heard_at = dict.fromkeys(self.contacts._heard_at, clock.monotonic() - seconds)
 
     def disk_full(self, full: bool) -> None:
-        self.file._pages_max = 1 if full else 0
+        site.fill(self.file, full)
 
     def rows(self, lane: Any = "urgent") -> list[Observation]:
         return [row for _, row in site.held(self.file, lane)]

@@ -39,7 +39,7 @@ class Behind:
         return Wiring("under-test", settings, frozenset(enrolled), self._intake, ROWS_MAX)
 
     def disk_full(self, full: bool) -> None:
-        self.file._pages_max = 1 if full else 0
+        site.fill(self.file, full)
 
     def rows(self, lane: Any = "urgent") -> list[Observation]:
         """Of devices; what the gateway says of itself left out."""

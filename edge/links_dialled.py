@@ -1,11 +1,13 @@
-"""TCP-client links: the edge dials the device, or the server it speaks through, and dials again for ever.
+"""Links on which the edge is the one who calls: it dials, or opens a line, and does so again for ever.
 
-Lost and found again are a line each; between attempts it waits with full jitter.
+Lost and found again are a line each; between attempts it waits with full jitter. How a connection is made is told by
+who makes the link: `over_tcp` here, `over_serial` in edge.links_serial.
 """
 
 import asyncio
 import random
 import ssl
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -13,6 +15,7 @@ from devices.family import Family
 from edge import clock
 from edge.flow import Wiring
 from edge.links_connection import Connection, Lines
+from edge.mqtt import end
 from edge.turns import Turns
 
 CONNECT_S_MAX = 10.0
@@ -23,25 +26,20 @@ HEALTHY_S = 60.0  # connected for so long: the next trouble starts with the shor
 log = structlog.get_logger()
 _jitter = random.SystemRandom()
 
+Connect = Callable[[Callable[[], Connection]], Awaitable[Connection]]  # raises OSError
 
-class TcpClient:
-    """One link: one connection that is made again when it ends. `tls`: the server's name is checked against `host`."""
 
-    def __init__(
-        self, wiring: Wiring, family: Family, turns: Turns, *, host: str, port: int, tls: ssl.SSLContext | None = None
-    ) -> None:
+class DialledLink:
+    """One link: one connection that is made again when it ends. `port`: what it dials, 0 when that has none."""
+
+    def __init__(self, wiring: Wiring, family: Family, turns: Turns, connect: Connect, port: int = 0) -> None:
         self.name = wiring.name
         self.lines = Lines(wiring, family, turns)
         self.flow = self.lines.flow
-        self._port = port
-        self._host = host
-        self._tls = tls
+        self.port = port
+        self._connect = connect
         self._lost = False
         self._dialling: asyncio.Task[None] | None = None
-
-    @property
-    def port(self) -> int:
-        return self._port
 
     @property
     def connections(self) -> int:
@@ -56,6 +54,8 @@ class TcpClient:
         self.flow.stop()
 
     async def close(self) -> None:
+        if self._dialling is not None:
+            await end([self._dialling])
         await self.lines.close()
 
     def sweep(self) -> None:
@@ -74,18 +74,25 @@ class TcpClient:
 
     async def _connected(self) -> None:
         """From dialling to the end of the connection; raises what the system says."""
-        loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_S_MAX):
-            _, connection = await loop.create_connection(
-                lambda: Connection(self.lines), self._host, self._port, ssl=self._tls
-            )
+            connection = await self._connect(lambda: Connection(self.lines))
         if self._lost:
             self._lost = False
             log.info("link_recovered", link=self.name)
-        await connection.ended
+        await asyncio.shield(connection.ended)
         self._say_lost("the other side hung up")
 
     def _say_lost(self, error: str) -> None:
         if not self._lost:
             self._lost = True
             log.warning("link_lost", link=self.name, error=error)
+
+
+def over_tcp(host: str, port: int, tls: ssl.SSLContext | None = None) -> Connect:
+    """With `tls` the server's certificate must be for `host`."""
+
+    async def connect(made: Callable[[], Connection]) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(made, host, port, ssl=tls)
+        return connection
+
+    return connect

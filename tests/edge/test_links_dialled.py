@@ -1,22 +1,33 @@
 """TCP-client links with real sockets: the edge dials, dials again, and answers on the connection it made."""
 
 import asyncio
+import os
+import pty
+import tty
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from structlog.testing import capture_logs
 
 from devices.families import gbt26875
 from devices.observation import Alarm
-from edge.links_tcp_client import TcpClient
+from edge.link_config import Serial
+from edge.links_dialled import Connect, DialledLink, over_tcp
+from edge.links_serial import over_serial
 from edge.turns import Turns
 from tests.edge import site
 from tests.edge.site import until
 from tests.edge.wired import ROWS_MAX, Behind, behind
 
 FAMILY = gbt26875.FAMILY
+SERIAL: dict[str, Any] = {"name": "line", "family": "gbt26875"}
+
+
+def link(made: Behind, port: int) -> AbstractAsyncContextManager[DialledLink]:
+    return dialled(made, over_tcp("127.0.0.1", port))
 
 
 class FarEnd:
@@ -54,8 +65,8 @@ class FarEnd:
 
 
 @asynccontextmanager
-async def link(made: Behind, port: int) -> AsyncIterator[TcpClient]:
-    client = TcpClient(made.wiring(FAMILY.settings(), "889"), FAMILY, Turns(), host="127.0.0.1", port=port)
+async def dialled(made: Behind, connect: Connect) -> AsyncIterator[DialledLink]:
+    client = DialledLink(made.wiring(FAMILY.settings(), "889"), FAMILY, Turns(), connect)
     await client.open()
     try:
         yield client
@@ -121,3 +132,40 @@ async def test_a_link_that_holds_reads_nothing(tmp_path: Path) -> None:
         client.flow.settle(held)
         await until(lambda: far.received, "read and answered")
         await far.close()
+
+
+# --- serial lines ---
+
+
+async def test_a_serial_line_is_read_and_answered(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    try:
+        async with (
+            behind(tmp_path) as made,
+            dialled(made, over_serial(Serial(**SERIAL, path=os.ttyname(theirs)))) as line,
+        ):
+            await until(lambda: line.connections, "open")
+            os.write(ours, site.smoke())
+            await until(lambda: smokes(made) == 1, "stored")
+            answer = await asyncio.get_running_loop().run_in_executor(None, os.read, ours, 1_000)
+            assert answer.startswith(b"@@")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+async def test_a_serial_line_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "tty"
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    with capture_logs() as logs:
+        async with behind(tmp_path) as made, dialled(made, over_serial(Serial(**SERIAL, path=str(path)))) as line:
+            await until(lambda: [one for one in logs if one["event"] == "link_lost"], "told")
+            path.symlink_to(os.ttyname(theirs))
+            await until(lambda: line.connections, "open")
+            os.write(ours, site.smoke())
+            await until(lambda: smokes(made) == 1, "stored")
+    os.close(ours)
+    os.close(theirs)
+    assert "link_recovered" in [one["event"] for one in logs]
