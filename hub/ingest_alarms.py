@@ -108,7 +108,7 @@ async def place_alarms(tx: Transaction, rows: Sequence[EventRow], now: datetime)
     held = await _lock_cases(tx, {alarm.key for alarm in fresh.values()}, cleared)
     outcome = correlate(fresh.values(), map(_case, held))
     numbers, work = await _carry_out(tx, fresh, held, outcome, {_mark(row): row for row in raised.values()}, now)
-    known |= numbers
+    known = {mark: outcome.merged.get(number, number) for mark, number in known.items()} | numbers
     await _attach_clears(tx, numbers)
     where = {index: known[_mark(row)] for index, row in alarms if _mark(row) in known and row.raised}
     where |= await _place_clears(tx, [(index, row) for index, row in alarms if not row.raised])

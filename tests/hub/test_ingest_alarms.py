@@ -240,6 +240,16 @@ async def test_each_row_knows_its_incident_also_after_a_merge(hub: Hub) -> None:
     assert steps.count("merge") == steps.count("absorb") == 1
 
 
+async def test_what_is_sent_again_with_the_alarm_that_merges_goes_where_its_incident_went(hub: Hub) -> None:
+    again = alarm("smoke", at=NOON + timedelta(minutes=28))
+    await hub.take(alarm("smoke"))
+    await hub.take(again)
+    await hub.take(again, alarm("heat", at=NOON + timedelta(minutes=14)))
+    kept, gone = await hub.incidents()
+    assert gone["merged_into"] == kept["incident"]
+    assert [row["incident"] for row in await hub.store.rows("test_events")] == [kept["incident"]] * 4
+
+
 async def test_a_late_alarm_is_told_as_late_and_a_fresh_one_after_it_anew(hub: Hub) -> None:
     stored = await hub.take(alarm("smoke"), now=NOON + timedelta(hours=1), urls=("http://example.test",))
     assert [view["late"] for view in stored.incidents] == [True] and stored.notices == 1
