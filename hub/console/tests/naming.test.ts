@@ -24,7 +24,7 @@ describe("a part's name", () => {
 
   it("is its number else, and a system is named by its type", () => {
     expect(partText("en", "1-3-0x00000012")).toBe("Part 18");
-    expect(partText("zh", "1-3-0x00000012")).toBe("18 号部件");
+    expect(partText("zh", "1-3-0x00000012")).toBe("18号部件");
     expect(partText("en", "12-1")).toBe("Sprinkler system 1");
     expect(partText("en", "250-1")).toBe("System 1");
     expect(partText("en", "door:2")).toBe("Part door:2");

@@ -101,7 +101,7 @@ export const zh: Record<Word, string> = {
   "output.pump": "水泵",
   "output.fan": "风机",
   "output.shutter": "卷帘",
-  "part.number": "{number} 号部件",
+  "part.number": "{number}号部件",
   "part.system": "{system} {number}",
   "title.device": "{kind} {number}",
   "system.0": "系统",
