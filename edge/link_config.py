@@ -131,7 +131,7 @@ class Folder(_Link, frozen=True, kw_only=True, tag="folder"):
     period_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 1.0
 
 
-Link = TcpServer | TcpClient | UdpServer | HttpServer | Mqtt | HttpClient | HttpStream | Serial
+Link = TcpServer | TcpClient | UdpServer | HttpServer | Mqtt | HttpClient | HttpStream | Serial | Folder
 
 
 def kind_of(link: Link) -> str:

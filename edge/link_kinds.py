@@ -11,6 +11,7 @@ from edge.config import Broker, ConfigError, read_secret
 from edge.flow import Link, LinkError, Wiring
 from edge.links import TcpServer
 from edge.links_dialled import DialledLink, over_tcp
+from edge.links_folder import FolderLink
 from edge.links_mqtt import MqttLink
 from edge.links_udp import UdpServer
 from edge.turns import Turns
@@ -53,6 +54,8 @@ def _of_messages(config: link_config.Link, wiring: Wiring, family: MessageFamily
             return _http_server(config, wiring, family)
         case link_config.Mqtt():
             return _mqtt(config, wiring, family, gateway)
+        case link_config.Folder(path=path, pattern=pattern, period_s=period_s):
+            return FolderLink(wiring, family, path=Path(path), pattern=pattern, period_s=period_s)
         case link_config.HttpClient(url=url, period_s=period_s):
             from edge.links_http_client import HttpClient, Login  # noqa: PLC0415 - see above
 
