@@ -16,6 +16,7 @@ from devices.families import (
     jt808,
     lorawan,
     meokon,
+    modbus,
     nmea,
     onvif,
     senml,
@@ -46,6 +47,7 @@ MESSAGE_FAMILIES: tuple[MessageFamily, ...] = (
     zigbee2mqtt.FAMILY,
     onvif.FAMILY,
     dmr.FAMILY,
+    modbus.FAMILY,
 )
 ALL: tuple[AnyFamily, ...] = (*FAMILIES, *BYTE_FAMILIES_TO_COME, *MESSAGE_FAMILIES)
 BY_NAME: dict[str, AnyFamily] = {family.name: family for family in ALL}

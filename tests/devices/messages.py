@@ -120,6 +120,8 @@ def viid_list(name: str, *objects: dict[str, Any]) -> dict[str, Any]:
 
 MATCH = {"NotificationID": f"{GATE}0120261124202950000011100001", "TriggerTime": "20261124202950", "Title": "Zhang"}
 
+MODBUS_SMOKE = {"units": [{"unit": 2, "device": "hall-a", "map": "renke_smoke"}]}
+
 SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
@@ -131,6 +133,7 @@ GOOD_MESSAGES: dict[str, Good] = {
     "lorawan": Good(DEV_EUI, chirpstack(SMOKE_GS524N)),
     "senml": Good("urn:dev:mac:0024befffe804ff1", Message("senml", SMOKE_SENML)),
     "zigbee2mqtt": Good("hall/smoke_1", zigbee2mqtt(**SMOKE_ZIGBEE)),
+    "modbus": Good("hall-a", Message("unit/2/holding/3", b"\0\1"), MODBUS_SMOKE),
     "dmr": Good("20", hytera(0x08, 0xB003, EMERGENCY_LP)),
     "onvif": Good("cam-7", onvif("tns1:AccessControl/Duress", CredentialToken="4711")),
 }
