@@ -4,13 +4,16 @@ A link that has `rows_max` rows on their way to the disk holds: it takes nothing
 Each link has its own share, so that one that floods does not keep another from being heard.
 """
 
-from collections.abc import Callable, Container
+import asyncio
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
+from devices.observation import Result
 from edge import clock
 from edge.intake import Intake
+from edge.spool_file import SpoolError
 
 SAID_EVERY_S = 60.0
 SWEEP_S = 0.5
@@ -113,6 +116,23 @@ class Flow:
         now = clock.monotonic()
         self._held_s += now - self._held_since if self.holding else 0.0
         self._held_since = now
+
+
+async def hand_over(wiring: Wiring, flow: Flow, results: Sequence[Result]) -> SpoolError | None:
+    """Give results to the intake and wait until they are durable; the error when the spool does not take them."""
+    durable: asyncio.Future[SpoolError | None] = asyncio.get_running_loop().create_future()
+    delivery = flow.deliver(len(results))
+
+    def done(error: SpoolError | None) -> None:
+        flow.settle(delivery)
+        if not durable.done():
+            durable.set_result(error)
+
+    try:
+        wiring.intake.take(wiring.name, results, done)
+        return await durable
+    finally:
+        flow.settle(delivery)  # a bug, or the end of the link, came in between
 
 
 class Seldom:

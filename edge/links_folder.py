@@ -10,7 +10,6 @@ Rules
 
 import asyncio
 import os
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -20,9 +19,8 @@ from msgspec import Struct
 from devices.family import Message, MessageFamily
 from devices.observation import Result
 from edge import clock
-from edge.flow import Delivery, Flow, LinkError, Seldom, Wiring
+from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
 from edge.mqtt import end
-from edge.spool_file import SpoolError
 from edge.supervisor import supervise
 
 FILES_AT_ONCE = 100
@@ -120,7 +118,7 @@ class FolderLink:
         results = self._receive(Message(f"file {dropped.path.name}", dropped.data))
         if results is None:
             await asyncio.to_thread(self._put_away, dropped.path, "bad")
-        elif await self._stored(results):
+        elif await hand_over(self._wiring, self.flow, results) is None:
             await asyncio.to_thread(self._put_away, dropped.path, "done")
 
     def _receive(self, message: Message) -> list[Result] | None:
@@ -133,12 +131,6 @@ class FolderLink:
                 log.exception("link_crashed", link=self.name)
             return None
 
-    async def _stored(self, results: Sequence[Result]) -> bool:
-        durable: asyncio.Future[SpoolError | None] = asyncio.get_running_loop().create_future()
-        delivery = self.flow.deliver(len(results))
-        self._wiring.intake.take(self.name, results, lambda error: _settle(self.flow, delivery, durable, error))
-        return await durable is None
-
     def _put_away(self, path: Path, where: str) -> None:
         path.replace(self._path / where / path.name)
 
@@ -147,11 +139,3 @@ class FolderLink:
             kept = sorted((self._path / where).iterdir(), key=lambda path: path.stat().st_mtime_ns)
             for path in kept[: max(len(kept) - KEPT_MAX, 0)]:
                 path.unlink()
-
-
-def _settle(
-    flow: Flow, delivery: Delivery, durable: "asyncio.Future[SpoolError | None]", error: SpoolError | None
-) -> None:
-    flow.settle(delivery)
-    if not durable.done():
-        durable.set_result(error)

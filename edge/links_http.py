@@ -15,7 +15,6 @@ import hashlib
 import hmac
 import os
 import ssl
-from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
@@ -23,10 +22,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from devices.family import Message, MessageFamily
-from devices.observation import Result
 from edge import clock
-from edge.flow import Delivery, Flow, LinkError, Seldom, Wiring
-from edge.spool_file import SpoolError
+from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
 
 BODY_S_MAX = 10.0
 DURABLE_S_MAX = 10.0
@@ -180,30 +177,18 @@ class HttpServer:
         return body
 
     async def _work(self, message: Message) -> web.StreamResponse:
-        durable: asyncio.Future[SpoolError | None] = asyncio.get_running_loop().create_future()
-        delivery = Delivery(0)
-
-        def done(error: SpoolError | None) -> None:
-            self.flow.settle(delivery)
-            if not durable.done():
-                durable.set_result(error)
-
         try:
-            results: Sequence[Result] = self._session.receive(message, clock.now())
+            results = self._session.receive(message, clock.now())
             answers = self._session.to_send()
-            delivery = self.flow.deliver(len(results))
-            self._wiring.intake.take(self.name, results, done)
+            async with asyncio.timeout(DURABLE_S_MAX):
+                error = await hand_over(self._wiring, self.flow, results)
+        except TimeoutError:
+            return _come_again()
         except Exception:
-            self.flow.settle(delivery)
             self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
             if self._crash.due():
                 log.exception("link_crashed", link=self.name)
             return web.Response(status=500)
-        try:
-            async with asyncio.timeout(DURABLE_S_MAX):
-                error = await durable
-        except TimeoutError:
-            return _come_again()
         return _come_again() if error is not None else _response(answers[-1] if answers else Message("", b""))
 
 

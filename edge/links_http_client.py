@@ -23,9 +23,8 @@ from msgspec import Struct
 from devices.family import Family, Message, MessageFamily, MessageSession
 from devices.observation import Result
 from edge import clock
-from edge.flow import Delivery, Flow, Seldom, Wiring
+from edge.flow import Flow, Seldom, Wiring, hand_over
 from edge.mqtt import end
-from edge.spool_file import SpoolError
 
 CONNECT_S_MAX = 10.0
 ANSWER_S_MAX = 90.0  # a pull point may answer after a minute
@@ -128,18 +127,12 @@ class _Asking:
         return 0.0
 
     async def _stored(self, results: Sequence[Result]) -> None:
-        """Hand over, and wait until it is durable; raises _NotTaken."""
-        durable: asyncio.Future[SpoolError | None] = asyncio.get_running_loop().create_future()
-        delivery = self.flow.deliver(len(results))
-        try:
-            self._wiring.intake.take(self.name, results, lambda error: _settle(self.flow, delivery, durable, error))
-            if await durable is not None:
-                raise _NotTaken("the spool does not take it")
-            while self.flow.holding:
-                self._may_read.clear()
-                await self._may_read.wait()
-        finally:
-            self.flow.settle(delivery)
+        """Hand over, and wait until it is durable and more may come; raises _NotTaken."""
+        if await hand_over(self._wiring, self.flow, results) is not None:
+            raise _NotTaken("the spool does not take it")
+        while self.flow.holding:
+            self._may_read.clear()
+            await self._may_read.wait()
 
     def _heard(self, status: int) -> None:
         """A device answered; raises when it is no answer that can be read."""
@@ -154,14 +147,6 @@ class _Asking:
         if not self._lost:
             self._lost = True
             log.warning("link_lost", link=self.name, error=error)
-
-
-def _settle(
-    flow: Flow, delivery: Delivery, durable: "asyncio.Future[SpoolError | None]", error: SpoolError | None
-) -> None:
-    flow.settle(delivery)
-    if not durable.done():
-        durable.set_result(error)
 
 
 class HttpClient(_Asking):
