@@ -1,13 +1,16 @@
 """Bluetooth: what values and advertisements become."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from devices.families import ble, ble_bthome, ble_gatt
+from devices.families import ble, ble_bthome, ble_gatt, ble_models
 from devices.family import Everyone, Message
 from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
@@ -221,6 +224,38 @@ def test_settings_that_cannot_be_are_refused_without_showing_keys(settings: dict
     with pytest.raises(msgspec.ValidationError, match=text) as raised_error:
         msgspec.convert(settings, ble.Settings)
     assert "secret" not in str(raised_error.value)
+
+
+STARTS = sorted({(model.start, model.uuid, model.name) for model in ble_models.MODELS})
+
+
+@given(
+    start=st.sampled_from(STARTS),
+    rest=st.binary(max_size=30),
+    size=st.sampled_from(sorted({size for model in ble_models.MODELS for size in model.sizes})),
+    whole=st.booleans(),
+)
+def test_no_advertisement_raises(start: tuple[str, str, str], rest: bytes, size: int, whole: bool) -> None:
+    """What begins as a model's data does, in its length or another."""
+    shape, uuid, name = start
+    head = bytes.fromhex(re.sub(r"\[(.)[^]]*\]", r"\1", shape[1:]).replace(".", "0"))
+    data = (head + rest).ljust(size, b"\xff")[: size if whole else None]
+    heard = name.replace("[25]", "5").replace("[59]", "5").replace("[CP]", "C").replace("0?", "0")
+    where = f"{BAND}/service/{uuid or 'fe95'}" if shape[0] == "s" else f"{BAND}/manufacturer"
+    link = session(sos_buttons=(BAND,))
+    for seconds in (0, 2, 100):
+        link.receive(Message(where, data, {"name": heard}), NOW + timedelta(seconds=seconds))
+
+
+@given(characteristic=st.sampled_from(sorted(ble_gatt.CHARACTERISTICS)), data=st.binary(max_size=20))
+def test_no_value_raises(characteristic: str, data: bytes) -> None:
+    session().receive(Message(f"{BAND}/{characteristic}", data), NOW)
+
+
+@given(data=st.binary(max_size=40), encrypted=st.booleans())
+def test_no_bthome_data_raises(data: bytes, encrypted: bool) -> None:
+    message = bthome(data.hex()) if encrypted else Message(f"{BAND}/service/fcd2", b"\x40" + data)
+    session(keys={BAND: BLE_KEY} if encrypted else {}).receive(message, NOW)
 
 
 def test_an_object_that_is_not_known_ends_the_reading() -> None:

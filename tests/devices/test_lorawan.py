@@ -6,14 +6,31 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devices.families import lorawan, lorawan_wire
+from devices.families.lorawan_codecs import CODECS
+from devices.families.lorawan_milesight import MODELS
 from devices.family import CommandRefused, DeviceCommand, Everyone, Message
 from devices.observation import Alarm, CommandAnswer, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
 from tests.devices.messages import DEV_EUI, SMOKE_GS524N, chirpstack
 
 OBSERVED = datetime(2026, 11, 24, 12, 29, 50, 250123, tzinfo=UTC)
+
+
+PAYLOADS = [
+    *(bytes((pair >> 8, pair & 0xFF)) for table in MODELS.values() for pair in table),
+    SMOKE_GS524N,
+    bytes.fromhex("010A011E010104B0000000"),
+    bytes.fromhex("0F781A0302").ljust(35, b"\x7f"),
+]
+
+
+def followed(raw: bytes) -> st.SearchStrategy[bytes]:
+    """A pair or message with other bytes behind it."""
+    return st.binary(max_size=40).map(lambda rest: raw + rest)
 
 
 def session(**settings: Any) -> lorawan.Session:
@@ -240,6 +257,20 @@ def test_downlinks_that_cannot_be_are_refused(args: dict[str, str], text: str) -
     with pytest.raises(CommandRefused, match=text):
         link.command(downlink(**args), NOW)
     assert link.to_send() == []
+
+
+@given(
+    codec=st.sampled_from(sorted(CODECS)),
+    f_port=st.sampled_from([1, 6, 7, 10, 13, 85]),
+    payload=st.one_of(st.binary(max_size=60), st.sampled_from(PAYLOADS).flatmap(followed)),
+    down=st.booleans(),
+)
+def test_no_payload_raises(codec: str, f_port: int, payload: bytes, down: bool) -> None:
+    """In every codec, and in what the fields of it mean."""
+    assert isinstance(CODECS[codec](f_port, payload, down), dict)
+    link = session()
+    link.receive(chirpstack(payload, codec, f_port), NOW)
+    link.receive(chirpstack(payload, codec, f_port), NOW)
 
 
 def test_default_values_that_protobuf_leaves_out_are_zero() -> None:

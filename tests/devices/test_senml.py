@@ -1,11 +1,14 @@
 """SenML: packs, and what they become."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devices.cbor import CborError, read_cbor
 from devices.families import senml
@@ -16,6 +19,11 @@ from tests.devices.frames import NOW
 from tests.devices.messages import SMOKE_SENML
 
 OBSERVED = datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC)
+
+
+HOSTILE = "81 9F A2 BF FF 006161 02F97E00 0201 21612F 22FB7FEFFFFFFFFFFFFF 063BFFFFFFFFFFFFFFFF 04F5 084178"
+HOSTILE += " 02C48219010001 241BFFFFFFFFFFFFFFFF 036100"
+CBOR_PIECES = [bytes.fromhex(piece) for piece in HOSTILE.split()]
 
 
 def session(**settings: Any) -> senml.Session:
@@ -190,3 +198,12 @@ def test_cbor_values(hex_: str, value: Any) -> None:
 def test_what_is_no_cbor_is_refused(hex_: str) -> None:
     with pytest.raises(CborError):
         read_cbor(bytes.fromhex(hex_))
+
+
+@given(data=st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(CBOR_PIECES), max_size=12).map(b"".join)))
+def test_no_bytes_raise_another_error(data: bytes) -> None:
+    with suppress(CborError):
+        read_cbor(data)
+    with suppress(Invalid):
+        read(data, "application/senml+cbor")
+    session().receive(Message("senml", data), NOW)
