@@ -6,13 +6,11 @@
 - Alarms are told each time they are raised, cleared once; states when they change.
 - Times: as the table says; without one, the time of receiving. With one, the same reading twice has one frame_id.
 - Positions are WGS-84; 0/0 is none.
-- A message may be signed (`signature_key`): HMAC-SHA256 of its bytes, hex, in a header. Then what is not signed by the
-  key is rejected whole. Without it there is no authentication: who may send is the broker's or web server's business.
+- There is no authentication here: the HTTP link checks signatures and secret paths, the broker who may publish.
 - Liveness: an hour; what reports less often wants a rule of the site's.
 """
 
 import csv
-import hmac
 import re
 from collections.abc import Container, Iterator
 from datetime import UTC, datetime
@@ -46,25 +44,18 @@ READINGS_MAX = 2_000
 ID_CHARS_MAX = 100
 WORD_CHARS_MAX = 200
 NUMBER = re.compile(r"\s*[+-]?(\d{1,300}(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)
-KEY_CHARS_MIN = 16
 EPOCHS = {"s": 1, "ms": 1000}
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`tables`: see mapped_table.py. `signature_key`, `signature_header`: messages must be signed with HMAC-SHA256.
-    `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
+    """`tables`: see mapped_table.py. `any_time`: impossible times are flagged, but kept (recordings, `gridward
+    decode`)."""
 
     tables: tuple[Table, ...] = ()
-    signature_key: str = ""
-    signature_header: str = "x-hub-signature-256"
     any_time: bool = False
 
     def __post_init__(self) -> None:
         mapped_table.check(self.tables)
-        if self.signature_key and len(self.signature_key) < KEY_CHARS_MIN:
-            raise ValueError(f"signature_key: shorter than {KEY_CHARS_MIN} characters")
-        if self.signature_header != self.signature_header.lower():
-            raise ValueError("signature_header: written in lower case")
 
 
 class Session:
@@ -79,8 +70,6 @@ class Session:
         return []
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
-        if self._settings.signature_key and not self._signed(message):
-            return [rejected("signature missing or wrong", message.data)]
         found: list[Result] = []
         readable = False
         for table in self._settings.tables:
@@ -93,11 +82,6 @@ class Session:
             if readings:
                 break
         return found if readable else [rejected("no table reads this message", message.data)]
-
-    def _signed(self, message: Message) -> bool:
-        given = message.headers.get(self._settings.signature_header, "").removeprefix("sha256=").lower()
-        wanted = hmac.new(self._settings.signature_key.encode(), message.data, "sha256").hexdigest()
-        return hmac.compare_digest(given.encode(), wanted.encode())
 
     def _reading(self, table: Table, reading: Any, message: Message, now: datetime) -> Iterator[Result]:
         native_id = _device(table, reading, message.channel)
@@ -284,7 +268,7 @@ FAMILY = MessageFamily(
     name="mapped",
     title="Any JSON or CSV, by a table of the installer's",
     links=("mqtt", "http_server", "http_client"),
-    integrity="HMAC-SHA256 when a signature key is set",
+    integrity="",
     message_bytes_max=MESSAGE_BYTES_MAX,
     silence_s_max=3_600,
     settings=Settings,

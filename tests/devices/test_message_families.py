@@ -99,10 +99,8 @@ def _mangled(draw: st.DrawFn, data: bytes) -> bytes:
     return json.dumps(changed).encode()
 
 
-def open_session(family: MessageFamily, enrolled: Any = None, guarded: bool = True) -> MessageSession:
-    good = GOOD_MESSAGES[family.name]
-    chosen = good.settings if guarded or good.unguarded is None else good.unguarded
-    settings = msgspec.convert(chosen, family.settings)
+def open_session(family: MessageFamily, enrolled: Any = None) -> MessageSession:
+    settings = msgspec.convert(GOOD_MESSAGES[family.name].settings, family.settings)
     return family.open_session(settings, Everyone() if enrolled is None else enrolled)
 
 
@@ -114,7 +112,7 @@ def is_alarm(result: Result) -> bool:
 def test_nothing_raises_and_results_keep_to_the_dictionary_and_travel(
     family: MessageFamily, given_messages: list[Message]
 ) -> None:
-    session = open_session(family, guarded=False)
+    session = open_session(family)
     for result in [result for message in given_messages for result in session.receive(message, NOW)]:
         if isinstance(result, Rejected):
             assert result.reason
@@ -141,7 +139,7 @@ def _keeps_to_the_dictionary(body: object) -> None:
 def test_a_device_that_is_not_enrolled_makes_no_observation(
     family: MessageFamily, given_messages: list[Message]
 ) -> None:
-    session = open_session(family, frozenset(), guarded=False)
+    session = open_session(family, frozenset())
     found = [result for message in given_messages for result in session.receive(message, NOW)]
     assert not any(isinstance(result, Observation) for result in found)
     assert all(int(answer.headers.get("status", "200")) >= 400 for answer in session.to_send())
@@ -189,7 +187,7 @@ def test_the_same_report_twice_has_the_same_ids(family: MessageFamily) -> None:
 
 @pytest.mark.parametrize("family", MESSAGE_FAMILIES, ids=lambda family: family.name)
 def test_brackets_without_end_are_no_crash(family: MessageFamily) -> None:
-    session = open_session(family, guarded=False)
+    session = open_session(family)
     channel = GOOD_MESSAGES[family.name].message.channel
     for data in (b"[" * 50_000, b'{"a":' * 20_000, b"\x9f" * 50_000, b"\x81" * 50_000, b"\xff\xfe" * 1_000, b""):
         assert not any(isinstance(one, Observation) for one in session.receive(Message(channel, data), NOW))
