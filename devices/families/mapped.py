@@ -267,7 +267,7 @@ def _place(table: Table, reading: Any) -> Position | None:
 FAMILY = MessageFamily(
     name="mapped",
     title="Any JSON or CSV, by a table of the installer's",
-    links=("mqtt", "http_server", "http_client"),
+    links=("mqtt", "http_server", "http_client", "folder"),
     integrity="",
     message_bytes_max=MESSAGE_BYTES_MAX,
     silence_s_max=3_600,
