@@ -44,7 +44,7 @@ __all__ = ("Rows", "SetAside", "SpoolError", "SpoolFile")
 CACHE_KB = 1024
 WAL_PAGES_MAX = 2_000
 WAL_BYTES_KEPT = 16_000_000
-SALVAGED_ROUTINE_BYTES_MAX = 64_000_000  # meanwhile nothing is accepted
+SALVAGED_ROUTINE_BYTES_MAX = 200_000_000  # meanwhile nothing is accepted
 
 Rows = dict[Lane, list[bytes]]
 
