@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS lanes (
     committed INTEGER NOT NULL,       -- the last seq the hub has
     dropped_through INTEGER NOT NULL, -- the last seq that was evicted, or could not be read any more
     dropped INTEGER NOT NULL,         -- how many such rows the hub never had
-    sent INTEGER NOT NULL             -- the last seq that was sent; the hub may have it
+    sent INTEGER NOT NULL,            -- the last seq that was sent; the hub may have it
+    declared INTEGER NOT NULL         -- up to here the hub was told of what was dropped
 ) WITHOUT ROWID;
 
 -- create_chunks --
@@ -36,12 +37,13 @@ INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET va
 SELECT value FROM meta WHERE name = ?;
 
 -- get_lane --
-SELECT appended, committed, dropped_through, dropped, sent FROM lanes WHERE lane = ?;
+SELECT appended, committed, dropped_through, dropped, sent, declared FROM lanes WHERE lane = ?;
 
 -- put_lane --
-INSERT INTO lanes (lane, appended, committed, dropped_through, dropped, sent) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO lanes (lane, appended, committed, dropped_through, dropped, sent, declared) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (lane) DO UPDATE SET appended = excluded.appended, committed = excluded.committed,
-    dropped_through = excluded.dropped_through, dropped = excluded.dropped, sent = excluded.sent;
+    dropped_through = excluded.dropped_through, dropped = excluded.dropped, sent = excluded.sent,
+    declared = excluded.declared;
 
 -- count_rows --
 SELECT coalesce(sum(last - first + 1), 0) FROM chunks WHERE lane = ? AND last <= ?;

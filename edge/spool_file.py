@@ -144,9 +144,9 @@ class SpoolFile:
 
     def fetch(self, lane: Lane, after: int, rows_max: int, bytes_max: int) -> Fetched:
         """The oldest rows that end beyond `after`, at least one chunk. Raises SpoolError; UNREADABLE passes through."""
-        sent = self.lanes[lane].sent
+        before = copy(self.lanes[lane])
         found = self._tables.fetch(lane, after, rows_max, bytes_max)
-        if self.lanes[lane].sent != sent:
+        if self.lanes[lane] != before:
             self._note_sent(lane)
         return found
 
@@ -193,9 +193,7 @@ class SpoolFile:
         brought = None if self._meta("epoch") else self._begin(now)
         self.epoch = self._meta("epoch")
         for lane in LANES:
-            state = self._tables.get_lane(lane)
-            state.declared = self.lanes[lane].declared if self._sure else state.dropped_through
-            self.lanes[lane] = state
+            self.lanes[lane] = self._tables.get_lane(lane)
         self._reports_stored = 0
         for (stored,) in sql.execute(SQL["all_reports"]):
             self._reports.load(stored)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from devices.envelope import LANES, Lane
-from edge.spool_sql import NO_CHECKPOINT_ON_CLOSE, SQL, Connection, LaneState, SqlError
+from edge.spool_sql import NO_CHECKPOINT_ON_CLOSE, SQL, Connection, LaneState, SqlError, lane_state
 
 FILE_NAME = "spool.sqlite"
 SUFFIXES = ("", "-wal", "-shm")
@@ -58,10 +58,7 @@ class Remains:
             for numbers in self._read("get_lane", lane):
                 if not all(isinstance(number, int) for number in numbers):
                     return {}
-                appended, committed, dropped_through, dropped, sent = numbers
-                found[lane] = LaneState(
-                    appended=appended, committed=committed, dropped_through=dropped_through, dropped=dropped, sent=sent
-                )
+                found[lane] = lane_state(numbers)
         return found if len(found) == len(LANES) else {}
 
     def kept(self) -> list[tuple[str, str]]:

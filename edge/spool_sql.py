@@ -29,16 +29,33 @@ UNREADABLE = (apsw.CorruptError, apsw.NotADBError, DamagedError)  # what `SpoolF
 
 
 class LaneState(Struct, kw_only=True):
-    """`rows`: how many wait in the file. `sent`: the last seq that was read to be sent. `dropped`: rows that went
-    without having been with the hub; `declared`: those up to here are on their way to it as a gap."""
+    """A row of `lanes`, in its order, and `rows`: how many wait in the file.
+
+    `sent`: the last seq that was read to be sent. `dropped`: rows that went without having been with the hub; of those
+    up to `declared` it was told.
+    """
 
     appended: int = 0
     committed: int = 0
     dropped_through: int = 0
     dropped: int = 0
     sent: int = 0
-    rows: int = 0
     declared: int = 0
+    rows: int = 0
+
+
+def lane_state(numbers: tuple[int, ...], rows: int = 0) -> LaneState:
+    """Of what `get_lane` gives."""
+    appended, committed, dropped_through, dropped, sent, declared = numbers
+    return LaneState(
+        appended=appended,
+        committed=committed,
+        dropped_through=dropped_through,
+        dropped=dropped,
+        sent=sent,
+        declared=declared,
+        rows=rows,
+    )
 
 
 def said(error: Exception) -> str:

@@ -8,7 +8,7 @@ from zlib import crc32
 from msgspec import Struct
 
 from devices.envelope import LANES, Lane, encode_rows
-from edge.spool_sql import SQL, UNREADABLE, Connection, DamagedError, LaneState, SpoolError, SqlError, said
+from edge.spool_sql import SQL, UNREADABLE, Connection, DamagedError, LaneState, SpoolError, SqlError, lane_state, said
 
 PAGE_BYTES = 4096
 SEQ_MAX = 2**62
@@ -51,19 +51,12 @@ class Tables:
 
     def get_lane(self, lane: Lane) -> LaneState:
         [[rows]] = self._sql.execute(SQL["count_rows"], (lane, SEQ_MAX))
-        [[appended, committed, dropped_through, dropped, sent]] = self._sql.execute(SQL["get_lane"], (lane,))
-        return LaneState(
-            appended=appended,
-            committed=committed,
-            dropped_through=dropped_through,
-            dropped=dropped,
-            sent=sent,
-            rows=rows,
-        )
+        [numbers] = self._sql.execute(SQL["get_lane"], (lane,))
+        return lane_state(numbers, rows)
 
     def put_lane(self, lane: Lane, state: LaneState) -> None:
-        values = (lane, state.appended, state.committed, state.dropped_through, state.dropped, state.sent)
-        self._sql.execute(SQL["put_lane"], values)
+        going = (state.dropped_through, state.dropped, state.sent, state.declared)
+        self._sql.execute(SQL["put_lane"], (lane, state.appended, state.committed, *going))
 
     def append(self, lane: Lane, bodies: Sequence[bytes], state: LaneState | None = None) -> None:
         """`state`: when it is not yet the one of `lanes`."""

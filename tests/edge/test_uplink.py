@@ -309,13 +309,14 @@ async def test_rows_of_a_file_that_turned_bad_arrive_once_and_those_that_are_gon
             for number in range(1, 5):
                 await edge.append(*[steps(BAND, row) for row in range(number * 100, number * 100 + 100)])
             edge.file._sql.execute("UPDATE chunks SET crc = 0 WHERE lane = 'routine' AND first IN (1, 301)")
+        await hub.commit_all()
         async with opened(tmp_path, gateway, broker.port) as edge:
-            await hub.commit_all()
             await until(lambda: edge.spool.rows == 0, "all of it is committed")
             assert numbers(hub.rows["routine"]) == [*range(300), *range(400, 500)]
             assert hub.gaps == {"urgent": [], "routine": [(301, 400)]}
             kinds = [row.body.kind for row in hub.rows["urgent"]]  # type: ignore[union-attr]
             assert kinds == ["sos", "spool_set_aside"] and hub.refused == 0
+            assert edge.spool.lane("routine").dropped == 100, "the hub had the others"
 
 
 async def test_what_comes_down_is_handed_on_and_the_last_will_says_offline(
