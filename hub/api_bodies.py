@@ -266,7 +266,7 @@ class IncidentAlarm(Told):
 class IncidentDetail(Incident):
     steps: list[StepDone]
     alarms: Annotated[list[IncidentAlarm], Field(description="newest first")]
-    through: Annotated[datetime | None, Field(description="what `seen` must say: the newest committed_at of `alarms`")]
+    through: Annotated[datetime | None, Field(description="what `seen` must say: newest committed_at of its alarms")]
 
 
 class SeenAsked(Asked):

@@ -138,8 +138,8 @@ async def _detail(store: Store, number: int) -> dict[str, Any]:
             raise Refused(404, f"there is no incident {number}")
         steps = await tx.rows("incident_steps", incident=number)
         alarms = await tx.rows("incident_alarms", incident=number, limit=ALARMS_SHOWN_MAX)
-    through = max((alarm["committed_at"] for alarm in alarms), default=None)
-    return {**views[0], "steps": steps, "alarms": alarms, "through": through}
+    through = [alarm.pop("through") for alarm in alarms]
+    return {**views[0], "steps": steps, "alarms": alarms, "through": through[0] if through else None}
 
 
 def _tagged(detail: dict[str, Any]) -> Response:

@@ -142,10 +142,15 @@ SELECT number, action, actor, at, cause, phase, detail FROM incident_steps
 WHERE incident = %(incident)s ORDER BY number;
 
 -- incident_alarms --
--- An alarm was seen at the first look that had it on the screen.
+-- An alarm was seen at the first look that had it on the screen. What was brought in by a merge was not there before it,
+-- and which ones those are nobody knows any more: only looks that showed the alarm that made the merge count.
+-- `through`, the newest of all, is the same in every row: read by this statement, it is not newer than what is shown.
+WITH merge AS (SELECT max(at) AS at FROM incident_steps WHERE incident = %(incident)s AND action = 'absorb')
 SELECT e.device, e.kind, e.raised, e.priority, e.component, e.description, nullif(e.zone, '') AS zone, e.observed_at,
     e.received_at, e.committed_at, e.late,
-    (SELECT min(l.at) FROM incident_looks l WHERE l.incident = e.incident AND l.through >= e.committed_at) AS seen_at
+    (SELECT min(l.at) FROM incident_looks l
+        WHERE l.incident = e.incident AND l.through >= greatest(e.committed_at, (SELECT at FROM merge))) AS seen_at,
+    (SELECT max(n.committed_at) FROM events n WHERE n.incident = %(incident)s AND n.class = 'alarm') AS through
 FROM events e
 WHERE e.incident = %(incident)s AND e.class = 'alarm'
 ORDER BY e.observed_at DESC, e.committed_at DESC, e.gateway, e.epoch, e.seq DESC

@@ -246,6 +246,26 @@ async def test_what_was_merged_away_is_shown_when_asked_for(postgres: str) -> No
         assert hub.count("incident_looks") == 0
 
 
+@pytest.mark.parametrize("minutes", [(0, 25), (25, 0)])
+async def test_what_a_merge_brought_in_is_not_seen_by_an_earlier_look(postgres: str, minutes: tuple[int, int]) -> None:
+    async with world(postgres) as hub, hub.client() as client:
+        first, second = [NOON + minute * MINUTE for minute in minutes]
+        number = await hub.smoke("1", first)
+        await hub.smoke("2", second)
+        await hub.smoke("4", first)
+        looked_at = (await client.get(f"/api/v1/incidents/{number}")).json()
+        assert [one["component"] for one in looked_at["alarms"]] == ["4", "1"]
+        await look(client, looked_at)  # newer than all that the other has
+        for minute in (8, 16):  # late alarms between them: one case
+            await hub.smoke("3", NOON + minute * MINUTE)
+        [kept] = items(await client.get("/api/v1/incidents"))
+        path = f"/api/v1/incidents/{kept['incident']}"
+        shown = (await client.get(path)).json()
+        assert [one["seen_at"] for one in shown["alarms"]] == [None] * 5
+        await look(client, shown)
+        assert all(one["seen_at"] for one in (await client.get(path)).json()["alarms"])
+
+
 async def test_a_command_goes_to_the_gateway_with_the_name_of_its_giver(postgres: str) -> None:
     async with world(postgres) as hub, hub.client() as client:
         path = f"/api/v1/gateways/{GATEWAY}/commands"
