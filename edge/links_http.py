@@ -24,6 +24,7 @@ from msgspec import Struct
 from devices.family import Message, MessageFamily
 from edge import clock
 from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
+from edge.listener import Listener
 
 BODY_S_MAX = 10.0
 DURABLE_S_MAX = 10.0
@@ -95,18 +96,16 @@ class HttpServer:
         self._guard = guard
         self._address = (host, port)
         self._connections_max = connections_max
-        self._tls = tls
         self.flow = Flow(wiring.rows_max, lambda: None, lambda: None)
-        self._crash = Seldom()
+        self._crash, self._refused = Seldom(), Seldom()
         self._session = family.open_session(wiring.settings, wiring.enrolled)
         self._http = web.Server(self._answer, access_log=None)
         self._quiet_since: dict[asyncio.BaseProtocol, float] = {}
-        self._listening: asyncio.Server | None = None
+        self._listener = Listener(self._admit, self._not_taken, tls)
 
     @property
     def port(self) -> int:
-        assert self._listening is not None, "not open"
-        return int(self._listening.sockets[0].getsockname()[1])
+        return self._listener.port
 
     @property
     def connections(self) -> int:
@@ -115,17 +114,15 @@ class HttpServer:
     async def open(self) -> None:
         """Listen; raises LinkError."""
         host, port = self._address
-        loop = asyncio.get_running_loop()
         try:
-            self._listening = await loop.create_server(self._admit, host, port, ssl=self._tls, backlog=1024)
+            await self._listener.open(host, port)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise LinkError(f"link {self.name}: cannot listen on {host}:{port}: {reason}") from error
 
     def stop_reading(self) -> None:
         self.flow.stop()
-        if self._listening is not None:
-            self._listening.close()
+        self._listener.close()
 
     async def close(self) -> None:
         await self._http.shutdown(CLOSE_S_MAX)
@@ -141,6 +138,10 @@ class HttpServer:
 
     def _admit(self) -> asyncio.Protocol:
         return self._http() if self.connections < self._connections_max else _TurnedAway()
+
+    def _not_taken(self, error: OSError) -> None:
+        if self._refused.due():
+            log.error("link_cannot_accept", link=self.name, error=error.strerror)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._guard.admits(request.remote or ""):

@@ -6,6 +6,7 @@ left: thousands of log lines a second. Here it is AT_ONCE in a turn, and one try
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 
 AT_ONCE = 16
@@ -14,11 +15,17 @@ REST_S = 1.0
 
 
 class Listener:
-    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol], failed: Callable[[OSError], None]) -> None:
+    def __init__(
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        failed: Callable[[OSError], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """`protocol()` makes that of a new connection; `failed` is told each time when none can be taken."""
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._failed = failed
+        self._tls = tls
         self._sockets: list[socket.socket] = []
         self._beginning: set[asyncio.Task[object]] = set()
 
@@ -72,6 +79,6 @@ class Listener:
 
     async def _begin(self, line: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, line)
+            await self._loop.connect_accepted_socket(self._protocol, line, ssl=self._tls)
         except OSError:
-            line.close()  # gone before it began
+            line.close()  # gone before it began, or no TLS
