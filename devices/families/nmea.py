@@ -158,6 +158,8 @@ class Session:
 
     def _meaning(self, report: Report, line: bytes) -> list[Result]:
         kind, fields, known = report.sentence.type, report.fields, report.known
+        if not fields:
+            return []  # not read, or a maker's own, whatever it is called
         if fields.get("date"):
             known.day = fields["date"]
         if kind == "RMC":

@@ -159,3 +159,8 @@ def test_longitudes_with_two_degree_digits() -> None:
 @pytest.mark.parametrize("line", ["$GPGSV,3,3,09,24,03,046,*47\\", "$GPRMC,122950", "$GP\x00RMC,1*00", "hello"])
 def test_what_is_no_sentence_is_refused(line: str) -> None:
     assert all(isinstance(result, Rejected) for result in session().receive(f"{line}\r\n".encode(), NOW))
+
+
+@pytest.mark.parametrize("text", ["PRMC,122950.00,A", "PGGA,1", "PALR,1", "PXDR,C", "PGRME,1,M,2,M,3,M"])
+def test_a_makers_own_sentence_is_not_taken_for_the_standards(text: str) -> None:
+    assert session().receive(frame(text), NOW) == []
