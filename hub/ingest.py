@@ -9,8 +9,9 @@ Rules
   hears what was stored. A batch that stood beyond a hole gets the same Committed again: an edge that hears what it
   knows while batches are under way sends again from there, within about a second.
 - Whatever is not the fault of a row (no database, no table, no room, no lock) makes a lane keep what it has and try
-  again with full jitter; the broker holds the rest (Receive Maximum). It says so when that lasts. A commit whose end
-  was not seen is repeated: the cursor knows what of it is new.
+  again with full jitter; the broker holds the rest (Receive Maximum). It says so when that lasts, and then
+  commits batch by batch, so that a gateway with which it is the matter holds up no other. A commit whose end was not
+  seen is repeated: the cursor knows what of it is new.
 - A batch with a row that the database blames is halved until that one is alone. It is tried once more by itself, and
   set aside in refused_rows when it is refused as before: an alarm there makes no incident, so this is the last resort.
   Nothing blocks and nothing is lost. An error of ours is treated the same way, and logged with its traceback.
@@ -235,7 +236,11 @@ class _Worker:
             await self._greet()
         while self._ready and not self._stopping:
             group = self._group()
-            await self._store_all(group)
+            try:
+                await self._store_all(group)
+            except NOT_THE_ROW:
+                self._put_last(group[0].gateway)
+                raise
             for parcel in group:
                 self._ready.popleft()
                 self._bytes -= len(parcel.payload)
@@ -244,7 +249,9 @@ class _Worker:
             self._room.set()
 
     def _group(self) -> list[Parcel]:
-        """What one transaction takes: at least one parcel, then as many as COMMIT_ROWS_MAX allows."""
+        """What one transaction takes: one parcel and, unless held up, as many more as COMMIT_ROWS_MAX allows."""
+        if self._held_up:
+            return [self._ready[0]]
         group: list[Parcel] = []
         rows = 0
         for parcel in self._ready:
@@ -253,6 +260,10 @@ class _Worker:
                 break
             group.append(parcel)
         return group
+
+    def _put_last(self, gateway: str) -> None:
+        """Its parcels in their order, behind those of the others: it may be the only one that cannot go on."""
+        self._ready = deque(sorted(self._ready, key=lambda parcel: parcel.gateway == gateway))
 
     async def _store_all(self, group: Sequence[Parcel]) -> None:
         """Commit `group`, in as many transactions as its bad rows ask for. Raises one of NOT_THE_ROW."""

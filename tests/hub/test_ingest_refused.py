@@ -28,12 +28,12 @@ class Heard:
         self.acknowledged: list[int] = []
         self.crashed: list[str] = []
 
-    def send(self, first: int, *observations: Observation) -> None:
-        batch = Batch(gateway=GATEWAY, epoch="e1", lane=self.lane, rows=tuple(enumerate(observations, first)))
-        self.say(encode(batch), lambda: self.acknowledged.append(first))
+    def send(self, first: int, *observations: Observation, gateway: GatewayId = GATEWAY) -> None:
+        batch = Batch(gateway=gateway, epoch="e1", lane=self.lane, rows=tuple(enumerate(observations, first)))
+        self.say(encode(batch), lambda: self.acknowledged.append(first), gateway)
 
-    def say(self, payload: bytes, acknowledge: Any) -> None:
-        self.ingest.arrived(topic(GatewayId(GATEWAY), "up", self.lane), payload, acknowledge)
+    def say(self, payload: bytes, acknowledge: Any, gateway: GatewayId = GATEWAY) -> None:
+        self.ingest.arrived(topic(gateway, "up", self.lane), payload, acknowledge)
 
     def do(self, *statements: str) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
@@ -102,6 +102,22 @@ async def test_a_table_that_is_away_for_a_while_costs_no_row(postgres: str) -> N
         routine.do("ALTER TABLE elsewhere RENAME TO telemetry")
         await until(lambda: routine.acknowledged == [1], "the commit")
         assert (routine.refused(), routine.ask("SELECT count(*) FROM telemetry")) == ([], [(20,)])
+
+
+async def test_a_gateway_that_is_held_up_holds_up_no_other(postgres: str) -> None:
+    """What nobody thought of: rows of one gateway that meet a limit of the server, which is no fault of a row."""
+    only = "BEGIN IF NEW.zone = 'yard' THEN RAISE EXCEPTION 'no' USING ERRCODE = '54000'; END IF; RETURN NEW; END"
+    async with lane(postgres, "urgent") as urgent:
+        urgent.do(*refuse_with("54000", "incidents"))
+        urgent.do(f"CREATE OR REPLACE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ {only} $$")
+        urgent.send(1, alarm("smoke", zone="yard"))
+        urgent.send(2, alarm("heat", zone="yard"))
+        urgent.send(1, alarm("smoke"), alarm("heat"), gateway=GatewayId("gw-2"))
+        await until(lambda: urgent.acknowledged == [1] and urgent.held_up, "the commit of the other")
+        assert urgent.ask("SELECT place, alarm_count FROM incidents") == [("hall", 2)]
+        urgent.do("DROP TRIGGER no ON incidents")
+        await until(lambda: urgent.acknowledged == [1, 1, 2] and not urgent.held_up, "the commit of both")
+        assert (urgent.refused(), urgent.ask("SELECT sum(alarm_count) FROM incidents")) == ([], [(4,)])
 
 
 async def test_a_row_that_is_refused_once_is_not_set_aside(postgres: str) -> None:
