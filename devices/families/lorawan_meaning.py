@@ -16,6 +16,7 @@ from devices.families.lorawan_tlv import Fields
 # vendor's name -> metric, factor
 VALUES: dict[str, tuple[str, float]] = {
     "battery": ("battery_percent", 1),
+    "battery_main": ("battery_percent", 1),
     "temperature": ("temperature_c", 1),
     "temperature_c": ("temperature_c", 1),
     "Temp": ("temperature_c", 1),
@@ -75,6 +76,7 @@ ALARMS: dict[str, Told] = {
     "leakage_status": _alarm("water_leak", "leak", "normal"),
     "gas_status": _alarm("gas", "alarm", "normal"),
     "DisassembledAlarm": _alarm("tamper", 1, 0),
+    "disassembly_alarm": {"device_abnormal_movement": (("tamper", True),)},
     "Alarm": {1: (("sos", True),)},  # of an emergency button; people clear it
     "ALARM": _alarm("supervisory", 1, 0),
     "position": _alarm("supervisory", "tilt", "normal"),
@@ -193,6 +195,10 @@ def _read_one(found: Meaning, codec: str, name: str, value: Any) -> None:
         found.alarms |= {(_component(place, plain), kind): raised for kind, raised in ALARMS[plain][value]}
     elif plain in STATES and isinstance(value, str | int) and value in STATES[plain]:
         found.states[(place, plain)] = STATES[plain][value]
+    elif isinstance(value, dict) and name.endswith("_alarm"):
+        found.alarms[(name.removesuffix("_alarm"), "supervisory")] = "yes" in (
+            word for flag, word in value.items() if flag.endswith("_alarm")
+        )
     elif isinstance(value, str):
         _read_word(found, place, plain, value)
     else:

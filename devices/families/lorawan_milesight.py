@@ -17,6 +17,7 @@ from devices.families.lorawan_tlv import (
     table,
     text_36,
     tilt,
+    tilt_flagged,
     wifi,
 )
 
@@ -44,6 +45,15 @@ AIR_107 = AIR_100 + "077D co2:H\n087D tvoc:H\n0973 pressure:H/10\n"
 AIR_300 = CLIMATE + "0500 pir:B=pir\n06CB light_level:B\n077D co2:H\n087D tvoc:H/100\n08E6 tvoc:H\n0973 pressure:H/10\n"
 AIR_319 = AIR_300 + "0B7D pm2_5:H\n0C7D pm10:H\n0E01 buzzer_status:B=onoff\n"
 DISTANCE = "0382 distance:h\n0400 position:B=tilt\n8382 distance:h distance_alarm:B=alarm\n"
+BIN = (
+    TEMPERATURE
+    + """
+    0482 distance:H
+    0500 position:B=tilt
+    8482 distance:H distance_alarm:B=alarm
+    8800 disassembly_alarm:B=moved
+"""
+)
 PROBE = """
     0367 temperature:h/10
     0468 humidity:B/2
@@ -136,9 +146,12 @@ _OWN: dict[str, Table] = {
     "ct101-v2": table(
         "0397 total_current:I/100\n0498 current:H/100\n0499 current:H/10\n0967 temperature:h/10\n"
         "8967 temperature:h/10 temperature_alarm:B=alarm",
-        _8498=current_alarm,
+        _8498=current_alarm("current", 100),
     ),
-    "ct303-v2": table(CURRENTS + "0967 temperature:h/10"),
+    "ct303-v2": table(
+        CURRENTS + "0967 temperature:h/10\n8967 temperature:h/10 temperature_alarm:B=hotter",
+        **{f"_8{2 * phase + 2}99": current_alarm(f"current_chn{phase}", 10) for phase in (1, 2, 3)},
+    ),
     "em300-th": table(CLIMATE + CLIMATE_LOG),
     "em300-mcs": table(CLIMATE + "0600 magnet_status:B=open\n" + CLIMATE_LOG.rstrip() + " magnet_status:B=open"),
     "em300-mld": table(LEAK + LEAK_LOG),
@@ -151,10 +164,10 @@ _OWN: dict[str, Table] = {
     "em310-tilt": table("", _03CF=tilt),
     "em310-udl": table(DISTANCE),
     "em320-th": table(CLIMATE + CLIMATE_LOG),
-    "em320-tilt": table("", _03D4=tilt),
-    "em400-mud": table(TEMPERATURE + "0482 distance:H\n0500 position:B=tilt\n8482 distance:H distance_alarm:B=alarm"),
-    "em400-tld": table(TEMPERATURE + "0482 distance:H\n0500 position:B=tilt\n8482 distance:H distance_alarm:B=alarm"),
-    "em400-udl": table(TEMPERATURE + "0482 distance:H\n0500 position:B=tilt\n8482 distance:H distance_alarm:B=alarm"),
+    "em320-tilt": table("", _03D4=tilt_flagged),
+    "em400-mud": table(BIN),
+    "em400-tld": table(BIN),
+    "em400-udl": table(BIN),
     "em500-co2": table(
         CLIMATE + "057D co2:H\n0673 pressure:H/10\n"
         "20CE @history timestamp:I co2:H pressure:H/10 temperature:h/10 humidity:B/2"
@@ -162,7 +175,11 @@ _OWN: dict[str, Table] = {
     "em500-lgt": table("0394 illuminance:I\n20CE @history timestamp:I illuminance:I"),
     "em500-pp": table("037B pressure:H\n20CE @history timestamp:I pressure:H"),
     "em500-pt100": table(TEMPERATURE + "20CE @history timestamp:I temperature:h/10"),
-    "em500-smtc": table(CLIMATE + "04CA moisture:H/100\n057F ec:H"),
+    "em500-smtc": table(
+        "0367 temperature:h/10\n0468 moisture:B/2\n04CA moisture:H/100\n057F electricity:H\n"
+        "83D7 temperature:h/10 temperature_mutation:h/10 temperature_alarm:B=alarm\n"
+        "20CE @history timestamp:I electricity:H temperature:h/10 moisture:H/100"
+    ),
     "em500-swl": table("0377 depth:H\n20CE @history timestamp:I depth:H"),
     "em500-udl": table("0382 distance:H\n20CE @history timestamp:I distance:H"),
     "gs101": table(
@@ -217,8 +234,10 @@ _OWN: dict[str, Table] = {
     "vs350": table(PEOPLE, _20CE=people_history),
     "vs351": table(PEOPLE, _20CE=people_history),
     "vs360": table(
-        "03CC period_in:H period_out:H\n04CC total_in:H total_out:H\n0AEF timestamp:I\n"
-        "83CC period_in:H period_out:H period_count_alarm:B=hot\n84CC total_in:H total_out:H total_count_alarm:B=hot",
+        "0175 battery_main:B\n0275 battery_node:B\n03F4 @event type:B=pair status:B=release\n0AEF timestamp:I\n"
+        "04CC total_in:H total_out:H\n05CC period_in:H period_out:H\n"
+        "84CC total_in:H total_out:H total_count_alarm:B=alarm\n"
+        "85CC period_in:H period_out:H period_count_alarm:B=alarm",
         _20CE=people_history,
     ),
     "ws101": table("", _FF2E=button),
@@ -238,5 +257,24 @@ _OWN: dict[str, Table] = {
         CLIMATE + WEATHER + f"20CE {WEATHER_LOG} rainfall_total:H/100\n21CE {WEATHER_LOG} rainfall_total:I/100"
     ),
 }
+
+# Models that speak as another does, or as a part of it.
+_ALIKE = {
+    "am102": ("am102l",),
+    "am103": ("am103l",),
+    "am307": ("am307-v2",),
+    "am308": ("am308-v2",),
+    "am319-hcho-ir": ("am319-hcho",),
+    "am319-o3": ("am319-o3-ir",),
+    "ct101-v2": ("ct101", "ct103", "ct103-v2", "ct105", "ct105-v2"),
+    "ct303-v2": ("ct303", "ct305", "ct305-v2", "ct310", "ct310-v2"),
+    "ts302-v2": ("ts301-v2", "ts301", "ts302"),
+    "uc501": ("uc502",),
+    "vs133": ("vs135",),
+    "ws503": ("ws501", "ws502"),
+    "ws523": ("ws522", "ws525"),
+    "wts506": ("wts305", "wts505"),
+}
+_OWN |= {name: _OWN[model] for model, names in _ALIKE.items() for name in names}
 
 MODELS: dict[str, Table] = {name: _COMMON | own for name, own in _OWN.items()}

@@ -33,7 +33,11 @@ WORDS: dict[str, dict[int, str]] = {
         "tilt": "normal,tilt",
         "alarm": "threshold alarm release,threshold alarm,mutation alarm",
         "hot": "threshold alarm release,threshold alarm,unknown,high temperature alarm,high temperature alarm release",
+        "hotter": "temperature threshold alarm release,temperature threshold alarm",
         "abnormal": "normal,abnormal",
+        "moved": "unknown,device_abnormal_movement",
+        "pair": "counting_anomaly,node_device_without_response,devices_misaligned",
+        "release": "alarm_release,alarm",
         "gas": "normal,alarm",
         "gasevent": "power off,power on,device fault,device recovered,device will be invalid soon,device invalid",
         "liquid": "uncalibrated,full,critical liquid level alert",
@@ -175,6 +179,15 @@ def tilt(data: bytes) -> tuple[int, Fields] | None:
     return 7, found | {f"threshold_{axis}": states[data[6] >> bit & 1] for bit, axis in enumerate("xyz")}
 
 
+def tilt_flagged(data: bytes) -> tuple[int, Fields] | None:
+    """The lowest bit of each angle says whether its limit was crossed."""
+    if len(data) < 6:
+        return None
+    raw = dict(zip("xyz", unpack_from("<hhh", data), strict=True))
+    found: Fields = {f"angle_{axis}": (angle >> 1) / 100 for axis, angle in raw.items()}
+    return 6, found | {f"threshold_{axis}": WORDS["motion"][angle & 1] for axis, angle in raw.items()}
+
+
 def gas_ppm(name: str) -> Reader:
     def read(data: bytes) -> tuple[int, Fields] | None:
         if len(data) < 2:
@@ -249,14 +262,19 @@ def people_history(data: bytes) -> tuple[int, Fields] | None:
     return size, {"@history": entry}
 
 
-def current_alarm(data: bytes) -> tuple[int, Fields] | None:
-    if len(data) < 7:
-        return None
-    highest, lowest, current, flags = unpack_from("<HHHB", data)
-    names = ("threshold_alarm", "threshold_alarm_release", "over_range_alarm", "over_range_alarm_release")
-    alarm = {f"current_{name}": WORDS_OF_BITS["yes"][flags >> bit & 1] for bit, name in enumerate(names)}
-    values = {"current_max": highest / 100, "current_min": lowest / 100, "current": current / 100}
-    return 7, values | {"current_alarm": alarm}
+def current_alarm(name: str, divisor: int) -> Reader:
+    """Extremes, the value, and flags that say which limit was crossed."""
+
+    def read(data: bytes) -> tuple[int, Fields] | None:
+        if len(data) < 7:
+            return None
+        highest, lowest, current, flags = unpack_from("<HHHB", data)
+        kinds = ("threshold_alarm", "threshold_alarm_release", "over_range_alarm", "over_range_alarm_release")
+        alarm = {f"current_{kind}": WORDS_OF_BITS["yes"][flags >> bit & 1] for bit, kind in enumerate(kinds)}
+        values = {f"{name}_max": highest / divisor, f"{name}_min": lowest / divisor, name: current / divisor}
+        return 7, values | {f"{name}_alarm": alarm}
+
+    return read
 
 
 def text_36(data: bytes) -> tuple[int, Fields] | None:
