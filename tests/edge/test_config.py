@@ -9,6 +9,10 @@ from edge import config
 from tests.edge import site
 
 LINK = {"name": "panels", "kind": "tcp_server", "family": "gbt26875", "port": 0}
+UDP = {"name": "alarms", "kind": "udp_server", "family": "sia_dc09", "port": 0}
+PUSH = {"name": "push", "kind": "http_server", "family": "lorawan", "port": 0}
+LORA = {"name": "lora", "kind": "mqtt", "family": "lorawan", "topics": ["application/+/device/+/event/+"]}
+CAMERA = {"name": "camera", "kind": "http_client", "family": "onvif", "url": "http://192.0.2.7"}
 RULE = {
     "name": "r",
     "when": {"group": "fire", "priority_max": 0},
@@ -32,7 +36,16 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("key file not there", {"hub_public_key_file": "/no/hub.pub"}, "hub_public_key_file"),
     ("password file not there", {"broker": {"password_file": "/no/word"}}, "broker.password_file"),
     ("unknown family", {"links": [{**LINK, "family": "gbt"}]}, "links[0].family"),
-    ("unknown link kind", {"links": [{**LINK, "kind": "serial"}]}, "links[0].kind"),
+    ("a kind that the family does not run on", {"links": [{**UDP, "family": "gbt26875"}]}, "links[0].kind"),
+    ("a kind that the edge does not have", {"links": [{**LINK, "kind": "fax"}]}, "links[0]"),
+    ("no kind", {"links": [{"name": "panels", "family": "gbt26875", "port": 0}]}, "links[0]"),
+    ("multicast group that is none", {"links": [{**UDP, "group": "10.0.0.1"}]}, "links[0].group"),
+    ("udp port given twice", {"links": [{**UDP, "port": 9}, {**UDP, "port": 9, "name": "b"}]}, "links: port"),
+    ("allowed address that is none", {"links": [{**PUSH, "allow": ["10.0.0.0/99"]}]}, "links[0].allow"),
+    ("secret file not there", {"links": [{**PUSH, "path_secret_file": "/no"}]}, "links[0].path_secret_file"),
+    ("certificate without its key", {"links": [{**PUSH, "tls_certificate_file": __file__}]}, "links[0].tls_key_file"),
+    ("no topics", {"links": [{**LORA, "topics": []}]}, "links[0].topics"),
+    ("address without a scheme", {"links": [{**CAMERA, "url": "camera/"}]}, "links[0].url"),
     ("unknown family setting", {"links": [{**LINK, "settings": {"bcd": True}}]}, "links[0].settings"),
     ("family setting of a wrong type", {"links": [{**LINK, "settings": {"bcd_time": 1}}]}, "links[0].settings"),
     ("family setting out of this world", {"links": [{**LINK, "settings": {"time_zone": "x"}}]}, "links[0].settings"),
