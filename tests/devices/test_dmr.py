@@ -89,6 +89,14 @@ def test_a_repeater_that_is_not_enrolled_is_named_and_not_answered() -> None:
     assert sent(link) == []
 
 
+def test_an_enrolled_repeaters_packet_is_acknowledged_whoever_speaks() -> None:
+    link = session()
+    [stranger] = link.receive(hytera(0x11, 0x0003, bytes((10, 0, 0, 99)), sequence=7), NOW)
+    assert isinstance(stranger, Rejected)
+    assert stranger.device == "dmr:99"
+    assert sent(link) == ["324200010007"]
+
+
 def test_a_confirmed_text_is_acknowledged_and_told() -> None:
     link = session(emergency_text="HELP")
     body = (1).to_bytes(4) + bytes((10, 0, 0, 1)) + RADIO_20 + "HELP me".encode("utf-16-le")

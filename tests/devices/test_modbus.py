@@ -46,6 +46,11 @@ def test_a_missing_sensor_measures_nothing(raw: int) -> None:
     assert bodies(found) == [Telemetry({"temperature_c": 20.0})]
 
 
+def test_a_missing_value_is_none_though_it_could_be_measured() -> None:
+    found = session(unit("pzem_004t")).receive(registers("unit/1/input/0", 0x7FFF, 0, 0), NOW)
+    assert bodies(found) == [Telemetry({"current_a": 0.0})]
+
+
 def test_smoke_is_told_when_it_changes() -> None:
     link = session(unit("renke_smoke"))
     told = [bodies(link.receive(registers("unit/1/holding/3", value), NOW)) for value in (1, 1, 0, 0, 1)]
