@@ -5,7 +5,7 @@
 
 id: ADM-CID (Contact ID), SIA-DCS, NULL (supervision), ACK, NAK, DUH, RSP; HENG-BO is Contact ID with private codes.
 `"*id"`: encrypted. What follows the first `[` is then hex of AES-CBC with a zero IV:
-    pad | data ] {[ x-data ]} _time                             pad: any characters but | [ ], up to whole blocks of 16
+    pad | data ] {[ x-data ]} _time      pad: any characters but | [ ], up to whole blocks of 16; without data | may miss
 data of Contact ID: `#account|QXYZ GG CCC`     Q 1 event, 3 restore, 6 still present; XYZ code; GG partition; CCC zone
 data of SIA-DCS:    `#account|Nri2/FA017^text^`  modifiers (ti time, id user, ri area, ...), code, point, text
 time: `HH:MM:SS,MM-DD-YYYY`.
@@ -233,6 +233,9 @@ def decrypt(frame: Frame, key: bytes) -> Frame | None:
     decryptor = Cipher(algorithms.AES(key), modes.CBC(bytes(BLOCK_BYTES))).decryptor()
     plain = _text(decryptor.update(cipher) + decryptor.finalize())
     _, bar, content = plain.partition("|")
-    inner = content if content.startswith(("#", "|", "]")) else f"|{content}"
-    found = _with_content(frame, inner) if bar else None
-    return found if found is not None and found.readable else None
+    if not bar:  # some pad up to the bracket when there is no data
+        _, bracket, rest = plain.partition("]")
+        found = _with_content(frame, bracket + rest)
+        return found if found.readable and found.time_given else None
+    found = _with_content(frame, content if content.startswith(("#", "|", "]")) else f"|{content}")
+    return found if found.readable else None

@@ -196,3 +196,19 @@ def test_keys_are_checked_at_the_start(key: str) -> None:
 def test_codes_are_not_in_two_tables() -> None:
     assert len(KIND_OF_CID) > 100
     assert all(len(code) == 2 for code in KIND_OF_SIA)
+
+
+def test_a_pad_may_end_at_the_bracket_when_there_is_no_data() -> None:
+    """As a receiver that we did not write answers (recorded)."""
+    answer = sia_dc09_wire.read_frame(
+        b'\n05B90054"*ACK"0008R0L0#1234[38D689B5F629F6BCA8394431C31785CD73C878A5A298445CB4D0E306832AED89\r'
+    )
+    assert answer is not None
+    opened = sia_dc09_wire.decrypt(answer, KEY.encode())
+    assert opened is not None
+    assert (opened.data, opened.time_given) == ("", True)
+    assert bodies(session(keys={"1234": KEY}).receive(encrypted_null("000]" + STAMP), NOW)) == [Telemetry({})]
+
+
+def encrypted_null(content: str) -> bytes:
+    return frame(f'"*NULL"0009R0L0#1234[{sia_dc09_wire.encrypt(content, KEY.encode())}')
