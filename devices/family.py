@@ -105,7 +105,7 @@ class MessageFamily(Struct, frozen=True, kw_only=True):
 
     name: str
     title: str
-    links: tuple[str, ...]  # link kinds it can run on: "mqtt", "http_server", "http_client", "ble", "modbus"
+    links: tuple[str, ...]  # "mqtt", "http_server", "http_client", "ble", "modbus", "datagrams"
     integrity: str
     message_bytes_max: int
     silence_s_max: float

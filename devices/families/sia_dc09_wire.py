@@ -5,7 +5,7 @@
 
 id: ADM-CID (Contact ID), SIA-DCS, NULL (supervision), ACK, NAK, DUH, RSP; HENG-BO is Contact ID with private codes.
 `"*id"`: encrypted. What follows the first `[` is then hex of AES-CBC with a zero IV:
-    pad | data ] {[ x-data ]} _time      pad: any characters but | [ ], up to whole blocks of 16; without data | may miss
+    pad | data ] {[ x-data ]} _time      pad: any but | [ ], up to whole blocks of 16; without data | may miss
 data of Contact ID: `#account|QXYZ GG CCC`     Q 1 event, 3 restore, 6 still present; XYZ code; GG partition; CCC zone
 data of SIA-DCS:    `#account|Nri2/FA017^text^`  modifiers (ti time, id user, ri area, ...), code, point, text
 time: `HH:MM:SS,MM-DD-YYYY`.
