@@ -51,11 +51,12 @@ class Guard(Struct, frozen=True, kw_only=True):
         return not self.allow or any(ip_address(address) in network for network in self.allow)
 
     def path_of(self, path: str) -> str | None:
-        """The path as the family sees it; None when the secret is not in it."""
+        """Path and query as the family sees them; None when the secret is not in it."""
         if not self.secret:
             return path
-        _, first, *rest = path.split("/", 2)
-        return "/" + "".join(rest) if _same(first, self.secret) else None
+        path, mark, query = path.partition("?")
+        first, _, rest = path.removeprefix("/").partition("/")
+        return f"/{rest}{mark}{query}" if _same(first, self.secret) else None
 
     def believes(self, body: bytes, signature: str) -> bool:
         if not self.hmac_key:
@@ -146,7 +147,7 @@ class HttpServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._guard.admits(request.remote or ""):
             return web.Response(status=403)
-        path = self._guard.path_of(request.path)
+        path = self._guard.path_of(request.path_qs)
         if path is None or len(request.headers) > HEADERS_MAX:
             return web.Response(status=404)
         if self.flow.holding:

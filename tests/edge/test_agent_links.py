@@ -35,7 +35,13 @@ async def test_links_of_every_kind_in_one_agent(tmp_path: Path, broker: BrokerAd
         {"name": "udp", "kind": "udp_server", "family": "sia_dc09", "port": 0},
         {"name": "serial", "kind": "serial", "family": "nmea", "path": os.ttyname(theirs)},
         {"name": "push", "kind": "http_server", "port": 0, "path_secret_file": str(secret), **lora},
-        {"name": "lora", "kind": "mqtt", "port": broker.port, "topics": [f"{site_name}/+"], **lora},
+        {
+            "name": "lora",
+            "kind": "mqtt",
+            "port": broker.port,
+            "topics": [f"application/{site_name}/device/+/event/+"],
+            **lora,
+        },
     ]
     devices = [{"id": f"nmea:{frames.GOOD['nmea'][0]}"}, {"id": "sia_dc09:1234"}, {"id": f"lorawan:{DEV_EUI}"}]
     config = site.write(
@@ -61,7 +67,7 @@ async def test_links_of_every_kind_in_one_agent(tmp_path: Path, broker: BrokerAd
             assert (await client.post(f"{address}/s3cret/x?event=up", content=SMOKE % "a")).status_code == 200
         await until(lambda: raised(f"lorawan:{DEV_EUI}") == 1, "by HTTP")
         async with aiomqtt.Client(*broker, protocol=aiomqtt.ProtocolVersion.V5) as client:
-            await client.publish(f"{site_name}/up", SMOKE % "b", qos=1)
+            await client.publish(f"application/{site_name}/device/{DEV_EUI}/event/up", SMOKE % "b", qos=1)
         await until(lambda: raised(f"lorawan:{DEV_EUI}") == 2, "by MQTT")
         assert await agent.stop() == 0
     os.close(ours)

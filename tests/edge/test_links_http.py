@@ -148,6 +148,9 @@ async def test_only_below_the_secret(tmp_path: Path) -> None:
         for path in ("/events", "/", "/k3/events", "/k3y2/events"):
             assert (await post(server, {"device": DEVICE}, path)).status_code == 404, path
         assert (await post(server, {"device": DEVICE}, "/k3y/events")).text == "POST /events"
+        assert (await post(server, {"device": DEVICE}, "/k3y/events?event=up")).text == "POST /events?event=up"
+        assert (await post(server, {"device": DEVICE}, "/k3y?event=up")).text == "POST /?event=up"
+        assert (await post(server, {"device": DEVICE}, "/?k3y/events")).status_code == 404
 
 
 async def test_only_from_allowed_addresses(tmp_path: Path) -> None:
