@@ -11,6 +11,7 @@ What it means
 - The native id is the radio's number (ISSI); one of another network than `mcc`, `mnc` is "mcc-mnc-number".
 - LIP has no absolute time: a Position is as old as its class says (5 or 30 minutes at most), flagged
   `time_approximate`, or `time_invalid` when the class is "unknown". What is raised is raised when it is received.
+- Command `text`: a text with a wish for a report; what the report says is the answer to the command.
 - The frame id comes from the SDS-TL message reference; a report without one has none.
 The datum is WGS-84. The radio network authenticates its radios; the serial port does not authenticate the terminal.
 """
@@ -24,13 +25,14 @@ from msgspec import Meta, Struct
 from devices.families import nmea_wire
 from devices.families import tetra_wire as wire
 from devices.families.tetra_wire import Head, Sds, ShortReport
-from devices.family import Family
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Family
 from devices.framing import Framer, cut_line
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -44,12 +46,16 @@ from devices.observation import (
 
 HEX_CHARS_MAX = 400
 EMERGENCY_PRIORITY = 15
+ASKED_MAX = 64  # texts that wait for their report
 EMERGENCY_STATUS = 0
 ALARM_OF_REASON = {2: "sos", 12: "low_battery"}
 EVENT_OF_REASON = {0: "registered", 1: "logout"}
 OLD_AT_MOST = {1: timedelta(minutes=5), 2: timedelta(minutes=30)}
 FLAG_OF_ELAPSED = {1: ("time_approximate",), 2: ("time_approximate",), 3: ("time_invalid",)}
 KMH_OF_KNOT = 1.852
+COMMANDS = (
+    CommandKind(name="text", meaning="sends a text to the radio", args={"text": "up to 199 characters, 99 Chinese"}),
+)
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -78,6 +84,22 @@ class Session:
         self._framer = Framer(cut_line, wire.LINE_BYTES_MAX)
         self._head: tuple[Head, bytes] | None = None  # its data is the next line
         self._replies: list[bytes] = []
+        self._reference = 0
+        self._asked: dict[tuple[str, int], str] = {}  # (native id, message reference) -> nonce of the command
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if command.native_id not in self._enrolled or not command.native_id.isdigit():
+            raise CommandRefused(f"{command.native_id} is no enrolled radio of this network")
+        if command.action != "text":
+            raise CommandRefused(f"no command {command.action}")
+        self._reference = (self._reference + 1) & 0xFF
+        sent = wire.write_text(command.native_id, self._reference, command.args.get("text", ""))
+        if sent is None:
+            raise CommandRefused("the text is empty, or longer than one message")
+        self._replies.append(sent)
+        if len(self._asked) >= ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
+        self._asked[command.native_id, self._reference] = command.nonce
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -149,7 +171,7 @@ class Session:
 
     def _content(self, report: Report, sds: Sds) -> list[Result]:
         if sds.message_type != wire.TRANSFER:
-            return [_observation(report, Telemetry({}))]
+            return [*self._answered(report, sds), _observation(report, Telemetry({}))]
         if sds.protocol == wire.TEXT:
             text = wire.read_text(sds.content).strip()[:TEXT_CHARS_MAX]
             return [_observation(report, Event(kind="text_message", attributes={"text": text}))]
@@ -160,6 +182,15 @@ class Session:
             return _short_report(report, short)
         attributes = {"protocol": f"0x{sds.identifier:02X}", "hex": sds.content.hex()[:HEX_CHARS_MAX]}
         return [_observation(report, Event(kind="unknown_report", attributes=attributes))]
+
+    def _answered(self, report: Report, sds: Sds) -> list[Result]:
+        native_id = report.device.partition(":")[2]
+        nonce = self._asked.pop((native_id, sds.reference), "") if sds.message_type == wire.REPORT else ""
+        if not nonce:
+            return []
+        if sds.status <= wire.DELIVERED_MAX:
+            return [CommandAnswer(nonce=nonce, result="accepted")]
+        return [CommandAnswer(nonce=nonce, result="refused", reason="not delivered")]
 
 
 def _observation(
@@ -239,4 +270,5 @@ FAMILY = Family(
     silence_s_max=3_600,
     settings=Settings,
     open_session=Session,
+    commands=COMMANDS,
 )

@@ -4,7 +4,8 @@ EN 300 392-18-1). What they mean stands in tetra.py.
     +CTSDSR: service,[calling],[type],[called],[type],bits CR LF hex digits CR LF     service 12: SDS type 4, 13: status
     +CTICN: instance,status,service,[type],[calling],...,[priority]                   an incoming call
 SDS type 4: protocol(8) | [SDS-TL header, protocols from 0x80 on] | content
-    SDS-TL: type(4: 0 TRANSFER, 1 REPORT, 2 ACK) report wanted(2) selection(1) storage(1) reference(8)
+    SDS-TL: type(4)=0 TRANSFER, report wanted(2) selection(1) storage(1) reference(8)
+            type(4)=1 REPORT, acknowledgement wanted(1) reserved(2) storage(1) delivery status(8) reference(8)
 LIP short report, 76 bits:
     type(2)=0 elapsed(2) longitude(25) latitude(24) error(3) speed(7) direction(4) kind(1) additional(8)
 """
@@ -19,6 +20,9 @@ TL = 0x80
 # Protocol identifier with SDS-TL -> what it carries. 0x83 is what most terminals send for LIP.
 CARRIED = {0x82: TEXT, 0x83: LIP, 0x8A: LIP}
 TRANSFER, REPORT = 0, 1
+DELIVERED_MAX = 0x1F  # delivery status up to here: it arrived
+UCS2, LATIN = 0x1A, 0x01
+TEXT_BYTES_MAX = 200
 LINE_BYTES_MAX = 4_096
 
 SHORT_BITS = 76
@@ -54,6 +58,7 @@ class Sds(Struct, frozen=True):
     report_wanted: bool
     reference: int
     content: bytes
+    status: int = 0  # of a REPORT
 
 
 class ShortReport(Struct, frozen=True):
@@ -111,6 +116,8 @@ def read_sds(data: bytes) -> Sds | None:
         return None
     message_type, wanted = data[1] >> 4, data[1] >> 2 & 3
     protocol = CARRIED.get(data[0], data[0])
+    if message_type == REPORT:
+        return Sds(data[0], protocol, REPORT, False, data[3], b"", data[2]) if len(data) > 3 else None
     return Sds(data[0], protocol, message_type, message_type == TRANSFER and wanted > 0, data[2], data[3:])
 
 
@@ -158,11 +165,25 @@ def read_text(content: bytes) -> str:
     if not content:
         return ""
     start = 4 if content[0] & 0x80 else 1
-    encoding = "utf-16-be" if content[0] & 0x7F == 0x1A else "latin-1"
+    encoding = "utf-16-be" if content[0] & 0x7F == UCS2 else "latin-1"
     return content[start:].decode(encoding, "replace").replace("\0", "")
 
 
 def write_report(to: str, sds: Sds) -> bytes:
     """SDS-REPORT "received" for a TRANSFER, as the AT command that sends it; `to` as it was printed."""
-    data = bytes((sds.identifier, REPORT << 4, 0, sds.reference))
+    return _sent(to, bytes((sds.identifier, REPORT << 4, 0, sds.reference)))
+
+
+def write_text(to: str, reference: int, text: str) -> bytes | None:
+    """A TRANSFER of text that asks for a report of its arrival; None when it is too long for one message."""
+    try:
+        content = bytes((LATIN,)) + text.encode("latin-1")
+    except UnicodeEncodeError:
+        content = bytes((UCS2,)) + text.encode("utf-16-be")
+    if not text or len(content) > TEXT_BYTES_MAX:
+        return None
+    return _sent(to, bytes((TL | TEXT, TRANSFER << 4 | 1 << 2, reference)) + content)
+
+
+def _sent(to: str, data: bytes) -> bytes:
     return b"AT+CMGS=%b,%d\r\n%b\x1a" % (to.encode(), len(data) * 8, data.hex().upper().encode())

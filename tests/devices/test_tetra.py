@@ -1,11 +1,13 @@
 """TETRA radios through a terminal's PEI: locations, emergencies, status and texts, and delivery reports."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from devices.families import tetra, tetra_wire
-from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
+from devices.family import CommandRefused, DeviceCommand
+from devices.observation import Alarm, CommandAnswer, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
 from tests.devices.frames import nmea as sentence
 from tests.devices.frames import tetra as frame
@@ -92,9 +94,44 @@ def test_texts_with_and_without_sds_tl() -> None:
     for data in ("0201" + b"Smoke".hex(), "82000701" + b"Smoke".hex()):
         found = bodies(session().receive(sds(data), NOW))
         assert found == [Event(kind="text_message", attributes={"text": "Smoke"})]
-    assert bodies(session().receive(sds("82100007"), NOW)) == [Telemetry({})]  # a report to a text of ours
+    assert bodies(session().receive(sds("82100007"), NOW)) == [Telemetry({})]  # a report to a text of another
     assert tetra_wire.read_text(b"\x1a" + "烟".encode("utf-16-be")) == "烟"
     assert tetra_wire.read_text(b"\x81\1\2\3Smoke") == "Smoke"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        ("00", CommandAnswer(nonce="n", result="accepted")),
+        ("40", CommandAnswer(nonce="n", result="refused", reason="not delivered")),
+    ],
+)
+def test_a_text_to_a_radio_is_answered_by_its_report(status: str, answer: CommandAnswer) -> None:
+    link = session()
+    link.command(DeviceCommand(nonce="n", native_id="1234567", action="text", args={"text": "Hall A"}), NOW)
+    assert link.to_send() == b"AT+CMGS=1234567,80\r\n82040101" + b"Hall A".hex().upper().encode() + b"\x1a"
+    assert answer in link.receive(sds(f"8210{status}01"), NOW)
+    assert answer not in link.receive(sds(f"8210{status}01"), NOW)
+    link.command(DeviceCommand(nonce="m", native_id="1234567", action="text", args={"text": "大厅"}), NOW)
+    assert "大厅".encode("utf-16-be").hex().upper().encode() in link.to_send()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"native_id": "99"},
+        {"native_id": "901-7-1234567"},
+        {"action": "reboot"},
+        {"args": {}},
+        {"args": {"text": "x" * 200}},
+    ],
+)
+def test_commands_that_cannot_be_sent_are_refused(wrong: dict[str, Any]) -> None:
+    link = session()
+    good = {"nonce": "n", "native_id": "1234567", "action": "text", "args": {"text": "Hall A"}}
+    with pytest.raises(CommandRefused):
+        link.command(DeviceCommand(**(good | wrong)), NOW)
+    assert link.to_send() == b""
 
 
 def test_a_simple_location_is_a_position() -> None:
