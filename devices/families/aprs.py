@@ -11,6 +11,7 @@ What it means
   are of `time_zone`. What has none is observed when it is received. The datum is WGS-84.
 - The same packet comes over several stations: within REPEAT_S the copies have one frame id (by source, destination and
   content).
+Command `text`, with `transmit`: a message with a number; its acknowledgement or rejection is the answer.
 Sent when the link opens: the log-in of APRS-IS, when `callsign` is set. Everything is public and forgeable: bound to
 enrolled callsigns, nothing more. The native id is the callsign with its SSID.
 """
@@ -24,13 +25,14 @@ from msgspec import Meta, Struct
 from devices.dictionary import in_range
 from devices.families import aprs_wire as wire
 from devices.families.aprs_wire import Fields
-from devices.family import Family
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Family
 from devices.framing import Framer, cut_line
 from devices.local_time import AHEAD_MAX, LocalClock, observed
 from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -45,6 +47,9 @@ from devices.observation import (
 REPEAT_S = 30
 COPIES_MAX = 5_000  # packets of one link, remembered for their copies
 EMERGENCY_BITS = "000"
+NUMBER_MAX = 99_999
+ASKED_MAX = 64  # messages that wait for their acknowledgement
+COMMANDS = (CommandKind(name="text", meaning="sends a message to the station", args={"text": "up to 67 characters"}),)
 ALTITUDE_M = (-1_000.0, 20_000.0)
 SPEED_KMH_MAX = 1_500.0
 METRIC_OF_WEATHER = {
@@ -83,6 +88,23 @@ class Session:
         self._copies: dict[str, datetime] = {}
         login = wire.write_login(settings.callsign, settings.filter) if settings.callsign else b""
         self._replies: list[bytes] = [login]
+        self._number = 0
+        self._asked: dict[tuple[str, str], str] = {}  # (native id, message number) -> nonce of the command
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if command.native_id not in self._enrolled:
+            raise CommandRefused(f"{command.native_id} is no enrolled station")
+        if command.action != "text" or not self._settings.transmit:
+            raise CommandRefused(f"no command {command.action}, or the link may not transmit")
+        self._number = self._number % NUMBER_MAX + 1
+        text = command.args.get("text", "")
+        sent = wire.write_text(self._settings.callsign, command.native_id, text, self._number)
+        if sent is None:
+            raise CommandRefused("the text is empty, longer than 67 characters, or has one of | ~ { in it")
+        self._replies.append(sent)
+        if len(self._asked) >= ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
+        self._asked[command.native_id, str(self._number)] = command.nonce
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -117,7 +139,8 @@ class Session:
         copy = digest(native_id.encode(), packet["to"].encode(), text.partition(":")[2].encode())
         name = self._name(copy, now)
         at, flags = self._observed(packet.get("raw_timestamp", ""), now)
-        return [
+        found = self._answered(native_id, packet)
+        return found + [
             Observation(
                 device=device,
                 observed_at=at,
@@ -133,6 +156,15 @@ class Session:
         ours = packet.get("addresse", "").upper() == self._settings.callsign
         if self._settings.transmit and ours and "msgNo" in packet and "response" not in packet:
             self._replies.append(wire.write_ack(self._settings.callsign, packet["from"], packet["msgNo"]))
+
+    def _answered(self, native_id: str, packet: Fields) -> list[Result]:
+        ours = packet.get("addresse", "").upper() == self._settings.callsign
+        nonce = self._asked.pop((native_id, packet["msgNo"]), "") if ours and "response" in packet else ""
+        if not nonce:
+            return []
+        if packet["response"] == "ack":
+            return [CommandAnswer(nonce=nonce, result="accepted")]
+        return [CommandAnswer(nonce=nonce, result="refused", reason="rejected by the station")]
 
     def _name(self, copy: str, now: datetime) -> str:
         """The same for copies that come within REPEAT_S of the first."""
@@ -215,4 +247,5 @@ FAMILY = Family(
     silence_s_max=3_600,
     settings=Settings,
     open_session=Session,
+    commands=COMMANDS,
 )

@@ -22,6 +22,7 @@ NESTED_MAX = 2
 TIMESTAMP = re.compile(r"\d{6}[zh/]", re.ASCII)
 MESSAGE = re.compile(r":([A-Za-z0-9_ \-]{9}):(.*)", re.DOTALL | re.ASCII)
 NUMBERED = re.compile(r"(.*)\{([A-Za-z0-9]{1,5})(?:\}([A-Za-z0-9]{2})?)?", re.DOTALL | re.ASCII)
+TEXT = re.compile(r"[^\x00-\x1f|~{]{1,67}")
 RESPONSE = re.compile(r"(ack|rej)([A-Za-z0-9]{1,5})(?:\}([A-Za-z0-9]{2})?)?", re.ASCII)
 BULLETIN = re.compile(r"BLN(?:(\d)([A-Z0-9_ -]{5})|([A-Z])([A-Z0-9_ -]{5}))", re.ASCII)
 DEFINITION = re.compile(r"(PARM|UNIT|EQNS|BITS)\.(.*)", re.DOTALL)
@@ -50,6 +51,13 @@ def write_login(call: str, filter_: str) -> bytes:
 
 def write_ack(call: str, to: str, number: str) -> bytes:
     return f"{call}>APZGRD,TCPIP*::{to:<9}:ack{number}\r\n".encode()
+
+
+def write_text(call: str, to: str, text: str, number: int) -> bytes | None:
+    """A message that asks to be acknowledged; None when the text cannot be one."""
+    if not TEXT.fullmatch(text):
+        return None
+    return f"{call}>APZGRD,TCPIP*::{to:<9}:{text}{{{number}\r\n".encode()
 
 
 def read_packet(text: str, nested: int = 0) -> Fields | None:

@@ -1,11 +1,13 @@
 """APRS packets: whose they are, emergencies, weather, messages, times without a date, copies over several stations."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from devices.families import aprs, aprs_wire
-from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
+from devices.family import CommandRefused, DeviceCommand
+from devices.observation import Alarm, CommandAnswer, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import MIC_E, NOW
 from tests.devices.frames import aprs as frame
 
@@ -112,6 +114,43 @@ def test_messages_are_told_and_acknowledged_when_we_may_transmit() -> None:
     silent.to_send()
     silent.receive(frame("APRS::BH4VEN   :hello{12"), NOW)
     assert silent.to_send() == b""
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("ack1", CommandAnswer(nonce="n", result="accepted")),
+        ("rej1", CommandAnswer(nonce="n", result="refused", reason="rejected by the station")),
+    ],
+)
+def test_a_message_to_a_station_is_answered_by_its_acknowledgement(response: str, answer: CommandAnswer) -> None:
+    link = session("BH4VEN", transmit=True)
+    link.to_send()
+    link.command(DeviceCommand(nonce="n", native_id="BH4ABC-7", action="text", args={"text": "Hall A"}), NOW)
+    assert link.to_send() == b"BH4VEN>APZGRD,TCPIP*::BH4ABC-7 :Hall A{1\r\n"
+    assert answer not in link.receive(frame("APRS::OTHER    :" + response), NOW)
+    assert answer in link.receive(frame("APRS::BH4VEN   :" + response), NOW)
+    assert answer not in link.receive(frame("APRS::BH4VEN   :" + response), NOW)
+
+
+@pytest.mark.parametrize(
+    ("transmit", "wrong"),
+    [
+        (True, {"native_id": "OTHER"}),
+        (True, {"action": "reboot"}),
+        (True, {"args": {"text": "a|b"}}),
+        (True, {"args": {"text": "x\r\nBH4VEN>A:>y"}}),
+        (True, {"args": {"text": "x" * 68}}),
+        (False, {}),
+    ],
+)
+def test_commands_that_cannot_be_sent_are_refused(transmit: bool, wrong: dict[str, Any]) -> None:
+    link = session("BH4VEN", transmit=transmit)
+    link.to_send()
+    good = {"nonce": "n", "native_id": "BH4ABC-7", "action": "text", "args": {"text": "Hall A"}}
+    with pytest.raises(CommandRefused):
+        link.command(DeviceCommand(**(good | wrong)), NOW)
+    assert link.to_send() == b""
 
 
 def test_transmitting_needs_a_callsign() -> None:
