@@ -12,6 +12,9 @@ What is answered, after the results are durable, and never to a stranger
 - ARS registration with `refresh_half_hours`, and with a subscription (LRRP triggered request) when `report_every_s` is
   set: radios forget it, so it is sent after every registration. TMS availability and texts that ask for it.
 
+Commands `locate` and `text` (dmr_commands.py): accepted with the radio's location or acknowledgement, refused with its
+error code.
+
 What it means
 - Registration, going offline, answers with an error code and texts are Events; a location is a Position, without a fix
   a sign of life. A checksum or length that does not fit is refused.
@@ -33,13 +36,15 @@ from msgspec.structs import replace
 from devices.families import dmr_hytera as hytera
 from devices.families import dmr_lrrp as lrrp
 from devices.families import dmr_motorola as motorola
+from devices.families.dmr_commands import COMMANDS, Asked, Route, lrrp_number
 from devices.families.dmr_hytera import Hdap, Packet
-from devices.family import Message, MessageFamily
+from devices.family import CommandRefused, DeviceCommand, Message, MessageFamily
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -64,7 +69,8 @@ Fields = dict[str, Any]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
+    """`dispatcher`: our own number, from which Hytera radios get texts. `any_time`: impossible times are flagged, but
+    kept (recordings, `gridward decode`)."""
 
     ars_port: Port = 4005
     lrrp_port: Port = 4001
@@ -72,6 +78,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     renew_s: Annotated[int, Meta(ge=60, le=86_400)] = 1_800
     refresh_half_hours: Annotated[int, Meta(ge=0, le=127)] = 1
     report_every_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    dispatcher: Annotated[int, Meta(ge=1, le=0xFFFFFF)] = 1
     emergency_request_id: Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){0,16}$")] = ""
     emergency_text: Annotated[str, Meta(max_length=40)] = ""
     speed_in_cm_s: bool = False
@@ -101,6 +108,7 @@ class Session:
         self._enrolled = enrolled
         self._replies: list[Message] = []
         self._sequence = 0  # of the HSTRP packets that we begin
+        self._asked = Asked(settings.dispatcher, settings.lrrp_port, settings.tms_port)
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
         found = CHANNEL.fullmatch(message.channel)
@@ -108,17 +116,24 @@ class Session:
             return [rejected("no datagram of a radio network", message.data)]
         peer_id = int(found["b"]) << 16 | int(found["c"]) << 8 | int(found["d"])
         report = Report(message, int(found["port"]), found["peer"], peer_id, now)
-        if report.port == self._settings.ars_port:
-            return self._ars(report)
-        if report.port == self._settings.lrrp_port:
-            return self._lrrp(report)
-        if report.port == self._settings.tms_port:
-            return self._tms(report)
+        if report.port in (self._settings.ars_port, self._settings.lrrp_port, self._settings.tms_port):
+            return self._motorola(report)
         return self._hytera(report)
 
     def to_send(self) -> list[Message]:
         replies, self._replies = self._replies, []
         return replies
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if command.native_id not in self._enrolled:
+            raise CommandRefused(f"{command.native_id} is no enrolled radio")
+        asked = self._asked.ask(command)
+        data = self._packed(asked.data) if asked.in_packet else asked.data
+        self._replies.append(Message(asked.channel, data))
+
+    def _packed(self, data: bytes) -> bytes:
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        return hytera.write_packet(0, self._sequence, data)
 
     def _answer(self, report: Report, data: bytes) -> None:
         self._replies.append(Message(report.message.channel, data))
@@ -131,11 +146,18 @@ class Session:
 
     # --- Motorola ---
 
-    def _ars(self, report: Report) -> list[Result]:
+    def _motorola(self, report: Report) -> list[Result]:
+        """The sender is the radio."""
+        readers = {self._settings.ars_port: self._ars, self._settings.lrrp_port: self._lrrp}
+        radio = str(report.peer_id)
+        if radio in self._enrolled:
+            self._asked.heard(radio, Route("motorola", report.peer, report.message.channel, b""))
+        return readers.get(report.port, self._tms)(report, radio)
+
+    def _ars(self, report: Report, radio: str) -> list[Result]:
         fields = motorola.read_ars(report.message.data)
         if fields is None or not fields["length_ok"]:
             return [rejected("registration unreadable", report.message.data)]
-        radio = str(report.peer_id)
         if stranger := self._stranger(report, radio):
             return stranger
         kind = fields["pdu"]
@@ -153,11 +175,10 @@ class Session:
             data = lrrp.write_request(SUBSCRIPTION, self._settings.report_every_s)
             self._replies.append(Message(f"udp/{port}/{report.peer}:{port}", data))
 
-    def _lrrp(self, report: Report) -> list[Result]:
+    def _lrrp(self, report: Report, radio: str) -> list[Result]:
         document = lrrp.read_document(report.message.data)
         if document is None or not document.length_ok:
             return [rejected("location document unreadable", report.message.data)]
-        radio = str(report.peer_id)
         if stranger := self._stranger(report, radio):
             return stranger
         bodies: list[Body] = []
@@ -176,19 +197,20 @@ class Session:
         ]
         if not document.whole:
             found.append(rejected("location document not read to its end", report.message.data))
-        return found or [_heard(radio, report.now)]
+        answered = self._asked.answered(radio, "locate", lrrp_number(request_id), "" if place else "no location")
+        return [*answered, *(found or [_heard(radio, report.now)])]
 
-    def _tms(self, report: Report) -> list[Result]:
+    def _tms(self, report: Report, radio: str) -> list[Result]:
         fields = motorola.read_tms(report.message.data)
         if fields is None or not fields["length_ok"]:
             return [rejected("text unreadable", report.message.data)]
-        radio = str(report.peer_id)
         if stranger := self._stranger(report, radio):
             return stranger
         if fields["pdu"] == "service_availability":
             self._answer(report, motorola.AVAILABILITY_ACK)
         if fields["pdu"] != "text_message":
-            return [_heard(radio, report.now)]
+            answered = self._asked.answered(radio, "text", fields.get("sequence"))
+            return [*answered, _heard(radio, report.now)]
         if fields["ack_requested"]:
             self._answer(report, motorola.write_tms_ack(fields.get("sequence")))
         return self._text(replace(report, counted="sequence" in fields), radio, fields["text"])
@@ -237,17 +259,22 @@ class Session:
         fields = hytera.read_body(message)
         if fields is None:
             return [rejected("message cut short", report.message.data)]
-        radio = str(fields.get("radio_id", fields.get("source_id", "")))
-        if not radio:
+        if "radio_id" not in fields and "source_id" not in fields:
             return [rejected("message not read", report.message.data)]
+        radio, address = self._speaker(fields)
         if stranger := self._stranger(report, radio):
             return stranger
+        self._asked.heard(radio, Route("hytera", report.peer, report.message.channel, address, report.counted))
         if answer := self._hdap_answer(message, fields):
-            if report.counted:
-                self._sequence = (self._sequence + 1) & 0xFFFF
-                answer = hytera.write_packet(0, self._sequence, answer)
-            self._answer(report, answer)
+            self._answer(report, self._packed(answer) if report.counted else answer)
         return self._hdap_meaning(report, radio, fields, number)
+
+    def _speaker(self, fields: Fields) -> tuple[str, bytes]:
+        """The radio and its address. An acknowledgement keeps both numbers of what it is for: ours is not enrolled."""
+        names = ("radio",) if "radio_id" in fields else ("source", "destination")
+        known = [name for name in names if str(fields[f"{name}_id"]) in self._enrolled]
+        name = known[0] if known and fields["message"].endswith("ack") else names[0]
+        return str(fields[f"{name}_id"]), bytes(int(part) for part in fields[f"{name}_ip"].split("."))
 
     def _hdap_answer(self, message: Hdap, fields: Fields) -> bytes:
         if message.service == hytera.RRS and message.opcode == hytera.REGISTRATION:
@@ -275,7 +302,17 @@ class Session:
         found: list[Result] = [
             self._observation(report, radio, body, number + at, claimed) for at, body in enumerate(bodies)
         ]
-        return found or [_heard(radio, report.now)]
+        return [*self._hdap_answered(radio, fields), *(found or [_heard(radio, report.now)])]
+
+    def _hdap_answered(self, radio: str, fields: Fields) -> list[CommandAnswer]:
+        if fields["message"] == "standard_report":
+            return self._asked.answered(
+                radio, "locate", fields["request_id"], "no location" if fields["result"] else ""
+            )
+        if fields["message"] == "private_text_ack":
+            reason = "not delivered" if fields["result_code"] else ""
+            return self._asked.answered(radio, "text", fields["request_id"], reason)
+        return []
 
     def _observation(
         self, report: Report, radio: str, body: Body, number: int = 0, claimed: datetime | None = None
@@ -344,4 +381,5 @@ FAMILY = MessageFamily(
     silence_s_max=5_400,
     settings=Settings,
     open_session=Session,
+    commands=COMMANDS,
 )

@@ -94,7 +94,7 @@ def _sequence(reader: Reader) -> Fields:
     return {"sequence": (high >> 5 & 3) << 5 | low & 31} | ({"encoding": high & 31} if low & 0x80 else {})
 
 
-# --- answers ---
+# --- answers and texts ---
 
 
 def write_ars_answer(refresh_half_hours: int) -> bytes:
@@ -106,3 +106,10 @@ def write_tms_ack(sequence: int | None) -> bytes:
     if sequence is None:
         return AVAILABILITY_ACK
     return bytes((0, 4, 0x9F, 0, 0x80 | sequence & 31, (sequence >> 5 & 3) << 5))
+
+
+def write_tms_text(sequence: int, text: str) -> bytes:
+    """A text that asks for its acknowledgement; radios write a subject in front, ours is empty."""
+    head = bytes((0xE0, 0, 0x80 | sequence & 31, (sequence >> 5 & 3) << 5 | UTF16))
+    body = head + f"\r\n{text}".encode("utf-16-le")
+    return len(body).to_bytes(2) + body

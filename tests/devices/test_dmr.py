@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from devices.families import dmr, dmr_hytera, dmr_lrrp
+from devices.families import dmr, dmr_hytera, dmr_lrrp, dmr_motorola
 from devices.families.dmr_mbxml import Reader, write_uintvar
-from devices.family import Message
-from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
+from devices.family import CommandRefused, DeviceCommand, Message
+from devices.observation import Alarm, CommandAnswer, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
 from tests.devices.messages import EMERGENCY_LP, hytera
 from tests.devices.messages import dmr as datagram
@@ -180,6 +180,103 @@ def test_texts_are_acknowledged_with_their_number() -> None:
     [found] = bodies(link.receive(datagram(data.hex(), TMS), NOW))
     assert found == Event(kind="text_message", attributes={"text": "Smoke in hall A"})
     assert sent(link) == ["00049F009520"]
+
+
+# --- commands ---
+
+
+def ask(link: dmr.Session, action: str, native_id: str, text: str = "") -> Message:
+    args = {"text": text} if text else {}
+    link.command(DeviceCommand(nonce="n", native_id=native_id, action=action, args=args), NOW)
+    [asked] = link.to_send()
+    return asked
+
+
+def answers(found: list[Result]) -> list[CommandAnswer]:
+    return [result for result in found if isinstance(result, CommandAnswer)]
+
+
+ACCEPTED = [CommandAnswer(nonce="n", result="accepted")]
+
+
+def test_a_motorola_radio_is_asked_where_it_is() -> None:
+    link = session()
+    link.receive(datagram("000131", ARS), NOW)
+    asked = ask(link, "locate", "11")
+    assert asked.channel == "udp/4001/12.0.0.11:4001"
+    request = dmr_lrrp.read_document(asked.data)
+    assert request is not None
+    assert (request.name, request.whole) == ("Immediate-Location-Request", True)
+    number = request.first("request-id").hex()
+    found = link.receive(datagram(f"070D2202{number}66118ECD8D118AD47B"), NOW)
+    assert answers(found) == ACCEPTED
+    assert any(isinstance(body, Position) for body in bodies(found))
+    assert answers(link.receive(datagram(f"070D2202{number}66118ECD8D118AD47B"), NOW)) == []
+
+
+def test_a_motorola_radio_gets_a_text_and_acknowledges_it() -> None:
+    link = session()
+    link.receive(datagram("000131", ARS), NOW)
+    asked = ask(link, "text", "11", "Hall A")
+    assert asked.channel == "udp/4007/12.0.0.11:4007"
+    fields = dmr_motorola.read_tms(asked.data)
+    assert fields is not None
+    assert (fields["text"].strip(), fields["ack_requested"], fields["sequence"]) == ("Hall A", True, 1)
+    assert answers(link.receive(datagram("00049F008100", TMS), NOW)) == ACCEPTED
+
+
+@pytest.mark.parametrize("sequence", [None, 7])
+def test_a_hytera_radio_is_asked_where_it_spoke_from(sequence: int | None) -> None:
+    link = session(dispatcher=9)
+    heard = hytera(0x11, 0x0001, RADIO_20, sequence)
+    link.receive(heard, NOW)
+    link.to_send()
+    asked = ask(link, "locate", "20")
+    assert asked.channel == heard.channel
+    number = (1).to_bytes(4)
+    request = dmr_hytera.write_message(0x08, 0xA001, number + RADIO_20)
+    assert asked.data == (request if sequence is None else dmr_hytera.write_packet(0, 1, request))
+    report = number + RADIO_20 + b"\0\0" + EMERGENCY_LP[5:]
+    assert answers(link.receive(hytera(0x08, 0xA002, report, sequence), NOW)) == ACCEPTED
+
+
+def test_a_hytera_radio_that_cannot_refuses() -> None:
+    link = session(dispatcher=9)
+    link.receive(hytera(0x11, 0x0001, RADIO_20), NOW)
+    ask(link, "locate", "20")
+    nowhere = (1).to_bytes(4) + RADIO_20 + b"\0\6" + b"V" + bytes(39)
+    assert answers(link.receive(hytera(0x08, 0xA002, nowhere), NOW)) == [
+        CommandAnswer(nonce="n", result="refused", reason="no location")
+    ]
+    asked = ask(link, "text", "20", "Hall A")
+    assert asked.data == dmr_hytera.write_message(
+        0x09, 0x80A1, (2).to_bytes(4) + RADIO_20 + bytes((10, 0, 0, 9)) + "Hall A".encode("utf-16-le")
+    )
+    for kept in (RADIO_20 + bytes((10, 0, 0, 9)), bytes((10, 0, 0, 9)) + RADIO_20):
+        busy = hytera(0x09, 0x00A2, (2).to_bytes(4) + kept + b"\4")
+        assert all(result.device == "dmr:20" for result in link.receive(busy, NOW) if isinstance(result, Observation))
+    ask(link, "text", "20", "Hall A")
+    busy = hytera(0x09, 0x00A2, (3).to_bytes(4) + RADIO_20 + bytes((10, 0, 0, 9)) + b"\4")
+    assert answers(link.receive(busy, NOW)) == [CommandAnswer(nonce="n", result="refused", reason="not delivered")]
+
+
+@pytest.mark.parametrize(
+    ("native_id", "action", "text", "reason"),
+    [
+        ("11", "locate", "", "not been heard"),
+        ("99", "locate", "", "no enrolled"),
+        ("20", "reboot", "", "no command"),
+        ("20", "text", "", "empty"),
+        ("20", "text", "x" * 201, "longer"),
+    ],
+)
+def test_commands_that_cannot_be_sent_are_refused(native_id: str, action: str, text: str, reason: str) -> None:
+    link = session()
+    link.receive(hytera(0x11, 0x0001, RADIO_20), NOW)
+    link.to_send()
+    with pytest.raises(CommandRefused, match=reason):
+        ask(link, action, native_id, text)
+    assert link.to_send() == []
 
 
 @pytest.mark.parametrize("port", [4001, 4005, 4007, 30001])
