@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from bench.result import Result
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.families.gbt26875_wire import FRAME_BYTES_MIN, UNIT_BYTES_MAX
 from devices.observation import Observation
 from simulators import band, panel, terminal
@@ -60,7 +60,7 @@ def _measure(family: str, wanted: int, bare: Callable[[bytes], int]) -> Result:
 
 def _decode_s(family: str, stream: Stream) -> float:
     """Seconds for one new link; every frame has to come out."""
-    kind = BY_NAME[family]
+    kind = FAMILIES[family]
     session = kind.open_session(kind.settings(), frozenset({stream.native_id}))
     heard = 0
 
@@ -106,7 +106,7 @@ def _stream(family: str, wanted: int) -> Stream:
     """Frames of one device that is answered as it should be."""
     native_id, build, settings = DEVICES[family]
     device = build(native_id, settings, 1)
-    kind = BY_NAME[family]
+    kind = FAMILIES[family]
     session = kind.open_session(kind.settings(), frozenset({native_id}))
     now, said, frames = START, b"", 0
     pieces: list[tuple[bytes, datetime]] = []

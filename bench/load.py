@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 
 from devices.envelope import encode
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.observation import Observation
 from tests.devices import frames
 
@@ -49,7 +49,7 @@ def band_frames(number: int, count: int) -> bytes:
 
 def meaning(family: str, native_id: str, data: bytes) -> bytes:
     """The observations in these frames, a line each."""
-    session = BY_NAME[family].open_session(BY_NAME[family].settings(), frozenset({native_id}))
+    session = FAMILIES[family].open_session(FAMILIES[family].settings(), frozenset({native_id}))
     found = session.receive(data, datetime.now(UTC))
     return b"".join(encode(one) + b"\n" for one in found if isinstance(one, Observation))
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
 from devices.envelope import CommandResult, GatewayState, encode, topic
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.observation import DeviceId, GatewayId
 from edge import clock, health
 from edge.actuators import Actuators
@@ -173,7 +173,7 @@ class Agent:
 
     def _supervised(self) -> Contacts:
         families = {DeviceId(one.id): one.id.partition(":")[0] for one in self._config.devices}
-        silences = {device: BY_NAME[family].silence_s_max for device, family in families.items()}
+        silences = {device: FAMILIES[family].silence_s_max for device, family in families.items()}
         named: dict[str, list[str]] = {}
         for link in self._config.links:
             named.setdefault(link.family, []).append(link.name)
@@ -183,7 +183,7 @@ class Agent:
 
     def _link(self, index: int) -> Link:
         link = self._config.links[index]
-        family = BY_NAME[link.family]
+        family = FAMILIES[link.family]
         ids = (one.id.partition(":") for one in self._config.devices)
         wiring = Wiring(
             name=link.name,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from edge.agent import Secrets, StartError, running
 from edge.config import Config, ConfigError, load, read_secret, rule_zones_unknown
 from edge.descriptors import raise_limit, refusal
@@ -36,7 +36,7 @@ def main(words: list[str], tell: Callable[[str], None]) -> int:
     parser.add_argument("--check", action="store_true", help="only check the file and what it names, then exit")
     options = parser.parse_args(words)
     try:
-        config = load(options.config, BY_NAME)
+        config = load(options.config, FAMILIES)
         secrets = _secrets(options.config, config)
     except ConfigError as error:
         return _refuse(str(error), 2)

@@ -15,7 +15,7 @@ from datetime import datetime
 
 import msgspec
 
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.family import AnyFamily, Everyone, Message, MessageFamily
 from devices.observation import CommandAnswer, Observation, Rejected, Result
 
@@ -48,9 +48,9 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def family_named(name: str) -> AnyFamily:
-    if name not in BY_NAME:
-        raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(BY_NAME))}")
-    return BY_NAME[name]
+    if name not in FAMILIES:
+        raise DecodeError(f"no family {name!r}; known: {', '.join(sorted(FAMILIES))}")
+    return FAMILIES[name]
 
 
 def from_hex(text: str) -> bytes:

@@ -284,7 +284,7 @@ def _event(unit: Unit, type_: str, at: datetime, lasts: timedelta, *parts: Eleme
 FAMILY = Family(
     name="cot",
     title="TAK radios and phones, Cursor on Target",
-    links=("tcp_client", "udp"),
+    links=("tcp_client", "udp_server"),
     integrity="",
     frame_bytes_max=wire.FRAME_BYTES_MAX,
     silence_s_max=600,

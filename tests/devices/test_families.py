@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices import families as registry
 from devices.dictionary import ALARMS, EVENTS, METRICS
 from devices.envelope import decode_observation, encode
-from devices.families import BYTE_FAMILIES_TO_COME
-from devices.families import FAMILIES as EDGE_FAMILIES
 from devices.family import Everyone, Family, Session
 from devices.framing import crc16, xor8
 from devices.observation import REJECTED_BYTES_MAX, Alarm, Event, Observation, Rejected, Result, Telemetry
@@ -20,7 +19,7 @@ from tests.vectors import SHARED, lines_of
 
 OBSERVATION_BYTES_MAX = 10_000
 
-FAMILIES = EDGE_FAMILIES + BYTE_FAMILIES_TO_COME
+FAMILIES = tuple(family for family in registry.FAMILIES.values() if isinstance(family, Family))
 ALL_MARKS = [mark for marks in MARKS.values() for mark in marks]
 VECTORS = (
     "cot_tak",

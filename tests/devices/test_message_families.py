@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from devices.dictionary import ALARMS, EVENTS, METRICS, in_range
 from devices.envelope import decode_observation, encode
-from devices.families import MESSAGE_FAMILIES
+from devices.families import FAMILIES
 from devices.family import Everyone, Message, MessageFamily, MessageSession
 from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
@@ -40,6 +40,7 @@ def real_messages() -> list[Message]:
 
 
 MESSAGES = [*(good.message for good in GOOD_MESSAGES.values()), *real_messages()]
+MESSAGE_FAMILIES = tuple(family for family in FAMILIES.values() if isinstance(family, MessageFamily))
 families = st.sampled_from(MESSAGE_FAMILIES)
 leaves = st.one_of(
     st.none(),

@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.documents import Command
 from devices.envelope import Lane, decode_batch, join_batch
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.observation import Alarm, DeviceId, GatewayId, Observation, Telemetry
 from edge import clock
 from edge.commands import FILE_NAME
@@ -60,7 +60,7 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 def config(folder: Path, **changes: Any) -> Config:
-    return load(write(folder, **changes), BY_NAME)
+    return load(write(folder, **changes), FAMILIES)
 
 
 def smoke(serial: int = 7, component: int = 0x12) -> bytes:

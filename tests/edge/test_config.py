@@ -81,7 +81,7 @@ def test_a_mistake_is_told_with_file_and_key(tmp_path: Path, changes: dict[str, 
     path = tmp_path / "edge.toml"
     path.write_text(site.toml_text(given, "for a test"))
     with pytest.raises(config.ConfigError) as refused:
-        config.load(path, site.BY_NAME)
+        config.load(path, site.FAMILIES)
     text = str(refused.value)
     assert text.startswith(f"{path}: ") and key in text and "\n" not in text
     assert len(text) > len(f"{path}: {key}") + 3, "a reason, too"
@@ -92,7 +92,7 @@ def test_what_is_not_toml_is_one_line(tmp_path: Path, written: str) -> None:
     path = tmp_path / "edge.toml"
     path.write_text(written)
     with pytest.raises(config.ConfigError, match="not TOML") as refused:
-        config.load(path, site.BY_NAME)
+        config.load(path, site.FAMILIES)
     assert "\n" not in str(refused.value)
 
 
@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, content: bytes |
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(config.ConfigError, match=str(path)):
-        config.load(path, site.BY_NAME)
+        config.load(path, site.FAMILIES)
 
 
 def test_a_good_file_is_read_as_it_is(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_rule_for_a_zone_without_devices_is_noted(tmp_path: Path) -> None:
 def test_a_family_gets_the_time_zone_of_the_edge_unless_its_link_names_one(tmp_path: Path) -> None:
     own = {**LINK, "name": "own", "settings": {"time_zone": "UTC"}}
     read = site.config(tmp_path, time_zone="Asia/Tokyo", links=[LINK, own])
-    family = site.BY_NAME["gbt26875"]
+    family = site.FAMILIES["gbt26875"]
     zones = [config.family_settings(link, family, read.time_zone).time_zone for link in read.links]  # type: ignore[attr-defined]
     assert zones == ["Asia/Tokyo", "UTC"]
 

@@ -17,7 +17,7 @@ import pytest
 from msgspec import Struct
 from structlog.testing import capture_logs
 
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.family import Family
 from devices.observation import DeviceId, Event, Observation, Result
 from edge import clock, intake, links_connection
@@ -68,7 +68,7 @@ class Rig:
 
     def another(self, family: str) -> TcpServer:
         """A second link of this edge."""
-        return self._link(BY_NAME[family], 10, self.link.lines.turns)
+        return self._link(FAMILIES[family], 10, self.link.lines.turns)
 
     def _link(self, family: Family, connections_max: int, turns: Turns) -> TcpServer:
         wiring = Wiring(
@@ -95,7 +95,7 @@ class Rig:
 async def rig(
     folder: Path, family: str | Family = "gbt26875", connections_max: int = 100, **changes: Any
 ) -> AsyncIterator[Rig]:
-    made = Rig(folder, BY_NAME[family] if isinstance(family, str) else family, connections_max, **changes)
+    made = Rig(folder, FAMILIES[family] if isinstance(family, str) else family, connections_max, **changes)
     await made.link.open()
     try:
         yield made
@@ -450,7 +450,7 @@ async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 
 async def test_what_was_read_before_the_end_is_answered(tmp_path: Path) -> None:
-    made = Rig(tmp_path, BY_NAME["gbt26875"])
+    made = Rig(tmp_path, FAMILIES["gbt26875"])
     await made.link.open()
     async with Device(made.link.port) as panel:
         panel.send(site.smoke())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.observation import Alarm, Event, Observation, Position, Telemetry
 from simulators.device import Accepted, ActionError, SimulatedDevice
 from simulators.faults import disturbed
@@ -36,7 +36,7 @@ class Centre:
     """The edge's part in small: a session a connection, a store that takes each report once, answers after that."""
 
     def __init__(self, family: str, faults: Faults) -> None:
-        self._family = BY_NAME[family]
+        self._family = FAMILIES[family]
         self._faults = faults
         self._random = random.Random(5)
         self._seen: set[str] = set()

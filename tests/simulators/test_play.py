@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devices.families import BY_NAME
+from devices.families import FAMILIES
 from devices.family import Everyone
 from devices.observation import Alarm, Observation, Position
 from simulators import commands
@@ -96,14 +96,14 @@ class Centre:
     def __init__(self) -> None:
         self.stored: list[Observation] = []
         self.connections: Counter[str] = Counter()
-        self.bytes: dict[str, bytearray] = {name: bytearray() for name in BY_NAME}
+        self.bytes: dict[str, bytearray] = {name: bytearray() for name in FAMILIES}
         self._seen: set[str] = set()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[dict[str, int]]:
         servers = {
             name: await asyncio.start_server(lambda r, w, name=name: self._serve(name, r, w), "127.0.0.1", 0)
-            for name in BY_NAME
+            for name in FAMILIES
         }
         yield {name: server.sockets[0].getsockname()[1] for name, server in servers.items()}
         for server in servers.values():
@@ -111,7 +111,7 @@ class Centre:
 
     async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections[name] += 1
-        session = BY_NAME[name].open_session(BY_NAME[name].settings(), Everyone())
+        session = FAMILIES[name].open_session(FAMILIES[name].settings(), Everyone())
         try:
             while data := await reader.read(65536):
                 self.bytes[name] += data
