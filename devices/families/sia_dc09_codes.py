@@ -127,7 +127,6 @@ MEANING_HENGBO = {
     "700": "link",
     "701": "wrong_code",
     "704": "serial_pass_through",
-    "456": "stay_arm",
 }
 
 SIA_CODE = {

@@ -32,7 +32,7 @@ HEAD = re.compile(rb'[0-9A-Fa-f]{8}"')
 HEX = re.compile(rb"[0-9A-Fa-f]+")
 FRAME = re.compile(
     r'(?P<crc>[0-9A-F]{4})(?P<length>[0-9A-F]{4})"(?P<star>\*?)(?P<id>[A-Z-]{2,8})"(?P<sequence>\d{4})'
-    r"(?P<receiver>R[0-9A-F]{1,6})?(?P<line>L[0-9A-F]{1,6})?(?:#(?P<account>[0-9A-F]{3,16}))?\[(?P<rest>.*)",
+    r"(?P<receiver>R[0-9A-F]{1,6})?(?P<line>L(?:0(?=A0\[)|[0-9A-F]{1,6}))?(?:A0|#(?P<account>[0-9A-F]{3,16}))?\[(?P<rest>.*)",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 CONTENT = re.compile(r"(?P<data>[^\]]*)\](?P<extended>(?:\[[^\]]*\])*)(?:_(?P<time>[\d:,-]{19}))?\s*", re.ASCII)

@@ -17,6 +17,7 @@ from devices.family import Message
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "dmr_radio.jsonl"
+NETWORK = 10
 PORTS = {"motorola_lrrp": 4001, "motorola_ars": 4005, "motorola_tms": 4007}
 NUMBERS: dict[str, Callable[[Reader], Any]] = {
     "mbxml_uintvar": Reader.uintvar,
@@ -56,11 +57,13 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _radio_ip(raw: bytes) -> dict[str, Any]:
+    little = raw[0] != NETWORK and raw[-1] == NETWORK  # as radio control (RCP) writes it
+    ordered = raw[::-1] if little else raw
     return {
-        "ip": dmr_hytera.address(raw),
-        "radio_id": dmr_hytera.radio_id(raw),
-        "subnet": raw[0],
-        "endian": "big",
+        "ip": dmr_hytera.address(ordered),
+        "radio_id": dmr_hytera.radio_id(ordered),
+        "subnet": ordered[0],
+        "endian": "little" if little else "big",
     }
 
 

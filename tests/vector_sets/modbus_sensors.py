@@ -24,7 +24,7 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"unit": adu.unit, "function": adu.function, **(fields or {"error": "data"})}
     found |= {"crc_ok": True} if rtu else {"transaction": adu.transaction}
     if "exception" in found:
-        found["function"] = adu.function & ~modbus_wire.EXCEPTION
+        found |= {"function": adu.function & ~modbus_wire.EXCEPTION, "exception_code": found["exception"]}
     return found | (_meaning(line["map"], found["registers"]) if "map" in line else {})
 
 
