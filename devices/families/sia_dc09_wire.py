@@ -41,7 +41,7 @@ EXTENDED = re.compile(r"\[([A-Z])([^\]]*)\]", re.IGNORECASE)
 ACCOUNT = re.compile(r"(?:#(?P<account>[0-9A-F]{3,16}))?\|(?P<data>.*)", re.IGNORECASE | re.DOTALL)
 CONTACT_ID = re.compile(r"(?P<q>[136ERS])(?P<code>[0-9A-F]{3}) ?(?P<partition>[0-9A-F]{2}) ?(?P<zone>[0-9A-F]{3})")
 DCS_MODIFIER = re.compile(r"(ti|id|ri|pi|ai|da|ph|lv|pt|ci|si|va)([0-9A-Za-z:.\-]{0,64}?)(?=/|[A-Z]{2}|$)")
-DCS_CODE = re.compile(r"(?P<code>[A-Z]{2})(?P<point>\d{0,10})(?P<text>[^/]*)", re.DOTALL)
+DCS_CODE = re.compile(r"(?P<code>[A-Z]{2})(?P<point>\d{0,10})(?P<text>[^/^]*(?:\^[^^]*\^?)?)", re.DOTALL)
 QUALIFIERS = {"1": "event", "E": "event", "3": "restore", "R": "restore", "6": "status", "S": "status"}
 CONTACT_IDS = frozenset({"ADM-CID", "HENG-BO"})
 ANSWERS = frozenset({"ACK", "NAK", "DUH", "RSP"})

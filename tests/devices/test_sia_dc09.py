@@ -212,3 +212,8 @@ def test_a_pad_may_end_at_the_bracket_when_there_is_no_data() -> None:
 
 def encrypted_null(content: str) -> bytes:
     return frame(f'"*NULL"0009R0L0#1234[{sia_dc09_wire.encrypt(content, KEY.encode())}')
+
+
+def test_a_slash_in_the_text_begins_no_event() -> None:
+    [alarm] = bodies(session().receive(frame('"SIA-DCS"0001L0#1234[#1234|Nri1/FA01^Hall A/BA room^]'), NOW))
+    assert alarm == Alarm(kind="fire", component="1-01", description="Hall A/BA room")
