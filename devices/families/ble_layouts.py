@@ -37,8 +37,11 @@ def ruuvi_1(advert: Advert) -> Fields:
 
 
 def ruuvi_2(advert: Advert) -> Fields:
-    celsius, humidity, pressure = unpack_from(">hHH", advert.manufacturer, 3)
-    return {"tempc": celsius * 0.005, "hum": humidity * 0.0025, "pres": (pressure + 50_000) / 100}
+    celsius, humidity, pressure, x, y, z, power, moved, number = unpack_from(">hHHhhhHBH", advert.manufacturer, 3)
+    found = {"tempc": celsius / 200, "hum": humidity / 400, "pres": (pressure + 50_000) / 100}
+    found |= {"accx": x / 1000 * 9.80665, "accy": y / 1000 * 9.80665, "accz": z / 1000 * 9.80665}
+    volt, transmit = ((power >> 5) + 1600) / 1000, (power & 31) * 2 - 40
+    return found | {"volt": volt, "tx": transmit, "mov": moved, "seq": number}
 
 
 def sensirion(advert: Advert) -> Fields:
@@ -171,11 +174,11 @@ def shelly_encrypted(advert: Advert) -> Fields:
 # --- Xiaomi MiBeacon (FE95): control 2 | product 2 | counter 1 | [address 6] | [capability 1] | object ---------------
 
 XIAOMI_HAS_ADDRESS, XIAOMI_HAS_CAPABILITY, XIAOMI_HAS_OBJECT, XIAOMI_ENCRYPTED = 0x10, 0x20, 0x40, 0x08
+XIAOMI_LIGHT = 0x1007  # three bytes
 XIAOMI_OBJECTS = {
     0x0003: "motion=s0:?",
     0x1004: "tempc=s0:h/10",
     0x1006: "hum=s0:H/10",
-    0x1007: "lux=s0:H",
     0x1008: "moi=s0:B",
     0x1009: "fer=s0:H",
     0x100A: "batt=s0:B",
@@ -196,7 +199,10 @@ def xiaomi(advert: Advert) -> Fields:
     at += bool(data[0] & XIAOMI_HAS_CAPABILITY)
     kind = int.from_bytes(data[at : at + 2], "little")
     if data[0] & XIAOMI_HAS_OBJECT and len(data) > at + 2:
-        found |= properties(Advert(service=data[at + 3 : at + 3 + data[at + 2]]), XIAOMI_OBJECTS.get(kind, ""))
+        value = data[at + 3 : at + 3 + data[at + 2]]
+        found |= properties(Advert(service=value), XIAOMI_OBJECTS.get(kind, ""))
+        if kind == XIAOMI_LIGHT:
+            found["lux"] = int.from_bytes(value[:3], "little")
     return found
 
 

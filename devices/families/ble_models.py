@@ -59,6 +59,7 @@ def _xiaomi_model(product: str, id_: str, brand: str, title: str, type_: str, **
 # fmt: off
 MODELS: tuple[Model, ...] = (
     _xiaomi_model("aa01", "LYWSDCGQ", "Xiaomi", "Mi Jia round", "THB"),
+    _xiaomi_model("9800", "HHCCJCY01HHCC", "Xiaomi", "Miflora", "PLANT"),
     _xiaomi_model("df02", "JQJCY01YM", "Xiaomi", "Formaldehyde detector", "AIR"),
     _xiaomi_model("480b", "CGG1", _CG, "Round TH", "THB", acts=True),
     _xiaomi_model("5b04", "LYWSD02", "Xiaomi/Mijia", "e-ink Clock", "THB"),
@@ -93,6 +94,8 @@ MODELS: tuple[Model, ...] = (
           fixed=_TRACKED, reader=ruuvi_1),
     Model("RuuviTag_RAWv2", "Ruuvi", "RuuviTag", "ACEL", "m990405", (26,), properties="mac=m20:mac",
           fixed=_TRACKED, reader=ruuvi_2),
+    Model("TD1in1", "Blue Maestro", "Tempo Disc", "THBX", "m33010d", (12,), fixed=_TRACKED,
+          properties="batt=m3:B tempc=m8:>h/10"),
     Model("TD3in1", "Blue Maestro", "Tempo Disc", "THBX", "m330117", (16,), fixed=_TRACKED,
           properties="batt=m3:B tempc=m8:>h/10 hum=m10:>H/10 tempc2_dp=m12:>h/10"),
     Model("TD4in1", "Blue Maestro", "Tempo Disc", "THBX", "m33011b", (16,), fixed=_TRACKED,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.families import ble, ble_bthome, ble_gatt, ble_models
+from devices.families.ble_advert import Advert
 from devices.family import Everyone, Message
 from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
@@ -224,6 +225,26 @@ def test_settings_that_cannot_be_are_refused_without_showing_keys(settings: dict
     with pytest.raises(msgspec.ValidationError, match=text) as raised_error:
         msgspec.convert(settings, ble.Settings)
     assert "secret" not in str(raised_error.value)
+
+
+@pytest.mark.parametrize(
+    ("advert", "properties"),
+    [
+        # Ruuvi's documentation of data format 5
+        (
+            Advert(manufacturer=bytes.fromhex("99040512FC5394C37C0004FFFC040CAC364200CDCBB8334C884F")),
+            {"tempc": 24.3, "hum": 53.49, "pres": 1000.44, "volt": 2.977, "tx": 4, "mov": 66, "seq": 205},
+        ),
+        (Advert(service=bytes.fromhex("71209800BC63B6658D7CC40D071003A08601"), uuid="fe95"), {"lux": 100_000}),
+        (Advert(service=bytes.fromhex("20000BB818000000000000000000"), uuid="feaa"), {"volt": 3.0, "tempc": 24.0}),
+        (Advert(service=bytes.fromhex("20000BB880000000000000000000"), uuid="feaa"), {"volt": 3.0}),
+    ],
+)
+def test_models_that_no_vector_has(advert: Advert, properties: dict[str, float]) -> None:
+    found = ble_models.decode(advert)
+    assert found is not None
+    assert {name: found[name] for name in properties} == pytest.approx(properties)
+    assert ("tempc" in found) == ("tempc" in properties)
 
 
 STARTS = sorted({(model.start, model.uuid, model.name) for model in ble_models.MODELS})
