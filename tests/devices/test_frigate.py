@@ -87,6 +87,14 @@ def test_an_intrusion_lasts_until_the_last_of_them_is_gone() -> None:
     ]
 
 
+def test_a_frigate_that_starts_anew_has_lost_its_objects() -> None:
+    link = session(intrusion=[{"camera": "gate", "zone": "ramp"}])
+    link.receive(tracked("new", id="lost"), NOW)
+    link.receive(message("available", "offline"), NOW)
+    link.receive(tracked("new", id="2"), NOW)
+    assert Alarm(kind="intrusion", component="ramp", raised=False) in bodies(link.receive(tracked("end", id="2"), NOW))
+
+
 def test_a_review_is_told_when_it_begins_turns_to_an_alert_and_ends() -> None:
     link = session()
     found = [bodies(link.receive(sent, NOW)) for sent in (review("new"), review("update"), review("update", "alert"))]

@@ -168,6 +168,40 @@ def test_a_broken_checksum_is_a_sign_of_life_only() -> None:
     assert raised(found) == []
 
 
+def test_two_deliveries_of_one_frame_have_one_id_and_two_frames_two() -> None:
+    link = session()
+
+    def ids(message: Message) -> list[str]:
+        return [one.frame_id for one in link.receive(message, NOW) if isinstance(one, Observation)]
+
+    first = ids(chirpstack(SMOKE_GS524N, "netvox/none"))
+    assert ids(chirpstack(SMOKE_GS524N, "netvox/none", rxInfo=[])) == first
+    assert not set(ids(chirpstack(SMOKE_GS524N, "netvox/none", deduplicationId="other"))) & set(first)
+    body = {"end_device_ids": {"device_id": "a", "dev_eui": DEV_EUI}, "uplink_message": {"f_cnt": 7}}
+    tts = [
+        ids(Message("POST /", json.dumps(body | {"uplink_message": {"f_cnt": 7, **more}}).encode()))
+        for more in ({"session_key_id": "x"}, {"session_key_id": "x", "received_at": "2026-11-24T12:29:50Z"})
+    ]
+    assert tts[0] == tts[1]
+    rejoined = ids(
+        Message("POST /", json.dumps(body | {"uplink_message": {"f_cnt": 7, "session_key_id": "y"}}).encode())
+    )
+    assert rejoined != tts[0]
+
+
+def test_a_device_in_anothers_topic_is_refused() -> None:
+    message = chirpstack(SMOKE_GS524N)
+    other = Message(message.channel.replace(DEV_EUI, "0000000000000001"), message.data)
+    [refused] = session().receive(other, NOW)
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "event unreadable"
+
+
+def test_a_payload_of_another_netvox_device_is_no_reading() -> None:
+    found = session().receive(chirpstack(bytes.fromhex("014D011E01000000000000"), "netvox/ra02a", 6), NOW)
+    assert [one.reason for one in found if isinstance(one, Rejected)] == ["payload unreadable: wrong_device"]
+
+
 def test_a_counter_that_goes_back_is_flagged_unless_the_device_joined() -> None:
     link = session()
     link.receive(chirpstack(SMOKE_GS524N, fCnt=42), NOW)

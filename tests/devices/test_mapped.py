@@ -182,7 +182,8 @@ def test_the_first_table_that_fits_reads() -> None:
         {"channel": "plant/+/alarm", "device_level": 2, "alarms": [{"at": "on", "kind": "fault", "raised": [True]}]},
         {"channel": "plant/#", "device_level": 2, "when": {"kind": "t"}, "values": [TEMPERATURE]},
     )
-    assert bodies(link.receive(message({"on": True}, "plant/p/alarm"), NOW))[0] == Alarm(kind="fault")
+    both = message({"on": True, "kind": "t", "t": 1}, "plant/p/alarm")
+    assert bodies(link.receive(both, NOW)) == [Alarm(kind="fault"), Telemetry({})]
     assert bodies(link.receive(message({"kind": "T", "t": 1}, "plant/p/x/y"), NOW)) == [Telemetry({"temperature_c": 1})]
     for unread in (message({"kind": "v"}, "plant/p/x"), message({}, "other"), message("no json", "plant/p/alarm")):
         assert reasons(link.receive(unread, NOW)) == ["no table reads this message"]

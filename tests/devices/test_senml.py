@@ -134,6 +134,13 @@ def test_what_the_installer_says_of_names() -> None:
     assert bodies(link.receive(dry, NOW)) == [Alarm(kind="water_leak", raised=False), Telemetry({})]
 
 
+def test_one_of_two_detectors_in_alarm_is_an_alarm() -> None:
+    link = session(alarms={"wet1": "water_leak", "wet2": "water_leak"})
+    for one, other in ((True, False), (False, True)):
+        message = pack({"bn": "pump/", "n": "wet1", "vb": one}, {"n": "wet2", "vb": other})
+        assert bodies(link.receive(message, NOW))[0] == Alarm(kind="water_leak")
+
+
 def test_words_are_told_when_they_change() -> None:
     link = session()
     for word, events in (("idle", 1), ("idle", 0), ("busy", 1)):
