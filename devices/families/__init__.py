@@ -27,6 +27,7 @@ NAMES = (
     "modbus",
     "nmea",
     "onvif",
+    "osdp",
     "senml",
     "sia_dc09",
     "tetra",

@@ -1,5 +1,6 @@
 """One good report of each family, made by hand from the protocols' byte tables, and where it comes from."""
 
+from binascii import crc_hqx
 from datetime import UTC, datetime
 
 from devices.families import meokon_wire
@@ -112,6 +113,13 @@ HIKVISION_FORCED = (
     '{"majorEventType":5,"subEventType":27,"doorNo":2,"serialNo":179,"currentEvent":true,"name":"Zhang","cardNo":"4711"}}'
 )
 
+
+def osdp(code: int, data: bytes = b"", address: int = 5, sequence: int = 1) -> bytes:
+    """A reply in clear text, with CRC."""
+    frame = bytes((0x53, address | 0x80)) + (8 + len(data)).to_bytes(2, "little") + bytes((sequence | 4, code)) + data
+    return b"\xff" + frame + crc_hqx(frame, 0x1D0F).to_bytes(2, "little")
+
+
 GOOD: dict[str, tuple[str, bytes]] = {
     "gbt26875": ("889", gbt26875()),
     "watch": ("8800000015", watch(SOS_CONTENT)),
@@ -123,6 +131,7 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "cot": ("PHONE-7", cot()),
     "dahua": ("unnamed", part(DAHUA_DURESS)),
     "hikvision": ("88:de:39:5d:b5:e1", part(HIKVISION_FORCED, "application/json")),
+    "osdp": ("bus/5", osdp(0x48, b"\x01\x00")),  # tamper
     "jt808": ("13912345678", jt808("0200", EMERGENCY_BODY)),
 }
 
@@ -135,6 +144,7 @@ SILENT = frozenset(
         "hikvision",
         "meokon",
         "nmea",
+        "osdp",
     }
 )
 
@@ -148,6 +158,7 @@ MARKS: dict[str, tuple[bytes, ...]] = {
     "dahua": (b"--myboundary\r\n", b"--", b"-", b"--a\r\nContent-Type: image/jpeg\r\n\r\n", b"Code=", b"\r\n\r\n"),
     "aprs": (b"BH4ABC-7>APRS:!", b"}", b":", b"#\r\n", b"BH4ABC-7>APRS,A,B:}BH4ABC-7>APRS:}"),
     "meokon": (b"\xa5\x5a", b"\xa5", b"\xa5\x5a\x00\x00\x3b", b"\x55\xaa"),
+    "osdp": (b"\x53", b"\xff\x53", b"\x53\x85\x08\x00\x05", b"\x53\x85\xa0\x05\x05"),
     "nmea": (b"$GPRMC,", b"$", b"!", b"IMEI 355797031609284\r\n"),
     "tetra": (b"+CTSDSR: 12,1234567,0,7654321,0,92\r\n", b"+CTICN: ", b"+CTSDSR: 12,"),
     "sia_dc09": (b'5B090059"', b"5", b"\r"),

@@ -26,6 +26,7 @@ VECTORS = (
     "gbt26875",
     "jt808",
     "nmea0183",
+    "osdp",
     "sia_dc09",
     "watch",
 )
