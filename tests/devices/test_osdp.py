@@ -144,7 +144,31 @@ def test_a_security_block_that_does_not_fit_is_refused(block: bytes) -> None:
     assert not bodies([*link.receive(whole, NOW), *link.idle(NOW)])
 
 
+@pytest.mark.parametrize(
+    ("code", "data", "expected"),
+    [
+        (osdp_wire.CAP, "00", "FF53001E000E021762D14EB7AD982CC5F9AA25318A7EAED6260F6A2AA73870"),
+        (osdp_wire.ID, "00", "FF53001E000E021761D14EB7AD982CC5F9AA25318A7EAED6269AE995731983"),
+        (osdp_wire.POLL, "", "FF53000E000E0215604B32767773B6"),
+    ],
+)
+def test_mac_and_encryption_are_those_of_others(code: int, data: str, expected: str) -> None:
+    """Packets of OSDP.Net's tests (Apache-2.0), made with keys and MACs of zeros."""
+    channel = Channel(KEY, bytes(8), bytes(8))
+    channel.s_enc = channel.s_mac1 = channel.s_mac2 = channel.r_mac = bytes(16)
+    plain = bytes.fromhex(data)
+    sealed = channel.encrypt(plain, reply=False) if plain else b""
+    block = b"\x17" if plain else b"\x15"
+    packet = Packet(address=0, reply=False, sequence=2, code=code, data=sealed, block=block)
+    assert osdp_wire.write_packet(packet, lambda frame: channel.seal(frame, reply=False)).hex().upper() == expected
+
+
 # --- listening ---
+
+
+def test_what_a_secure_channel_hides_is_not_guessed() -> None:
+    hidden = Packet(address=5, reply=True, sequence=1, code=0x48, data=b"\1" * 16, block=b"\x18", mac=b"\0" * 4)
+    assert bodies(listening().receive(osdp_wire.write_packet(hidden), NOW)) == [Telemetry({})]
 
 
 def test_tamper_and_power_of_a_reader() -> None:
