@@ -157,6 +157,6 @@ def _word(on: bool) -> str:
 def _output(one: config.Actuator) -> Output:
     if isinstance(one, config.GpioFile):
         return GpioFile(one.path)
-    from edge.modbus_coil import ModbusCoil  # noqa: PLC0415 - pymodbus costs memory that most gateways do not need
+    from edge.modbus_units import ModbusCoil  # noqa: PLC0415 - pymodbus costs memory that most gateways do not need
 
     return ModbusCoil(one.host, one.port, one.unit, one.coil, one.timeout_s)

@@ -112,15 +112,23 @@ class HttpStream(_Link, frozen=True, kw_only=True, tag="http_stream"):
 
 class Modbus(_Link, frozen=True, kw_only=True, tag="modbus"):
     """Registers that the edge reads every `period_s`, over TCP (`host`) or a serial line (`path`). Which ones, the
-    family's settings say."""
+    family's settings say. `framing`: "rtu" for serial servers that pass a line's frames through TCP as they are."""
 
     host: str = ""
     port: Port = 502
+    framing: Literal["tcp", "rtu"] = "tcp"
     path: str = ""
     baud: Annotated[int, Meta(ge=50, le=4_000_000)] = 9_600
     parity: Literal["none", "even", "odd"] = "none"
     period_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 5.0
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+
+
+class Datagrams(_Link, frozen=True, kw_only=True, tag="datagrams"):
+    """Datagrams of which the port says what they are: all `ports` are one session's."""
+
+    host: str = "127.0.0.1"
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1, max_length=16)]
 
 
 class Folder(_Link, frozen=True, kw_only=True, tag="folder"):
@@ -131,7 +139,9 @@ class Folder(_Link, frozen=True, kw_only=True, tag="folder"):
     period_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 1.0
 
 
-Link = TcpServer | TcpClient | UdpServer | HttpServer | Mqtt | HttpClient | HttpStream | Serial | Folder
+OfBytes = TcpServer | TcpClient | UdpServer | Serial | HttpStream
+OfMessages = HttpServer | HttpClient | Mqtt | Folder | Modbus | Datagrams
+Link = OfBytes | OfMessages
 
 
 def kind_of(link: Link) -> str:
@@ -142,7 +152,9 @@ def kind_of(link: Link) -> str:
 def listening(links: Iterable[Link]) -> Iterator[tuple[str, str, int]]:
     """(transport, host, port) of each link that listens on a port it names."""
     for link in links:
-        if isinstance(link, TcpServer | UdpServer | HttpServer) and link.port:
+        if isinstance(link, Datagrams):
+            yield from (("udp", link.host, port) for port in link.ports)
+        elif isinstance(link, TcpServer | UdpServer | HttpServer) and link.port:
             yield "udp" if isinstance(link, UdpServer) else "tcp", link.host, link.port
 
 
@@ -152,6 +164,8 @@ def wrong_files(link: Link) -> Iterator[tuple[str, str]]:
         value = getattr(link, key)
         if key.endswith("_file") and value and not Path(value).is_file():
             yield key, f"no file {value}"
+    if isinstance(link, Modbus) and bool(link.host) == bool(link.path):
+        yield "host", "either host (TCP) or path (serial line)"
     if isinstance(link, HttpServer):
         for address in link.allow:
             try:
@@ -164,4 +178,6 @@ def wrong_files(link: Link) -> Iterator[tuple[str, str]]:
 
 def connections_max(link: Link) -> int:
     """How many descriptors it may hold at once, a UDP port being one."""
-    return link.connections_max if isinstance(link, TcpServer | HttpServer) else 1
+    if isinstance(link, TcpServer | HttpServer):
+        return link.connections_max
+    return len(link.ports) if isinstance(link, Datagrams) else 1

@@ -4,17 +4,22 @@ for: an HTTP server costs 17 MB."""
 import ssl
 from ipaddress import ip_network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devices.family import AnyFamily, Family, MessageFamily
 from edge import link_config
 from edge.config import Broker, ConfigError, read_secret
 from edge.flow import Link, LinkError, Wiring
 from edge.links import TcpServer
+from edge.links_datagrams import DatagramLink
 from edge.links_dialled import DialledLink, over_tcp
 from edge.links_folder import FolderLink
 from edge.links_mqtt import MqttLink
 from edge.links_udp import UdpServer
 from edge.turns import Turns
+
+if TYPE_CHECKING:
+    from edge.modbus_units import Bus
 
 
 def build(config: link_config.Link, wiring: Wiring, family: AnyFamily, turns: Turns, gateway: str) -> Link:
@@ -56,6 +61,12 @@ def _of_messages(config: link_config.Link, wiring: Wiring, family: MessageFamily
             return _mqtt(config, wiring, family, gateway)
         case link_config.Folder(path=path, pattern=pattern, period_s=period_s):
             return FolderLink(wiring, family, path=Path(path), pattern=pattern, period_s=period_s)
+        case link_config.Datagrams(host=host, ports=ports):
+            return DatagramLink(wiring, family, host=host, ports=ports)
+        case link_config.Modbus(period_s=period_s):
+            from edge.links_modbus import ModbusLink  # noqa: PLC0415 - see above
+
+            return ModbusLink(wiring, family, _bus(config), period_s)
         case link_config.HttpClient(url=url, period_s=period_s):
             from edge.links_http_client import HttpClient, Login  # noqa: PLC0415 - see above
 
@@ -92,6 +103,14 @@ def _mqtt(config: link_config.Mqtt, wiring: Wiring, family: MessageFamily, gatew
         topics=config.topics,
         tls=_client_tls(config.tls_ca_file) if config.tls else None,
     )
+
+
+def _bus(config: link_config.Modbus) -> "Bus":
+    from edge.modbus_units import Bus  # noqa: PLC0415 - see above
+
+    if config.path:
+        return Bus.over_serial(config.path, config.baud, config.parity, config.timeout_s)
+    return Bus.over_tcp(config.host, config.port, config.timeout_s, rtu=config.framing == "rtu")
 
 
 def _client_tls(authority_file: str) -> ssl.SSLContext:

@@ -120,16 +120,21 @@ class FolderLink:
             await asyncio.to_thread(self._put_away, dropped.path, "bad")
         elif await hand_over(self._wiring, self.flow, results) is None:
             await asyncio.to_thread(self._put_away, dropped.path, "done")
+        else:
+            self._begin_anew()  # it believes that it has told what nobody took
 
     def _receive(self, message: Message) -> list[Result] | None:
         """None when the session crashed over it."""
         try:
             return self._session.receive(message, clock.now())
         except Exception:
-            self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
+            self._begin_anew()
             if self._crash.due():
                 log.exception("link_crashed", link=self.name)
             return None
+
+    def _begin_anew(self) -> None:
+        self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
 
     def _put_away(self, path: Path, where: str) -> None:
         path.replace(self._path / where / path.name)

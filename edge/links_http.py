@@ -185,13 +185,21 @@ class HttpServer:
             async with asyncio.timeout(DURABLE_S_MAX):
                 error = await hand_over(self._wiring, self.flow, results)
         except TimeoutError:
+            self._begin_anew()
             return _come_again()
         except Exception:
-            self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
+            self._begin_anew()
             if self._crash.due():
                 log.exception("link_crashed", link=self.name)
             return web.Response(status=500)
-        return _come_again() if error is not None else _response(answers[-1] if answers else Message("", b""))
+        if error is not None:
+            self._begin_anew()
+            return _come_again()
+        return _response(answers[-1] if answers else Message("", b""))
+
+    def _begin_anew(self) -> None:
+        """A session that does not believe that it has told what nobody took."""
+        self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
 
 
 def _response(answer: Message) -> web.Response:

@@ -6,7 +6,7 @@ Rules
 - Bounded: RECEIVE_MAX messages that are not confirmed, after which the broker waits; while the link holds they are kept
   unread (QoS 0 knows no waiting: what is more is dropped and counted). A message longer than the family's
   `message_bytes_max` is rejected.
-- A crash inside the session costs the message that did it, and begins a new session.
+- A crash inside the session costs the message that did it. Then, and when the spool refuses, a new session begins.
 """
 
 import asyncio
@@ -110,7 +110,7 @@ class MqttLink:
             self._wiring.intake.take(self.name, results, lambda error: self._done(delivery, arrival, answers, error))
         except Exception:
             self.flow.settle(delivery)
-            self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
+            self._begin_anew()
             arrival.confirm()  # else it would come again, for ever
             if self._crash.due():
                 log.exception("link_crashed", link=self.name)
@@ -123,6 +123,7 @@ class MqttLink:
     def _done(self, delivery: Delivery, arrival: _Arrival, answers: list[Message], error: SpoolError | None) -> None:
         if error is not None:
             self._waiting.clear()
+            self._begin_anew()
             self._subscriber.hang_up()
             self.flow.settle(delivery)
             return
@@ -130,6 +131,10 @@ class MqttLink:
         for answer in answers:
             self._subscriber.publish(answer.channel, answer.data, bool(answer.headers.get("retain")))
         self.flow.settle(delivery)
+
+    def _begin_anew(self) -> None:
+        """A session that does not believe that it has told what nobody took."""
+        self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
 
     def _say_lost(self, error: str) -> None:
         self._waiting.clear()  # their broker sends them again

@@ -149,5 +149,8 @@ class UdpServer(asyncio.DatagramProtocol):
 
     def _answer(self, delivery: Delivery, peer: Peer, answer: bytes, error: SpoolError | None) -> None:
         self.flow.settle(delivery)
-        if error is None and answer and self._transport is not None and not self._transport.is_closing():
+        if error is not None:  # its session believes that it has told what nobody took
+            self._enrolled.pop(peer, None)
+            self._strangers.pop(peer, None)
+        elif answer and self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(answer, peer)

@@ -1,8 +1,9 @@
-"""A Modbus TCP unit with coils, such as drives a siren: what the edge's `modbus_coil` actuator talks to. The only home
-of pymodbus in the simulators.
+"""A Modbus TCP unit: coils that drive a siren (the edge's `modbus_coil` actuator) and registers of sensors (its
+`modbus` links). The only home of pymodbus in the simulators.
 
-`switched` tells every coil that was written, in order. Faults: `refusing` answers with an exception, `stuck` accepts a
-write and moves nothing, `silent` leaves requests without an answer until it is set to False again.
+`holding` and `discrete` are what the sensors say now. `switched` tells every coil that was written, in order. Faults:
+`refusing` answers with an exception, `stuck` accepts a write and moves nothing, `silent` leaves requests without an
+answer until it is set to False again.
 """
 
 import asyncio
@@ -11,8 +12,8 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-WRITE_COIL = 5
-COILS = 64
+READ_DISCRETE, READ_HOLDING, WRITE_COIL = 2, 3, 5
+COILS = REGISTERS = 64
 
 Values = list[int] | list[bool]
 
@@ -22,6 +23,8 @@ class ModbusUnit:
 
     def __init__(self, unit: int = 1, port: int = 0) -> None:
         self.switched: list[tuple[int, bool]] = []
+        self.holding = [0] * REGISTERS
+        self.discrete = [False] * COILS
         self.refusing = False
         self.stuck = False
         self._unit = unit
@@ -49,7 +52,7 @@ class ModbusUnit:
 
     async def __aenter__(self) -> "ModbusUnit":
         coils = [SimData(0, values=[False] * COILS, datatype=DataType.BITS)]
-        registers = [SimData(0, values=[0], datatype=DataType.REGISTERS)]
+        registers = [SimData(0, values=[0] * REGISTERS, datatype=DataType.REGISTERS)]
         device = SimDevice(self._unit, (coils, coils, registers, registers), action=self._asked)
         self._server = ModbusTcpServer(device, address=("127.0.0.1", self._port))
         await self._server.serve_forever(background=True)
@@ -66,6 +69,11 @@ class ModbusUnit:
         await self._speaking.wait()
         if self.refusing:
             return ExcCodes.DEVICE_FAILURE
+        if function == READ_HOLDING:
+            registers[address - start : address - start + count] = self.holding[address : address + count]
+        if function == READ_DISCRETE:
+            for word in range(COILS // 16):  # pymodbus keeps sixteen bits in a word
+                registers[word] = sum(on << bit for bit, on in enumerate(self.discrete[16 * word : 16 * word + 16]))
         if function == WRITE_COIL and wanted is not None:
             if self.stuck:
                 wanted[0] = not wanted[0]

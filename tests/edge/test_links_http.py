@@ -38,10 +38,11 @@ class Press(Struct):
 
 
 class Buttons:
-    """The smallest protocol of messages: {"device": …} is an SOS."""
+    """The smallest protocol of messages: {"device": …} is an SOS, and the same number again is no news."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._enrolled = enrolled
+        self._told: set[int] = set()
         self._answers: list[Message] = []
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
@@ -56,6 +57,9 @@ class Buttons:
         if press.device not in self._enrolled:
             return [rejected("not enrolled", message.data, device)]
         self._answers.append(Message("", message.channel.encode(), {"content-type": "text/plain"}))
+        if press.number in self._told:
+            return []  # no news
+        self._told.add(press.number)
         body = Alarm(kind="sos")
         frame_id = str(press.number)
         return [Observation(device=device, observed_at=now, received_at=now, body=body, frame_id=frame_id)]

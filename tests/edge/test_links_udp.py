@@ -71,6 +71,7 @@ async def test_an_alarm_is_stored_and_then_answered(tmp_path: Path) -> None:
         made.disk_full(True)
         panel.send(fire())
         await until(lambda: made.spool.failing, "the disk refuses")
+        await until(lambda: not server.connections, "its session is forgotten: it thinks that it has told")
         assert panel.received == []
         made.disk_full(False)
         panel.send(fire())
