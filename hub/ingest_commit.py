@@ -3,7 +3,7 @@ cursors moved. Everything or nothing; the caller commits, and tells others only 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec import Struct, field
@@ -30,6 +30,8 @@ from hub.ingest_alarms import Changes, event_row, place_alarms
 from hub.outbox import notices
 from hub.parcel import Parcel, Unreadable
 from hub.store import Row, Transaction, jsonb
+
+TICK = timedelta(microseconds=1)
 
 Spool = tuple[str, str]  # gateway, epoch
 
@@ -197,9 +199,18 @@ async def _events(tx: Transaction, parcels: Iterable[Parcel], now: datetime) -> 
 async def _store_events(
     tx: Transaction, events: list[EventRow], stored: Stored, urls: Sequence[str], now: datetime
 ) -> None:
-    """Alarms and events: what they do first, so that each row is stored with its incident."""
+    """Alarms and events: what they do first, so that each row is stored with its incident.
+
+    An alarm is newer than all that its incident had to show. `now` is from before the wait for other hubs, and perhaps
+    from a slower clock than theirs: with that, a look at what was there would count as one at this alarm.
+    """
     where, changes = await place_alarms(tx, events, now)
-    rows = [replace(event, incident=where.get(index)) for index, event in enumerate(events)]
+    shown = await tx.rows("incidents_shown", incidents=sorted(set(where.values()))) if where else []
+    soonest = {row["incident"]: max(now, row["through"] + TICK) for row in shown}
+    rows = [
+        replace(event, incident=where.get(index), committed_at=soonest.get(where.get(index, 0), now))
+        for index, event in enumerate(events)
+    ]
     await tx.copy("events_copy", HEADER, b"".join(pack_events(rows)), TRAILER)
     await _tell(tx, events, changes, stored, urls, now)
 

@@ -327,6 +327,14 @@ LEFT JOIN alarm_conditions c ON (c.device, c.kind, c.component) = (a.device, a.k
 WHERE a.incident = ANY(%(incidents)s) AND (c.cleared_at IS NULL OR a.raised_at >= c.cleared_at)
 ORDER BY a.incident, a.raised_at, a.device, a.kind, a.component;
 
+-- incidents_shown --
+-- Up to where these have something to show: committed_at of the newest alarm (a new incident has none).
+SELECT w.incident, n.committed_at AS through
+FROM unnest(%(incidents)s::bigint[]) AS w (incident)
+CROSS JOIN LATERAL (
+    SELECT e.committed_at FROM events e WHERE e.incident = w.incident ORDER BY e.committed_at DESC LIMIT 1
+) n;
+
 -- outbox_add --
 INSERT INTO outbox (channel, body, created_at, due_at) VALUES (%(channel)s, %(body)s, %(now)s, %(now)s);
 

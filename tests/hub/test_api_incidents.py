@@ -144,6 +144,20 @@ async def test_an_alarm_that_came_after_what_was_shown_is_not_seen(postgres: str
         assert all(one["seen_at"] for one in (await client.get(path)).json()["alarms"])
 
 
+@pytest.mark.parametrize("behind", [timedelta(microseconds=1), timedelta(hours=1)])
+async def test_an_alarm_that_waited_for_another_hub_is_not_seen(postgres: str, behind: timedelta) -> None:
+    """Its hub took the time before it waited, or has a slower clock than the other."""
+    async with world(postgres) as hub, hub.client() as client:
+        start = datetime.now(UTC) - MINUTE
+        path = f"/api/v1/incidents/{await hub.smoke('1', start, now=start)}"
+        await look(client, (await client.get(path)).json())
+        await hub.smoke("2", start, now=start - behind)
+        after = (await client.get(path)).json()
+        assert {one["component"]: bool(one["seen_at"]) for one in after["alarms"]} == {"1": True, "2": False}
+        await look(client, after)
+        assert all(one["seen_at"] for one in (await client.get(path)).json()["alarms"])
+
+
 async def test_nobody_has_seen_the_future(postgres: str) -> None:
     async with world(postgres) as hub, hub.client() as client:
         number = await hub.smoke("1", NOON, now=NOON)
