@@ -20,8 +20,10 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 NAME_CHARS_MAX = 64  # what a login takes
 PASSWORD_CHARS_MAX = 1_000
 UserName = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
-Url = Annotated[str, Meta(pattern=r"^https?://")]
+URL_CHARS_MAX = 2_000
+Url = Annotated[str, Meta(pattern=r"^https?://[^/]", max_length=URL_CHARS_MAX)]
 
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0]")
 _PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
 Found = TypeVar("Found", bound=Struct)
 
@@ -89,6 +91,7 @@ def load(path: Path) -> Config:
         _check_texts(msgspec.to_builtins(config))
         _check_host("listen_host", config.listen_host)
         _check_host("broker.host", config.broker.host)
+        _check_urls(config.notify)
         _check_file("database.dsn_file", config.database.dsn_file)
         _check_file("broker.password_file", config.broker.password_file)
         _check_file("site_file", config.site_file)
@@ -114,6 +117,13 @@ def _check_host(key: str, host: str) -> None:
         host.encode("idna")
     except UnicodeError as error:
         raise ConfigError(f"{key}: {host[:80]} is not a host name: {error.__cause__ or error}") from error
+
+
+def _check_urls(notify: tuple[Notify, ...]) -> None:
+    """An address travels beside each notice, in the transaction of its alarm. Raises ConfigError; shows no secret."""
+    for number, one in enumerate(notify, 1):
+        if found := _NOT_IN_URL.search(one.url):
+            raise ConfigError(f"notify {number}: url: holds {found[0]!r}: write it as %{ord(found[0]):02X}")
 
 
 def _check_file(key: str, file: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gridward.toml_text import toml_text
 from hub import server, site
-from hub.config import NAME_CHARS_MAX, PASSWORD_CHARS_MAX, ConfigError, dsn, load, read_secret
+from hub.config import NAME_CHARS_MAX, PASSWORD_CHARS_MAX, URL_CHARS_MAX, ConfigError, dsn, load, read_secret
 
 NOT_TEXT = b"secret-\xff\xfe"
 
@@ -76,6 +76,21 @@ def test_a_nul_anywhere_else(tmp_path: Path) -> None:
     ):
         changes = {"database": {"dsn": "postgresql:///x"}} | {table: {key: "a\0b"}}
         assert refused(write(tmp_path, **changes)) == f"{table}.{key}: holds a NUL character"
+
+
+@pytest.mark.parametrize("wrong", ["\0", "\n", "\t", " ", "\x7f", "\x85", "x" * URL_CHARS_MAX])
+def test_an_address_of_notices_that_no_alarm_could_carry(tmp_path: Path, wrong: str) -> None:
+    """A NUL in it: the database refuses the notice, and with it the alarm."""
+    for url in (f"https://pager.example/secret{wrong}", f"https://pager.example/secret{wrong}x"):
+        line = refused(write(tmp_path, notify=[{"url": "https://other.example/"}, {"url": url}]))
+        assert line.startswith("notify") and "url" in line and "secret" not in line
+
+
+def test_addresses_of_notices(tmp_path: Path) -> None:
+    for url in ("http://127.0.0.1:1/", "https://pager.example/hook?key=%20%00", "https://乌镇.example/钩"):
+        assert load(write(tmp_path, notify=[{"url": url}])).notify[0].url == url
+    for url in ("", "pager.example", "ftp://pager.example", "https://", "https:///hook"):
+        assert refused(write(tmp_path, notify=[{"url": url}])).startswith("notify")
 
 
 @pytest.mark.parametrize("name", ["", "x" * (NAME_CHARS_MAX + 1), "a\0b"])
