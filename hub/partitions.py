@@ -9,6 +9,9 @@ Rules
   by month. Partitions stand from DAYS_BACK to DAYS_AHEAD. A default partition takes everything else, so that no row is
   ever refused; making a partition moves its rows out of the default.
 - A partition is dropped when it lies wholly before its series' retention.
+- What is dropped is gone, and the day may be wrong: a clock may leap by years. So after a leap of more than
+  DAYS_AHEAD (or as long an absence) nothing is dropped for ROUNDS_WAITED; the log says so, and a person can set the
+  clock right.
 - Ingest goes first. Each partition is made, and those of a series are dropped, in a transaction of its own that locks
   as ingest does, waits LOCK_S_MAX for a lock (whoever comes after it waits too) and tries TRIES times; what could not
   be done is left to the next round. Two hubs may do this at once, also while they start.
@@ -29,6 +32,7 @@ from hub.store import Store, StoreError, Transaction, TryAgain
 DAYS_AHEAD = 7
 DAYS_BACK = 2
 PERIOD_S = 3600.0
+ROUNDS_WAITED = 7 * 24
 LOCK_S_MAX = 1.0
 TRIES = 5
 RETRY_S_MAX = 2.0
@@ -49,6 +53,7 @@ class Kept(Struct, frozen=True):
 async def keep(store: Store, retention: Retention, today: date) -> Kept:
     """One round. Raises StoreError, but not for what was only in the way of others."""
     made = dropped = 0
+    believed = await _believed(store, today)
     chunks = bool(await store.rows("timescaledb_installed"))
     for series in SERIES:
         oldest = today - timedelta(days=getattr(retention, series))
@@ -58,8 +63,10 @@ async def keep(store: Store, retention: Retention, today: date) -> Kept:
             if new is None:
                 break
             made += new
-        dropped += await _patiently(series, partial(_drop, store, series, oldest, chunks)) or 0
-    await store.execute("incident_alarms_drop", oldest=today - timedelta(days=retention.events))
+        if believed:
+            dropped += await _patiently(series, partial(_drop, store, series, oldest, chunks)) or 0
+    if believed:
+        await store.execute("incident_alarms_drop", oldest=today - timedelta(days=retention.events))
     if made or dropped:
         log.info("partitions_kept", made=made, dropped=dropped)
     return Kept(made, dropped)
@@ -73,6 +80,23 @@ async def run(store: Store, retention: Retention) -> None:
             await keep(store, retention, clock.now().date())
         except StoreError as error:
             log.warning("partitions_not_kept", error=str(error))
+
+
+async def _believed(store: Store, today: date) -> bool:
+    """Whether anything may be dropped because it is `today`."""
+    async with store.transaction() as tx:
+        row = await tx.one("retention_clock")
+        waits = waited(row["day"], row["waits"], today)
+        await tx.execute("retention_clock_set", day=today, waits=waits)
+    if waits > row["waits"]:
+        log.error("clock_leapt", last=str(row["day"]), today=str(today), nothing_dropped_for_rounds=waits)
+    return waits == 0
+
+
+def waited(last: date | None, waits: int, today: date) -> int:
+    """Rounds, this one included, in which nothing is dropped; `last` is the day of the round before. Pure."""
+    leapt = last is not None and today > last + timedelta(days=DAYS_AHEAD)
+    return ROUNDS_WAITED if leapt else max(waits - 1, 0)
 
 
 async def _patiently(series: str, work: Callable[[], Awaitable[int]]) -> int | None:

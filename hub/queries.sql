@@ -69,6 +69,12 @@ SELECT pg_advisory_xact_lock(7349002);
 -- timescaledb_installed --
 SELECT true AS installed FROM pg_extension WHERE extname = 'timescaledb';
 
+-- retention_clock --
+SELECT day, waits FROM retention_clock FOR UPDATE;
+
+-- retention_clock_set --
+UPDATE retention_clock SET day = %(day)s, waits = %(waits)s;
+
 -- partition_make --
 SELECT series_make_part(%(series)s, %(first)s::date, %(beyond)s::date) AS made;
 

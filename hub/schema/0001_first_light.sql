@@ -144,6 +144,12 @@ BEGIN
     EXECUTE format('DELETE FROM %I_default WHERE committed_at < %L', series, oldest::timestamp AT TIME ZONE 'UTC');
 END $$;
 
+CREATE TABLE retention_clock ( -- one row
+    day date, -- of the last round that kept partitions, as its hub's clock showed it
+    waits integer NOT NULL DEFAULT 0 -- rounds until anything is dropped again, after that clock leapt
+);
+INSERT INTO retention_clock DEFAULT VALUES;
+
 CREATE TABLE telemetry (
     device text NOT NULL,
     metric text NOT NULL,

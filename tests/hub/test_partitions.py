@@ -13,13 +13,20 @@ from devices.observation import Alarm, Observation, Position, Telemetry
 from hub import partitions
 from hub.config import Retention
 from hub.migrations import migrate
-from hub.partitions import DAYS_AHEAD, DAYS_BACK, SERIES, keep, wanted
+from hub.partitions import DAYS_AHEAD, DAYS_BACK, SERIES, keep, waited, wanted
 from hub.store import Store
 from tests.hub.api_world import PANEL, values, world
 from tests.hub.edge_line import until
 
 TODAY = date(2026, 11, 24)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """These tests leap through time."""
+    monkeypatch.setattr(partitions, "ROUNDS_WAITED", 0)
+    return monkeypatch
 
 
 @pytest.fixture
@@ -156,3 +163,30 @@ async def test_who_reads_for_long_does_not_stop_ingest(postgres: str, put, monke
             await asyncio.to_thread(put, NOON)
             assert (await later).dropped == 0
         assert (await keep(store, short, TODAY + timedelta(days=10))).dropped > 0
+
+
+async def test_a_clock_that_leaps_drops_nothing_for_a_while(postgres: str, put, patience: pytest.MonkeyPatch) -> None:
+    """Neither partitions, nor what the default partition took."""
+    patience.setattr(partitions, "ROUNDS_WAITED", 3)
+    far, long_ago = TODAY + timedelta(days=3653), NOON - timedelta(days=200)
+    async with Store(postgres) as store:
+        await migrate(store)
+        await keep(store, Retention(), TODAY)
+        put(NOON, long_ago)
+        for day in (far, far - timedelta(days=1000), TODAY):
+            assert (await keep(store, Retention(), day)).dropped == 0
+            assert places(postgres) == [("telemetry_20261124", 1), ("telemetry_default", 1)]
+        await keep(store, Retention(), TODAY)
+        assert places(postgres) == [("telemetry_20261124", 1)], "the clock was set right, and what is old goes"
+        for _ in range(3):
+            assert (await keep(store, Retention(), far)).dropped == 0
+        assert (await keep(store, Retention(), far)).dropped > 0, "nobody set it right"
+        assert places(postgres) == []
+
+
+def test_a_leap_is_more_than_a_week(patience: pytest.MonkeyPatch) -> None:
+    patience.undo()
+    week = timedelta(days=DAYS_AHEAD)
+    assert waited(None, 0, TODAY) == waited(TODAY, 0, TODAY) == waited(TODAY, 0, TODAY + week) == 0
+    assert waited(TODAY, 5, TODAY - 2 * week) == waited(TODAY, 5, TODAY) == 4
+    assert waited(TODAY, 5, TODAY + 2 * week) == partitions.ROUNDS_WAITED > 24
