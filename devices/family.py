@@ -74,6 +74,7 @@ class Family(Struct, frozen=True, kw_only=True):
     settings: type[Struct]  # what an installer may set, unknown keys refused
     open_session: Callable[[Any, Container[str]], Session]  # (settings, enrolled native ids)
     one_connection: bool = False  # of a device at a time: a newer one replaces the older
+    asks_every_s: float = 0.0  # above 0 the session speaks first: `idle` is called so often while the line is silent
     commands: tuple[CommandKind, ...] = ()
 
 

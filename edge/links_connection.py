@@ -123,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport
         if self._admitted(self):
             self._lines.join(self)
+            self._ask()
         else:
             self._broken = True
             transport.abort()
@@ -133,6 +134,15 @@ class Connection(asyncio.BufferedProtocol):
         self.ended.set_result(None)
         if not self._broken:
             self._work(self._session.idle)
+
+    def _ask(self) -> None:
+        """The clock of a session that speaks first."""
+        every_s = self._lines.family.asks_every_s
+        if not every_s or self._transport is None:
+            return
+        if not self._stops and clock.monotonic() - self.last_byte_at >= every_s:
+            self._work(self._session.idle)
+        asyncio.get_running_loop().call_later(every_s, self._ask)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _view if self._in_turn else _small
@@ -191,10 +201,12 @@ class Connection(asyncio.BufferedProtocol):
         try:
             results = read(clock.now())
             answer = self._session.to_send()
-            if results or answer:
+            if results:
                 delivery = self._lines.flow.deliver(len(results))
                 wiring = self._lines.wiring
                 wiring.intake.take(wiring.name, results, lambda error: self._answer(delivery, answer, error))
+            elif answer:
+                self._answer(delivery, answer, None)  # nothing was reported that would have to be durable
             self._show(results)
         except Exception:
             self._broken = True

@@ -317,6 +317,7 @@ FAMILY = Family(
     integrity="CRC-16 (or an 8 bit sum), with a key also a MAC",
     frame_bytes_max=wire.FRAME_BYTES_MAX,
     silence_s_max=30,
+    asks_every_s=0.05,
     settings=Settings,
     open_session=Session,
     commands=COMMANDS,

@@ -6,14 +6,17 @@ import pty
 import tty
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from devices.families import gbt26875
-from devices.observation import Alarm
+from devices.family import Family
+from devices.observation import Alarm, Result
 from edge.link_config import Serial
 from edge.links_dialled import Connect, DialledLink, over_tcp
 from edge.links_serial import over_serial
@@ -65,8 +68,8 @@ class FarEnd:
 
 
 @asynccontextmanager
-async def dialled(made: Behind, connect: Connect) -> AsyncIterator[DialledLink]:
-    client = DialledLink(made.wiring(FAMILY.settings(), "889"), FAMILY, Turns(), connect)
+async def dialled(made: Behind, connect: Connect, family: Family = FAMILY) -> AsyncIterator[DialledLink]:
+    client = DialledLink(made.wiring(FAMILY.settings(), "889"), family, Turns(), connect)
     await client.open()
     try:
         yield client
@@ -131,6 +134,40 @@ async def test_a_link_that_holds_reads_nothing(tmp_path: Path) -> None:
         assert not connection._transport.is_reading()  # type: ignore[union-attr]
         client.flow.settle(held)
         await until(lambda: far.received, "read and answered")
+        await far.close()
+
+
+class Asking(gbt26875.Session):
+    """Speaks first."""
+
+    def __init__(self, settings: Any, enrolled: Any) -> None:
+        super().__init__(settings, enrolled)
+        self.asked = 0
+
+    def idle(self, now: datetime) -> list[Result]:
+        self.asked += 1
+        return []
+
+    def to_send(self) -> bytes:
+        asked, self.asked = self.asked, 0
+        return b"?" * asked
+
+
+async def test_a_session_that_speaks_first_is_given_its_clock(tmp_path: Path) -> None:
+    far = FarEnd()
+    family = replace(FAMILY, asks_every_s=0.02, open_session=Asking)
+    async with behind(tmp_path) as made, dialled(made, over_tcp("127.0.0.1", await far.open()), family) as link:
+        await until(lambda: len(far.received) >= 5, "asked again and again")
+        assert set(far.received) == {ord("?")}
+        held = link.flow.deliver(ROWS_MAX + 1)
+        await until(lambda: link.flow.holding, "held")
+        before = len(far.received)
+        [connection] = link.lines.connections
+        connection._ask()
+        connection._ask()
+        assert connection._session.asked == 0, "nobody is asked for what cannot be taken"  # type: ignore[attr-defined]
+        link.flow.settle(held)
+        await until(lambda: len(far.received) > before + 2, "asked again")
         await far.close()
 
 
