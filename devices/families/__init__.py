@@ -20,6 +20,7 @@ NAMES = (
     "gat1400",
     "gbt26875",
     "hikvision",
+    "hikvision_push",
     "jt808",
     "lorawan",
     "mapped",

@@ -13,6 +13,7 @@ What it means (hikvision_codes.py)
   (device, serialNo) and has one frame_id.
 - Times have an offset; without one (quirk) they are of `time_zone`.
 
+Events that devices push by themselves (httpHosts) mean the same: hikvision_push.py.
 No commands yet; opening a door would be PUT /ISAPI/AccessControl/RemoteControl/door/N. Trust is that of the HTTP login.
 """
 
@@ -29,7 +30,7 @@ from devices.family import Family
 from devices.framing import Framer
 from devices.held import Held
 from devices.local_time import LocalClock, hour_of_doubt, observed
-from devices.multipart import PART_BYTES_MAX, Cutter, read_part
+from devices.multipart import PART_BYTES_MAX, Cutter, Part, read_part
 from devices.observation import (
     Alarm,
     Body,
@@ -79,18 +80,14 @@ class Session:
     """See devices.family.Session."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
-        self._settings = settings
-        self._enrolled = enrolled
-        self._clock = LocalClock(settings.time_zone)
         self._framer = Framer(Cutter(settings.wrong_length).cut, PART_BYTES_MAX)
-        self._held: Held[Condition] = Held(CONDITIONS_MAX)
-        self._told = Conditions()  # of door terminals
+        self._events = Events("hikvision", settings, enrolled)
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
-        return [*self._read(self._framer.feed(data), now), *self._over(now)]
+        return [*self._read(self._framer.feed(data), now), *self._events.over(now)]
 
     def idle(self, now: datetime) -> list[Result]:
-        return [*self._read(self._framer.idle(), now), *self._over(now)]
+        return [*self._read(self._framer.idle(), now), *self._events.over(now)]
 
     def to_send(self) -> bytes:
         return b""
@@ -98,25 +95,38 @@ class Session:
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
         found: list[Result] = []
         for piece in pieces:
-            found.extend([piece] if isinstance(piece, Rejected) else self._part(piece, now))
+            found.extend([piece] if isinstance(piece, Rejected) else self._events.part(read_part(piece), now))
         return found
 
-    def _part(self, frame: bytes, now: datetime) -> list[Result]:
-        part = read_part(frame)
+
+class Events:
+    """What events mean, however they came; `family` goes before the native ids."""
+
+    def __init__(self, family: str, settings: Settings, enrolled: Container[str]) -> None:
+        self._family = family
+        self._settings = settings
+        self._enrolled = enrolled
+        self._clock = LocalClock(settings.time_zone)
+        self._held: Held[Condition] = Held(CONDITIONS_MAX)
+        self._told = Conditions()  # of door terminals
+
+    def part(self, part: Part, now: datetime) -> list[Result]:
         if part.is_picture:
             return []
         alert = wire.read_alert(part.body, self._clock)
         if alert is None:
             return [rejected("event unreadable", part.body)]
         native_id = alert.mac or alert.ip or self._settings.device
-        device = DeviceId(f"hikvision:{native_id}")
         if not native_id.isprintable():
             return [rejected("address unreadable", part.body)]
         if native_id not in self._enrolled:
-            return [rejected("not enrolled", part.body, device)]
+            return [rejected("not enrolled", part.body, self._device(native_id))]
         if alert.passage is not None and not alert.passage.readable:
-            return [rejected("codes missing", part.body, device)]
+            return [rejected("codes missing", part.body, self._device(native_id))]
         return list(self._observations(alert, native_id, now))
+
+    def _device(self, native_id: str) -> DeviceId:
+        return DeviceId(f"{self._family}:{native_id}")
 
     def _observations(self, alert: Alert, native_id: str, now: datetime) -> Iterator[Observation]:
         at, flags = observed(alert.time, now, self._settings.any_time)
@@ -127,7 +137,7 @@ class Session:
         report = _report(alert, native_id, now)
         for index, body in enumerate(self._bodies(alert, native_id, now)):
             yield Observation(
-                device=DeviceId(f"hikvision:{native_id}"),
+                device=self._device(native_id),
                 observed_at=at,
                 received_at=now,
                 body=body,
@@ -172,7 +182,7 @@ class Session:
         elif lasts:
             yield Event(kind="unknown_report", component=condition.component, attributes={"type": kind})
 
-    def _over(self, now: datetime) -> Iterator[Observation]:
+    def over(self, now: datetime) -> Iterator[Observation]:
         """What was not repeated is over."""
         for condition in self._held.expired(now, ENDS_AFTER):
             kind = ALARMS.get(condition.type, "")
@@ -181,7 +191,7 @@ class Session:
                 self._held.begin(condition, now)
             elif kind:
                 bodies = [Alarm(kind=kind, raised=False, component=condition.component)]
-            device = DeviceId(f"hikvision:{condition.native_id}")
+            device = self._device(condition.native_id)
             for body in bodies:
                 yield Observation(device=device, observed_at=now, received_at=now, body=body)
 

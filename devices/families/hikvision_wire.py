@@ -87,6 +87,7 @@ def read_alert(data: bytes, clock: LocalClock | None = None) -> Alert | None:
         return None
     said = _word(tree, "dateTime")
     inside = tree.get("AccessControllerEvent")
+    about_a_door = isinstance(inside, dict) or kind.lower() == "accesscontrollerevent"
     return Alert(
         type=kind,
         types=tuple(dict.fromkeys(_types(tree, kind))),
@@ -102,7 +103,7 @@ def read_alert(data: bytes, clock: LocalClock | None = None) -> Alert | None:
         region=_number(tree, "DetectionRegionList", "DetectionRegionEntry", "regionID"),
         target=_word(tree, "DetectionRegionList", "DetectionRegionEntry", "detectionTarget").lower(),
         input_port=_first_number(tree, ("inputIOPortID",), ("dynInputIOPortID",)),
-        passage=_passage(inside) if isinstance(inside, dict) else None,
+        passage=_passage(inside if isinstance(inside, dict) else {}) if about_a_door else None,
     )
 
 

@@ -178,7 +178,7 @@ def _raw(data: bytes) -> Fields:
     """Bits are left aligned, the first on the wire first."""
     count = int.from_bytes(data[2:4], "little")
     whole = "".join(f"{byte:08b}" for byte in data[4:])
-    found: Fields = {"reader": data[0], "format": data[1], "bit_count": count}
+    found: Fields = {"reader": data[0], "format": data[1], "bit_count": count, "data": data[4:]}
     return found | ({"bits": whole[:count]} if 0 < count <= len(whole) else {})
 
 

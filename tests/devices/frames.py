@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from devices.families import meokon_wire
 from devices.framing import crc16, xor8
+from tests.devices.messages import HIKVISION_FORCED
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 
@@ -105,13 +106,6 @@ def part(body: str, kind: str = "text/plain", length: int | None = None) -> byte
 
 
 DAHUA_DURESS = 'Code=Duress;action=Pulse;index=0;data={"UTC":1795523390,"UserID":"4711"}'  # ten seconds old
-
-# Door 2 forced, ten seconds old.
-HIKVISION_FORCED = (
-    '{"ipAddress":"192.0.2.10","macAddress":"88:DE:39:5D:B5:E1","dateTime":"2026-11-24T20:29:50+08:00",'
-    '"eventType":"AccessControllerEvent","eventState":"active","shortSerialNumber":"GN7","AccessControllerEvent":'
-    '{"majorEventType":5,"subEventType":27,"doorNo":2,"serialNo":179,"currentEvent":true,"name":"Zhang","cardNo":"4711"}}'
-)
 
 
 def osdp(code: int, data: bytes = b"", address: int = 5, sequence: int = 1) -> bytes:

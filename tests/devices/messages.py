@@ -10,6 +10,13 @@ from msgspec import Struct
 from devices.families.dmr_hytera import write_message, write_packet
 from devices.family import Message
 
+# Door 2 forced, ten seconds old.
+HIKVISION_FORCED = (
+    '{"ipAddress":"192.0.2.10","macAddress":"88:DE:39:5D:B5:E1","dateTime":"2026-11-24T20:29:50+08:00",'
+    '"eventType":"AccessControllerEvent","eventState":"active","shortSerialNumber":"GN7","AccessControllerEvent":'
+    '{"majorEventType":5,"subEventType":27,"doorNo":2,"serialNo":179,"currentEvent":true,"name":"Zhang","cardNo":"4711"}}'
+)
+
 
 class Good(Struct, frozen=True):
     """A message of device `native_id` that raises an alarm under `settings`."""
@@ -147,6 +154,7 @@ MODBUS_SMOKE = {"units": [{"unit": 2, "device": "hall-a", "map": "renke_smoke"}]
 SMOKE_GS524N = bytes.fromhex("22115A212F23")
 
 GOOD_MESSAGES: dict[str, Good] = {
+    "hikvision_push": Good("88:de:39:5d:b5:e1", Message("POST /events", HIKVISION_FORCED.encode())),
     "gat1400": Good(
         GATE, gat1400("DispositionNotifications", viid_list("DispositionNotification", MATCH)), {"no_digest": True}
     ),

@@ -1,5 +1,6 @@
 """What every family promises, whatever the bytes: see devices/family.py. `make fuzz` runs this fifty times deeper."""
 
+from binascii import crc_hqx
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,6 +79,8 @@ def _sealed(change: tuple[bytes, int, bytes]) -> bytes:
         inner = changed[1:-2].replace(b"\x7d\x02", b"\x7e").replace(b"\x7d\x01", b"\x7d")
         sealed = inner + bytes((xor8(inner),))
         return b"\x7e" + sealed.replace(b"\x7d", b"\x7d\x01").replace(b"\x7e", b"\x7d\x02") + b"\x7e"
+    if changed[:2] == b"\xff\x53" and len(changed) > 8:
+        return changed[:-2] + crc_hqx(changed[1:-2], 0x1D0F).to_bytes(2, "little")
     if changed[:1] == b"[" and changed[-1:] == b"]" and changed.count(b"*") >= 3:
         *head, _, content = changed[:-1].split(b"*", 3)
         return b"*".join([*head, b"%04X" % len(content), content]) + b"]"

@@ -9,10 +9,12 @@ import pytest
 
 from devices.dictionary import ALARMS as KNOWN_ALARMS
 from devices.dictionary import EVENTS as KNOWN_EVENTS
-from devices.families import hikvision, hikvision_wire
+from devices.families import hikvision, hikvision_push, hikvision_wire
 from devices.families.hikvision_codes import ALARMS, CODES, EVENTS
+from devices.family import Message
 from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
-from tests.devices.frames import HIKVISION_FORCED, NOW, part
+from tests.devices.frames import NOW, part
+from tests.devices.messages import HIKVISION_FORCED
 
 MAC = "88:de:39:5d:b5:e1"
 OBSERVED = datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC)
@@ -115,6 +117,42 @@ def test_devices_behind_one_address_are_told_apart() -> None:
     assert found[1].device == "hikvision:192.0.2.10"
 
 
+# --- pushed ---
+
+PICTURE = b"\xff\xd8\r\n--\xff\xd9"
+FORM = (
+    b'--MIME_boundary\r\nContent-Disposition: form-data; name="AccessControllerEvent"\r\nContent-Type: application/json'
+    b'\r\n\r\n%b\r\n--MIME_boundary\r\nContent-Disposition: form-data; name="Picture"; filename="a.jpg"\r\n'
+    b"Content-Type: image/jpeg\r\n\r\n%b\r\n--MIME_boundary--\r\n"
+)
+
+
+def push(data: bytes, kind: str) -> list[Result]:
+    link = hikvision_push.Session(hikvision.Settings(), {MAC})
+    return link.receive(Message("POST /events", data, {"content-type": kind}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (HIKVISION_FORCED.encode(), "application/json"),
+        (FORM % (HIKVISION_FORCED.encode(), PICTURE), "multipart/form-data; boundary=MIME_boundary"),
+        (FORM % (HIKVISION_FORCED.encode(), PICTURE * 50_000), ""),
+    ],
+)
+def test_what_is_pushed_means_the_same(data: bytes, kind: str) -> None:
+    [found] = push(data, kind)
+    assert isinstance(found, Observation)
+    assert found.device == f"hikvision_push:{MAC}"
+    assert found.body == Alarm(kind="door_forced", component="door 2")
+
+
+def test_a_push_without_an_event_is_rejected() -> None:
+    for data in (b"", b"--MIME_boundary\r\n", FORM[FORM.index(b"%b\r\n") + 4 :] % PICTURE):
+        [found] = push(data, "multipart/form-data")
+        assert isinstance(found, Rejected)
+
+
 # --- door terminals ---
 
 
@@ -176,6 +214,8 @@ def test_codes_that_are_missing_make_no_passage() -> None:
     [result] = session().receive(terminal(subEventType=None), NOW)
     assert isinstance(result, Rejected)
     assert result.reason == "codes missing"
+    [empty] = session().receive(part('{"eventType":"AccessControllerEvent"}', "application/json"), NOW)
+    assert isinstance(empty, Rejected)
     attendance = terminal(majorEventType=None, subEventType=None, attendanceStatus="checkOut")
     assert bodies(session().receive(attendance, NOW)) == [
         Event(kind="access", component="door 2", attributes={"granted": "undecided", "door": "2", "direction": "out"})

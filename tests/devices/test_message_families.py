@@ -28,6 +28,7 @@ VECTORS = (
     "senml",
     "zigbee2mqtt",
     "gat1400",
+    "hikvision_isapi",
     "onvif_events",
     "dmr_radio",
 )

@@ -25,7 +25,7 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     if not events:
         return {"error": "no_event", "frames": [], "rest": rest.decode(errors="replace")}
     found = _event(events[0])
-    if line.get("stream") or len(frames) != 1:
+    if line.get("stream") or rest or len(frames) != 1:
         found |= {"frames": [frame.decode(errors="replace") for frame in frames]}
         found |= {"events": [_event(event) for event in events], "rest": rest.decode(errors="replace")}
     return found

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from devices.families import dahua_wire
+from devices.multipart import parts_of
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "dahua_events.jsonl"
@@ -18,11 +19,19 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
         return {"redacted": dahua_wire.redacted(line["frame_json"]), **_passage(line["frame_json"])}
     if line.get("layer") == "cgi_reply":
         return dahua_wire.read_table(line["frame_text"])
-    events = [event for event in dahua_wire.read_events(line["frame_text"]) if not event.broken]
+    events = [event for text in _texts(line) for event in dahua_wire.read_events(text) if not event.broken]
     passages = [_passage(event.data) for event in events if event.code == "AccessControl"]
     timeless = sum(passage["time_epoch"] is None for passage in passages)
     found = [{"code": one.code, "action": one.action, "index": one.index, "data": one.data} for one in events]
     return {"events": found, "normalised": passages, "event_count": len(events) - timeless}
+
+
+def _texts(line: dict[str, Any]) -> list[str]:
+    """The bodies: of a part alone, or of the parts of a piece of the stream."""
+    data = bytes.fromhex(line["frame_hex"]) if "frame_hex" in line else line["frame_text"].encode()
+    if not data.startswith(b"--"):
+        return [data.decode("utf-8", "replace")]
+    return [part.body.decode("utf-8", "replace") for part in parts_of(data, 1_000_000) if not part.is_picture]
 
 
 def _passage(data: dict[str, Any]) -> dict[str, Any]:

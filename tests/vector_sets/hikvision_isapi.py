@@ -7,6 +7,7 @@ from typing import Any
 from devices.families import hikvision_wire
 from devices.families.hikvision_codes import CATEGORIES, code_of
 from devices.families.hikvision_wire import Alert, Passage
+from devices.family import Message
 from devices.multipart import Part, parts_of
 from tests.vectors import SHARED
 
@@ -15,12 +16,21 @@ LABELS = {(5, 1): "card_authenticated", (5, 38): "fingerprint_authenticated", (5
 EVENT_MAJOR = 5
 
 
+def message(line: dict[str, Any]) -> Message:
+    """The line as a device would push it."""
+    data = bytes.fromhex(line["frame_hex"]) if "frame_hex" in line else _text(line).encode()
+    return Message("POST /events", data, {"content-type": line.get("content_type", "application/json")})
+
+
+def _text(line: dict[str, Any]) -> str:
+    return json.dumps(line["frame_json"]) if "frame_json" in line else str(line["frame_text"])
+
+
 def decode(line: dict[str, Any]) -> dict[str, Any]:
     if "frame_hex" in line:
         parts = parts_of(bytes.fromhex(line["frame_hex"]), 1_000_000)
         return {"events": _passages(parts)} if line.get("layer") == "alert_stream" else _message(parts)
-    body = json.dumps(line["frame_json"]) if "frame_json" in line else line["frame_text"]
-    return _alert(hikvision_wire.read_alert(body.encode()))
+    return _alert(hikvision_wire.read_alert(_text(line).encode()))
 
 
 def _passages(parts: list[Part]) -> list[dict[str, Any]]:
