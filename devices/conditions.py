@@ -5,11 +5,13 @@ Rules
   nothing is known yet (the link is new, an alarm from before may still be open at the hub).
 - A state (a door, a lock) is told when it is not the one told last.
 - More than `devices_max` devices: the one that is known longest is forgotten. Forgetting costs a repetition, no news.
+- What a report is told as depends on what was told before it, so its bodies are named by what they are (`frame_id`),
+  not by number: two deliveries of one report have equal names for what they have in common.
 """
 
 from collections.abc import Mapping
 
-from devices.observation import Alarm
+from devices.observation import Alarm, Body, Event, Telemetry, digest
 
 DEVICES_MAX = 10_000
 NAMES_MAX = 200  # of one device
@@ -44,3 +46,17 @@ class Conditions:
             del known[next(iter(known))]
         known[name] = value
         return True
+
+
+def frame_id(report: str, body: Body, part: str = "") -> str:
+    """The name of one body of a report; "" when the report has none. `part` tells apart what else is equal."""
+    if not report:
+        return ""
+    words = [part, type(body).__name__]
+    if isinstance(body, Alarm):
+        words += [body.kind, str(body.raised)]
+    if isinstance(body, Event):
+        words += [body.kind, *body.attributes]
+    if isinstance(body, Alarm | Event | Telemetry):
+        words.append(body.component)
+    return digest(report.encode(), *(word.encode() for word in words))

@@ -31,7 +31,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from devices.conditions import DEVICES_MAX, Conditions
+from devices.conditions import DEVICES_MAX, Conditions, frame_id
 from devices.families import ble_bthome, ble_gatt, ble_meaning, ble_models
 from devices.families.ble_advert import Advert, Fields
 from devices.families.ble_bthome import Packet
@@ -238,10 +238,10 @@ class Session:
                 observed_at=when.at,
                 received_at=now,
                 body=body,
-                frame_id=f"{when.report}.{number}" if when.report else "",
+                frame_id=frame_id(when.report, body),
                 flags=when.flags,
             )
-            for number, body in enumerate(self._bodies(address, meaning))
+            for body in self._bodies(address, meaning)
         ]
 
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from devices.conditions import DEVICES_MAX, Conditions
+from devices.conditions import DEVICES_MAX, Conditions, frame_id
 from devices.dictionary import ALARMS
 from devices.families import frigate_wire as wire
 from devices.families.frigate_wire import Changed, Count, Object, Recognised, Review, Stats, Status, Switch
@@ -129,7 +129,7 @@ class Session:
                     observed_at=at,
                     received_at=now,
                     body=body,
-                    frame_id=f"{name}.{len(found)}" if name else "",
+                    frame_id=frame_id(name, body),
                     flags=(*flags, "retained") if retained else flags,
                 )
             )

@@ -38,7 +38,6 @@ class Object(Struct, frozen=True):
     label: str
     frame_time: float = 0
     end_time: float | None = None
-    top_score: float | None = None
     false_positive: bool = False
     stationary: bool = False
     current_zones: list[str] = []

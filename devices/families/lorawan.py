@@ -26,7 +26,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from msgspec import Struct
 
-from devices.conditions import DEVICES_MAX, Conditions
+from devices.conditions import DEVICES_MAX, Conditions, frame_id
 from devices.dictionary import in_range
 from devices.families import lorawan_meaning, lorawan_wire
 from devices.families.lorawan_codecs import CODECS
@@ -158,7 +158,7 @@ class Session:
                     observed_at=when,
                     received_at=now,
                     body=body,
-                    frame_id=f"{report}.{len(found)}",
+                    frame_id=frame_id(report, body, own_time.isoformat() if own_time else ""),
                     flags=marks,
                 )
             )

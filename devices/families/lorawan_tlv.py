@@ -44,11 +44,9 @@ WORDS: dict[str, dict[int, str]] = {
         "liquidalarm": "critical liquid level alarm release,critical liquid level alarm",
         "calibration": "failed,success",
         "sensor": "read error,out of range",
-        "probe": "unknown,DS18B20,SHT4X",
         "install": "install,uninstall",
         "occlusion": "alarm_released,alarm_triggered",
         "press": "unknown,short press,long press,double press",
-        "magnetalarm": "magnet close,magnet open",
     }.items()
 }
 WORDS["liquid"][0xFF] = "error"

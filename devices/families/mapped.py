@@ -19,13 +19,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from devices.conditions import Conditions
+from devices.conditions import Conditions, frame_id
 from devices.dictionary import METRICS, in_range
 from devices.families import mapped_table
 from devices.families.mapped_table import UNITS, Condition, Table, Value, look, same
 from devices.family import Message, MessageFamily
 from devices.json_text import clean, read_json
-from devices.local_time import observed
+from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     Alarm,
     Body,
@@ -95,14 +95,15 @@ class Session:
         claimed = _time(table, _get(table, reading, table.time)) if table.time else now
         at, flags = observed(claimed, now, self._settings.any_time)
         named = bool(table.time and claimed)
-        name = digest(native_id.encode(), message.channel.encode(), repr(reading).encode()) if named else ""
-        for number, body in enumerate(self._bodies(table, reading, native_id)):
+        doubt = hour_of_doubt(claimed, now)
+        name = digest(native_id.encode(), message.channel.encode(), repr(reading).encode(), doubt) if named else ""
+        for body in self._bodies(table, reading, native_id):
             yield Observation(
                 device=device,
                 observed_at=at,
                 received_at=now,
                 body=body,
-                frame_id=f"{name}.{number}" if name else "",
+                frame_id=frame_id(name, body),
                 flags=flags,
             )
 

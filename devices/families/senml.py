@@ -22,13 +22,13 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from devices.conditions import Conditions
+from devices.conditions import Conditions, frame_id
 from devices.dictionary import ALARMS, METRICS, in_range
 from devices.families import senml_wire as wire
 from devices.families.senml_wire import Record
 from devices.family import Message, MessageFamily
 from devices.json_text import clean
-from devices.local_time import observed
+from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     Body,
     DeviceId,
@@ -108,7 +108,9 @@ class Session:
             if native_id not in self._enrolled:
                 strangers[native_id] = None
                 continue
-            at, flags = self._when(time, now)
+            claimed = _claimed(time, now)
+            at, flags = observed(claimed, now, self._settings.any_time)
+            doubt = hour_of_doubt(claimed, now).decode()
             for body in self._bodies(native_id, group):
                 found.append(
                     Observation(
@@ -116,20 +118,11 @@ class Session:
                         observed_at=at,
                         received_at=now,
                         body=body,
-                        frame_id=f"{report}.{len(found)}" if report else "",
+                        frame_id=frame_id(report, body, f"{native_id} {time} {doubt}"),
                         flags=flags,
                     )
                 )
         return found + [rejected("not enrolled", message.data, DeviceId(f"senml:{name}")) for name in strangers]
-
-    def _when(self, time: float, now: datetime) -> tuple[datetime, tuple[str, ...]]:
-        """Aware UTC of the record's time; no calendar has some of them."""
-        try:
-            relative = time < wire.ABSOLUTE_FROM
-            claimed = now + timedelta(seconds=time) if relative else datetime.fromtimestamp(time, UTC)
-        except (OverflowError, ValueError, OSError):
-            return observed(None, now)
-        return observed(claimed, now, self._settings.any_time)
 
     def _bodies(self, native_id: str, group: list[tuple[str, Record]]) -> Iterator[Body]:
         """What one device says of one instant. Alarms first: they are what the siren waits for."""
@@ -168,6 +161,14 @@ class Session:
         word = clean(record.text) if record.text is not None else ("on" if record.flag else "off")
         if self._conditions.changed(native_id, f"state {name}", word):
             yield Event(kind="state", component=clean(name), attributes={"value": word})
+
+
+def _claimed(time: float, now: datetime) -> datetime | None:
+    """Aware UTC of a record's time; None for what no calendar has."""
+    try:
+        return now + timedelta(seconds=time) if time < wire.ABSOLUTE_FROM else datetime.fromtimestamp(time, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _is_alarm(settings: Settings, name: str) -> bool:

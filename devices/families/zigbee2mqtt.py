@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from devices.conditions import DEVICES_MAX, Conditions
+from devices.conditions import DEVICES_MAX, Conditions, frame_id
 from devices.dictionary import in_range
 from devices.families import zigbee2mqtt_wire as wire
 from devices.families.zigbee2mqtt_wire import Fields, Report
@@ -180,10 +180,10 @@ class Session:
                 observed_at=at,
                 received_at=now,
                 body=body,
-                frame_id=f"{name}.{number}" if name else "",
+                frame_id=frame_id(name, body),
                 flags=(*flags, "retained") if retained else flags,
             )
-            for number, body in enumerate(self._bodies(report, retained))
+            for body in self._bodies(report, retained)
         ]
 
     def _answers(self, report: Report) -> Iterator[CommandAnswer]:

@@ -1,7 +1,7 @@
 """Any JSON or CSV by a table: what it becomes, and what is wrong with a table."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -230,3 +230,32 @@ def test_what_is_wrong_with_a_table_is_said(table: dict[str, Any], text: str) ->
 def test_without_a_table_nothing_starts() -> None:
     with pytest.raises(msgspec.ValidationError, match="tables: 0 of them"):
         msgspec.convert({}, mapped.Settings)
+
+
+def test_a_reading_that_comes_again_has_the_same_names_whatever_was_told_before() -> None:
+    """The first delivery told of a door that had not moved; the second comes to a link that knows nothing."""
+    table = {
+        "device_is": "a",
+        "time": "at",
+        "values": [TEMPERATURE],
+        "states": [{"at": "d", "name": "gate", "opened": ["open"], "closed": ["shut"]}],
+    }
+    before = message({"at": "2026-11-24T12:29:49Z", "d": "shut"})
+    reading = message({"at": "2026-11-24T12:29:50Z", "d": "shut", "t": 20})
+    link = session(table)
+    link.receive(before, NOW)
+    first, again = (
+        {one.frame_id: one.body for one in found if isinstance(one, Observation)}
+        for found in (link.receive(reading, NOW), session(table).receive(reading, NOW))
+    )
+    assert len(first) == 1
+    assert len(again) == 2
+    assert first.items() <= again.items()
+
+
+def test_a_press_under_a_stopped_clock_is_new_an_hour_later() -> None:
+    link = session({"device_is": "a", "time": "at", "alarms": [{"at": "sos", "kind": "sos", "raised": [True]}]})
+    reading = message({"at": "2026-01-01T00:00:00Z", "sos": True})
+    presses = [link.receive(reading, NOW + timedelta(hours=hours))[0] for hours in (0, 0, 2)]
+    ids = [press.frame_id for press in presses if isinstance(press, Observation)]
+    assert ids[0] == ids[1] != ids[2]

@@ -214,3 +214,11 @@ def test_no_bytes_raise_another_error(data: bytes) -> None:
     with suppress(Invalid):
         read(data, "application/senml+cbor")
     session().receive(Message("senml", data), NOW)
+
+
+def test_a_press_under_a_stopped_clock_is_new_an_hour_later() -> None:
+    link = session()
+    reading = pack({"bn": "a/", "bt": 1767225600, "n": "sos", "vb": True})
+    presses = [link.receive(reading, NOW + timedelta(hours=hours))[0] for hours in (0, 0, 2)]
+    ids = [press.frame_id for press in presses if isinstance(press, Observation)]
+    assert ids[0] == ids[1] != ids[2]
