@@ -198,12 +198,12 @@ TG563A_SIZES = (5, 33, 35)  # the additional data of newer firmware has two byte
 TG563A_ADDITIONAL = 15
 TG563A_PERIODS_H = (1, 2, 4, 6, 8, 12, 24, 48)
 TG563A_MESSAGES = (
-    *("periodic", "smoke_alarm", "low_battery", "chamber_fault", "fouling", "ultrasonic_fault", "ir_fault"),
-    *("buzzer_fault", "obstacle", "inlet_covered"),
+    *("periodic", "smoke_alarm", "low_battery", "chamber_fault", "fouling", "ultrasonic", "ir"),
+    *("buzzer", "obstacle", "inlet_covered"),
 )
 TG563A_STATUS = (
     *("mounted", "brightness", "temperature_out_of_range", "", "obstacle", "inlet_covered", "inactive", "unmounted"),
-    *("smoke_alarm", "low_battery", "chamber_fault", "fouling", "ultrasonic_fault", "ir_fault", "buzzer_fault", ""),
+    *("smoke_alarm", "low_battery", "chamber_fault", "fouling", "ultrasonic", "ir", "buzzer", ""),
 )
 # name, first byte, kind of the additional data
 _TG563A_LONG = (
@@ -226,7 +226,7 @@ def _tg563a(port: int, data: bytes, down: bool) -> Fields:
     kind = data[0] & 15
     status = int.from_bytes(data[3:5], "little")
     found: Fields = {
-        "message_type": "additional" if additional else dict(enumerate(TG563A_MESSAGES)).get(kind, "unknown"),
+        "message_type": "long_message" if additional else dict(enumerate(TG563A_MESSAGES)).get(kind, "unknown"),
         "tx_period_h": TG563A_PERIODS_H[data[1] & 7],
         "temperature_c": int.from_bytes(data[2:3], signed=True),
         "status": [name for bit, name in enumerate(TG563A_STATUS) if name and status >> bit & 1],

@@ -115,7 +115,7 @@ THRESHOLD = re.compile(r"(?P<what>.+)_alarm")
 RELEASED = ("release", "normal", "alarm_released")
 
 TG563A_ALARMS = {"smoke_alarm": "smoke", "low_battery": "low_battery"}
-TG563A_FAULTS = ("chamber_fault", "fouling", "ultrasonic_fault", "ir_fault", "buzzer_fault")
+TG563A_FAULTS = ("chamber_fault", "fouling", "ultrasonic", "ir", "buzzer")
 TG563A_SUPERVISED = ("obstacle", "inlet_covered", "temperature_out_of_range")
 
 # States: vendor's name -> (value -> event kind and attributes).

@@ -26,4 +26,6 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
         found["battery_pct"] = fields["battery"]
     if fields.get("state") in ("LOCK", "UNLOCK"):
         found["locked"] = fields.get("lock_state", "locked") == "locked" and fields["state"] == "LOCK"
+    if report.kind == "bridge_event":
+        found |= {"event": fields["type"], "device": fields.get("friendly_name", "")}
     return found
