@@ -12,8 +12,8 @@ What it means
 - The same packet comes over several stations: within REPEAT_S the copies have one frame id (by source, destination and
   content).
 Command `text`, with `transmit`: a message with a number; its acknowledgement or rejection is the answer.
-Sent when the link opens: the log-in of APRS-IS, when `callsign` is set. Everything is public and forgeable: bound to
-enrolled callsigns, nothing more. The native id is the callsign with its SSID.
+Sent first, in answer to the server's greeting: the log-in of APRS-IS, when `callsign` is set. Everything is public and
+forgeable: bound to enrolled callsigns, nothing more. The native id is the callsign with its SSID.
 """
 
 from collections.abc import Container

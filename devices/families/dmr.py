@@ -375,7 +375,7 @@ def _position(longitude: float, latitude: float, **more: float | None) -> Positi
 FAMILY = MessageFamily(
     name="dmr",
     title="DMR radios: Hytera (RRS, LP, TMP) and Motorola (ARS, LRRP, TMS)",
-    links=("datagrams",),  # not udp_server, which knows byte families only: here channel and ports matter
+    links=("datagrams",),
     integrity="",  # Hytera's checksum leaves the first byte out, Motorola has none
     message_bytes_max=DATAGRAM_BYTES_MAX,
     silence_s_max=5_400,
