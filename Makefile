@@ -47,8 +47,9 @@ bench: setup ## measure; prints a table and writes bench/results.json
 soak: setup ## the long fault tests (ten-minute link cut)
 	@$(BIN)/python -m pytest -m soak --timeout=1800 $(ARGS)
 
-fuzz: setup ## the property tests, fifty times deeper
-	@$(BIN)/python -m pytest tests/devices tests/geofences --hypothesis-profile=deep --timeout=0 --session-timeout=0 $(ARGS)
+fuzz: setup ## ten minutes of coverage-guided fuzzing of every decoder, then the property tests fifty times deeper
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m pytest tests/devices tests/geofences --hypothesis-profile=deep --timeout=0 --session-timeout=0
 
 docs: setup ## regenerate the pages that come from the code
 	@$(BIN)/python -m gridward.pages
