@@ -5,6 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from pymodbus.framer import FramerRTU, FramerSocket
+from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
+from pymodbus.pdu.bit_message import ReadDiscreteInputsResponse
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadHoldingRegistersResponse
 
 from devices.families import modbus, modbus_wire
 from devices.families.modbus_maps import MAPS, Point
@@ -191,3 +195,27 @@ def test_frames_of_both_kinds() -> None:
     assert modbus_wire.read_answer(bits) == {"bits": [1, 0, 1, 0, 0, 0, 0, 0]}
     for short in ("", "0001000000060103", "000100010003018302"):
         assert modbus_wire.read_tcp(bytes.fromhex(short)) is None
+
+
+ANSWERS = (
+    (ReadHoldingRegistersResponse(registers=[658, 0xFF9B], dev_id=17, transaction_id=7), {"registers": [658, 0xFF9B]}),
+    (ReadDiscreteInputsResponse(bits=[True, False, True], dev_id=17, transaction_id=7), {"bits": [1, 0, 1] + [0] * 5}),
+    (ExceptionResponse(3, 2, device_id=17, transaction=7), {"exception": 2}),
+)
+
+
+@pytest.mark.parametrize(("answer", "fields"), ANSWERS)
+def test_frames_that_a_library_of_others_builds(answer: ModbusPDU, fields: dict[str, Any]) -> None:
+    rtu = modbus_wire.read_rtu(FramerRTU(DecodePDU(False)).buildFrame(answer))
+    tcp = modbus_wire.read_tcp(FramerSocket(DecodePDU(False)).buildFrame(answer))
+    assert rtu is not None and tcp is not None
+    assert rtu.crc_ok
+    assert (rtu.unit, tcp.unit, tcp.transaction) == (17, 17, 7)
+    assert modbus_wire.read_answer(rtu) == modbus_wire.read_answer(tcp) == fields
+
+
+def test_a_request_that_a_library_of_others_builds() -> None:
+    request = ReadHoldingRegistersRequest(address=6, count=2, dev_id=17)
+    adu = modbus_wire.read_rtu(FramerRTU(DecodePDU(False)).buildFrame(request))
+    assert adu is not None
+    assert modbus_wire.read_request(adu) == {"address": 6, "count": 2}
