@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of every family's decoder: `python -m tests.fuzz [--seconds 600] [FAMILY …]`, or `make fuzz`.
 
 Each family runs in a process of its own under libFuzzer (atheris), beginning from good frames: it must not raise, hang
-(HANG_S), hold more than RSS_MB_MAX or answer without end. An input that makes it is kept in var/fuzz/ and makes the exit
-code 1; give it to a test. What was learnt stays there too, so that the next run goes on from it.
+(HANG_S), hold more than RSS_MB_MAX or answer without end. An input that makes it is kept in var/fuzz/, and the exit
+code is 1; give it to a test. What was learnt stays there too, so that the next run goes on from it.
 
 An input is a byte that says how the rest is cut (or, for families of messages, which channel it comes in), and the
 rest.
