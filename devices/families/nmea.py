@@ -13,8 +13,8 @@ What it means
   (condition A) or ended (V). HBT and log-in lines are signs of life. All else is read by receivers, not by us.
 - Flags: `no_checksum`; `weak_fix` (fewer than 4 satellites or HDOP above 10); `jump` (more than 1,200 km/h since the
   fix before). The datum is WGS-84.
-- Times are UTC. GGA, GLL and ALR have no date: that of the last RMC or ZDA, else today's, such that the time is within
-  12 hours of receiving. A date that is exactly 1024 or 2048 weeks old is an old receiver's counter: corrected, flagged
+- Times are UTC. GGA, GLL and ALR have no date: the nearest such time to receiving (in recordings, which `any_time`
+  says, the date of the last RMC or ZDA). A date that is exactly 1024 or 2048 weeks old is an old receiver's counter: corrected, flagged
   `week_rollover`.
 A wrong checksum is refused (quirk `edited`: the source changes sentences and keeps the checksum); a missing one is
 accepted and flagged. There is no authentication: anyone who reaches the link can be any enrolled device.
@@ -196,7 +196,7 @@ class Session:
     def _observation(
         self, report: Report, line: bytes, body: Body, number: int = 0, fields: Fields | None = None
     ) -> Observation:
-        claimed, more = _claimed(report)
+        claimed, more = _claimed(report, self._settings.any_time)
         at, flags = observed(claimed, report.now, self._settings.any_time) if claimed else (report.now, ())
         if isinstance(body, Position):
             flags += _doubts(report.known, fields or {}, Fix(at, body.longitude, body.latitude))
@@ -220,14 +220,16 @@ def _led(known: Known, now: datetime) -> bool:
     return known.rmc_at is not None and (now - known.rmc_at).total_seconds() < RMC_LEADS_S
 
 
-def _claimed(report: Report) -> tuple[datetime | None, tuple[str, ...]]:
+def _claimed(report: Report, recorded: bool) -> tuple[datetime | None, tuple[str, ...]]:
     """When the sentence says it was, and flags; None when it has no time."""
     clock: time | None = report.fields.get("time")
     if clock is None:
         return None, ()
     day = report.fields.get("date")
     if not day:
-        return _near(datetime.combine(report.known.day or report.now.date(), clock, UTC), report.now), ()
+        if recorded and report.known.day:
+            return datetime.combine(report.known.day, clock, UTC), ()
+        return _near(datetime.combine(report.now.date(), clock, UTC), report.now), ()
     claimed = datetime.combine(day, clock, UTC)
     for weeks in (WEEKS, 2 * WEEKS):
         if abs(report.now - claimed - weeks) <= ROLLOVER_WITHIN and claimed.year < YEAR_MAX:
@@ -236,7 +238,7 @@ def _claimed(report: Report) -> tuple[datetime | None, tuple[str, ...]]:
 
 
 def _near(claimed: datetime, now: datetime) -> datetime:
-    """With today's day or that of the sentence before: midnight may lie between."""
+    """The same time of day, nearest to now: midnight may lie between."""
     try:
         for day in (claimed, claimed - DAY, claimed + DAY):
             if abs(now - day) <= HALF_DAY:

@@ -164,3 +164,19 @@ def test_what_is_no_sentence_is_refused(line: str) -> None:
 @pytest.mark.parametrize("text", ["PRMC,122950.00,A", "PGGA,1", "PALR,1", "PXDR,C", "PGRME,1,M,2,M,3,M"])
 def test_a_makers_own_sentence_is_not_taken_for_the_standards(text: str) -> None:
     assert session().receive(frame(text), NOW) == []
+
+
+def test_a_date_of_days_ago_does_not_date_a_fix_of_now() -> None:
+    link = session()
+    link.receive(frame("GPZDA,122950.00,21,11,2026,00,00"), NOW - timedelta(days=3))
+    [position, _] = link.receive(frame(GGA), NOW)
+    assert isinstance(position, Observation)
+    assert (position.observed_at, position.flags) == (OBSERVED, ())
+
+
+def test_in_a_recording_the_date_before_dates_what_has_none() -> None:
+    link = nmea.Session(nmea.Settings(device="4711", any_time=True), {"4711"})
+    link.receive(frame("GPZDA,122950.00,21,11,2020,00,00"), NOW)
+    [position, _] = link.receive(frame(GGA), NOW)
+    assert isinstance(position, Observation)
+    assert (position.observed_at, position.flags) == (datetime(2020, 11, 21, 12, 29, 50, tzinfo=UTC), ("time_invalid",))
