@@ -14,8 +14,8 @@ What it means
 - Flags: `no_checksum`; `weak_fix` (fewer than 4 satellites or HDOP above 10); `jump` (more than 1,200 km/h since the
   fix before). The datum is WGS-84.
 - Times are UTC. GGA, GLL and ALR have no date: the nearest such time to receiving (in recordings, which `any_time`
-  says, the date of the last RMC or ZDA). A date that is exactly 1024 or 2048 weeks old is an old receiver's counter: corrected, flagged
-  `week_rollover`.
+  says, the date of the last RMC or ZDA). A date that is exactly 1024 or 2048 weeks old is an old receiver's counter:
+  corrected, flagged `week_rollover`.
 A wrong checksum is refused (quirk `edited`: the source changes sentences and keeps the checksum); a missing one is
 accepted and flagged. There is no authentication: anyone who reaches the link can be any enrolled device.
 """
