@@ -137,7 +137,12 @@ def _with_content(frame: Frame, rest: str) -> Frame:
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace").replace("\0", "\ufffd")
+    """ASCII but for what people wrote: UTF-8, or what Chinese panels use. PostgreSQL holds no NUL."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("gb18030", "replace")
+    return text.replace("\0", "\ufffd")
 
 
 def read_time(text: str) -> datetime | None:

@@ -7,6 +7,7 @@ import pytest
 
 from devices.families import sia_dc09, sia_dc09_wire
 from devices.families.sia_dc09_codes import KIND_OF_CID, KIND_OF_SIA
+from devices.framing import crc16
 from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import FIRE_TEXT, NOW
 from tests.devices.frames import sia_dc09 as frame
@@ -217,3 +218,10 @@ def encrypted_null(content: str) -> bytes:
 def test_a_slash_in_the_text_begins_no_event() -> None:
     [alarm] = bodies(session().receive(frame('"SIA-DCS"0001L0#1234[#1234|Nri1/FA01^Hall A/BA room^]'), NOW))
     assert alarm == Alarm(kind="fire", component="1-01", description="Hall A/BA room")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_texts_of_chinese_panels_are_read(encoding: str) -> None:
+    counted = '"SIA-DCS"0001L0#1234[#1234|Nri1/FA01^一号厅^]'.encode(encoding)
+    raw = b"\n%04X%04X%b\r" % (crc16(counted), len(counted), counted)
+    assert bodies(session().receive(raw, NOW)) == [Alarm(kind="fire", component="1-01", description="一号厅")]
