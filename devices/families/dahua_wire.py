@@ -81,7 +81,8 @@ def _balanced(text: str) -> str:
 
 
 def _flattened(text: str) -> Iterator[Event]:
-    for one in read_table(text).get("Events", [])[:EVENTS_MAX]:
+    listed = read_table(text).get("Events")
+    for one in listed[:EVENTS_MAX] if isinstance(listed, list) else ():
         if isinstance(one, dict) and isinstance(one.get("Code"), str):
             data, index = one.get("Data", {}), one.get("Index", "")
             yield Event(

@@ -145,6 +145,12 @@ def test_tables_grow_by_what_they_hold_only() -> None:
     assert deep == {}
 
 
+@pytest.mark.parametrize("lines", ["Events[x\nEvents.Code=A", "Events[0].Code[0]=1", "Events[0]=1", "Events[0].Data=1"])
+def test_flattened_lines_of_another_shape_make_no_event(lines: str) -> None:
+    [found] = session().receive(part(lines), NOW)
+    assert isinstance(found, Rejected)
+
+
 @pytest.mark.parametrize("device", ["", "a\0", "x" * 65])
 def test_a_device_needs_a_name(device: str) -> None:
     with pytest.raises(msgspec.ValidationError):
