@@ -13,7 +13,7 @@ Rules
 import asyncio
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,8 @@ SWEEP_PERIOD_S = 30.0
 SILENT_S = 120.0  # an edge says its state every 15 s
 SAID_EVERY_S = 60.0
 
+Meet = Callable[[str, str], None]  # gateway, epoch
+
 log = structlog.get_logger()
 _jitter = random.SystemRandom()
 _state = msgspec.json.Decoder(GatewayState)
@@ -50,8 +52,10 @@ _NAME = re.compile(NAME_PATTERN)
 class Gateways:
     """Give `arrived` and `connected` to the Channel that is set as `channel`, then `run()` as a task."""
 
-    def __init__(self, store: Store, live: Live, key: Ed25519PrivateKey) -> None:
+    def __init__(self, store: Store, live: Live, key: Ed25519PrivateKey, meet: Meet = lambda *_: None) -> None:
+        """`meet` hears of the spool that a gateway says it has."""
         self._store = store
+        self._meet = meet
         self._live = live
         self._key = key
         self.channel: Channel | None = None
@@ -100,6 +104,8 @@ class Gateways:
             raise msgspec.ValidationError("the gateway is not the topic's")
         if not all(map(_fits, _texts(state))):
             raise msgspec.ValidationError("a text is too long, or has a NUL")
+        if state.online and state.epoch:
+            self._meet(gateway, state.epoch)
         if gateway in self._states or len(self._states) < GATEWAYS_MAX:
             self._states[gateway] = (state, clock.now())
             self._heard.set()

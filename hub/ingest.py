@@ -17,7 +17,9 @@ Rules
   Nothing blocks and nothing is lost. An error of ours is treated the same way, and logged with its traceback.
 - Bounded: batches not yet committed (BUFFER_BYTES_MAX, beyond it they are dropped and sent again by their edge), rows
   decoded ahead (AHEAD_ROWS_MAX).
-- With every connection the newest Committed of every gateway is published: the broker may have forgotten them.
+- With every connection the newest Committed of every gateway is published: the broker may have forgotten them. A spool
+  that was never heard of has none. It is told 0 when its gateway says its state (`meet`): its edge, which knows no more
+  than that, then sends again what a hub that was away has not got.
 """
 
 import asyncio
@@ -32,7 +34,7 @@ from msgspec import Struct
 from devices.envelope import Committed, Lane, encode, topic
 from devices.observation import GatewayId
 from hub import clock
-from hub.ingest_commit import Stored, store_parcels
+from hub.ingest_commit import Spool, Stored, store_parcels
 from hub.metrics import Metrics
 from hub.mqtt import Acknowledge, Channel
 from hub.parcel import Parcel, Unfit, open_parcel
@@ -45,6 +47,7 @@ BUFFER_BYTES_MAX = 128_000_000  # of a worker
 AHEAD_ROWS_MAX = 50_000
 COMMIT_ROWS_MAX = 25_000
 HERE_BYTES_MAX = 20_000
+MET_MAX = 20_000
 RETRY_S_FIRST = 0.1
 RETRY_S_MAX = 3.0
 RETRIES_QUIET = 3
@@ -91,6 +94,10 @@ class LaneIngest:
         for worker in self._workers:
             worker.greet()
 
+    def meet(self, gateway: str, epoch: str) -> None:
+        """A gateway says that this is its spool."""
+        self._workers[self._which(gateway)].meet((gateway, epoch))
+
     async def run(self) -> None:
         """Until cancelled, or until `stop()`."""
         async with asyncio.TaskGroup() as group:
@@ -108,9 +115,8 @@ class LaneIngest:
     def _is(self, which: int, gateway: str) -> bool:
         return self._which(gateway) == which
 
-    def _publish(self, name: str, payload: bytes) -> None:
-        if self._channel is not None:
-            self._channel.publish(name, payload, retain=True)
+    def _publish(self, name: str, payload: bytes) -> bool:
+        return self._channel is not None and self._channel.publish(name, payload, retain=True)
 
 
 class _Worker:
@@ -121,7 +127,7 @@ class _Worker:
         lane: Lane,
         store: Store,
         told: Told,
-        publish: Callable[[str, bytes], None],
+        publish: Callable[[str, bytes], bool],
         mine: Callable[[str], bool],
     ) -> None:
         self.lane: Lane = lane
@@ -137,6 +143,8 @@ class _Worker:
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._must_greet = False
+        self._met: set[Spool] = set()  # those that were told something on this connection
+        self._strangers: set[Spool] = set()
         self._unsure = False
         self._held_up = False
         self._stopping = False
@@ -155,7 +163,13 @@ class _Worker:
 
     def greet(self) -> None:
         self._must_greet = True
+        self._met.clear()
         self._work.set()
+
+    def meet(self, spool: Spool) -> None:
+        if spool not in self._met and len(self._strangers) < MET_MAX:
+            self._strangers.add(spool)
+            self._work.set()
 
     async def run(self) -> None:
         """When one of both tasks crashes the other ends too: a lane that only hears, or only stores, is none."""
@@ -232,8 +246,7 @@ class _Worker:
 
     async def _commit_what_is_there(self) -> None:
         """Raises one of NOT_THE_ROW; what is not committed then is still there."""
-        if self._must_greet:
-            await self._greet()
+        await self._greet_who_waits()
         while self._ready and not self._stopping:
             group = self._group()
             try:
@@ -247,6 +260,7 @@ class _Worker:
                 self._rows_ahead -= len(parcel.seqs)
                 parcel.acknowledge()
             self._room.set()
+            await self._greet_who_waits()
 
     def _group(self) -> list[Parcel]:
         """What one transaction takes: one parcel and, unless held up, as many more as COMMIT_ROWS_MAX allows."""
@@ -335,8 +349,24 @@ class _Worker:
             self._told.metrics.refused_batch(self.lane)
             self._say("batch_beyond_a_hole", gateway=parcel.gateway, first=parcel.seqs[0] if parcel.seqs else 0)
 
-    async def _greet(self) -> None:
+    async def _greet_who_waits(self) -> None:
         """Between two commits, so that nothing older is said after something newer."""
+        if self._must_greet:
+            await self._greet()
+        if self._strangers:
+            await self._greet_strangers()
+
+    async def _greet_strangers(self) -> None:
+        """What fails here is done with the next state of the gateway, some seconds later."""
+        spools, self._strangers = sorted(self._strangers), set()
+        columns = {"gateways": [gateway for gateway, _ in spools], "epochs": [epoch for _, epoch in spools]}
+        known = await self._store.rows("cursors_known", lane=self.lane, **columns)
+        self._met |= {(row["gateway"], row["epoch"]) for row in known}
+        for spool in spools:
+            if spool not in self._met:
+                self._tell_committed(*spool, 0)
+
+    async def _greet(self) -> None:
         for row in await self._store.rows("cursors_newest", lane=self.lane):
             if self._mine(row["gateway"]):
                 self._tell_committed(row["gateway"], row["epoch"], row["committed_seq"])
@@ -344,7 +374,10 @@ class _Worker:
 
     def _tell_committed(self, gateway: str, epoch: str, seq: int) -> None:
         told = Committed(epoch=epoch, seq=seq, committed_at=clock.now())
-        self._publish(topic(GatewayId(gateway), "committed", self.lane), encode(told))
+        if len(self._met) >= MET_MAX:
+            self._met.clear()
+        if self._publish(topic(GatewayId(gateway), "committed", self.lane), encode(told)):
+            self._met.add((gateway, epoch))
 
     def _say(self, event: str, **bound: object) -> None:
         """A warning, at most once in SAID_EVERY_S each."""

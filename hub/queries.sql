@@ -115,6 +115,13 @@ UPDATE gateway_cursors c SET committed_seq = w.seq, updated_at = %(now)s
 FROM unnest(%(gateways)s::text[], %(epochs)s::text[], %(seqs)s::bigint[]) AS w (gateway, epoch, seq)
 WHERE c.gateway = w.gateway AND c.epoch = w.epoch AND c.lane = %(lane)s;
 
+-- cursors_known --
+SELECT c.gateway, c.epoch
+FROM gateway_cursors c
+JOIN unnest(%(gateways)s::text[], %(epochs)s::text[]) AS w (gateway, epoch)
+    ON w.gateway = c.gateway AND w.epoch = c.epoch
+WHERE c.lane = %(lane)s;
+
 -- cursors_newest --
 -- What each gateway's lane was last told, for a broker that has forgotten it.
 SELECT DISTINCT ON (gateway) gateway, epoch, committed_seq, updated_at

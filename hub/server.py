@@ -122,8 +122,13 @@ class Hub:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Raises when a part of ours ended that should not have."""
         assert self._key is not None and self._socket is not None
-        gateways = self._gateways = Gateways(self.store, self.live, self._key)
         lanes = [self._lane(lane) for lane in LANES]
+
+        def meet(gateway: str, epoch: str) -> None:
+            for lane in lanes:
+                lane.meet(gateway, epoch)
+
+        gateways = self._gateways = Gateways(self.store, self.live, self._key, meet)
         gateways.channel = self._gateway_channel(gateways)
         self._channels = [*(self._channel(lane.lane, lane) for lane in lanes), gateways.channel]
         self.metrics.watch(self._database_answers, lambda: self._outage.over, lambda: self.live.clients)

@@ -50,3 +50,16 @@ async def test_a_hub_that_comes_back_gets_what_waits_at_once_and_once(
             assert components(hub) == ["away-0", "away-1", "away-2", "before", "behind-a-hole"]
             [counted] = hub.rows("SELECT count(*) AS rows FROM telemetry WHERE metric = 'steps'")
             assert counted["rows"] == 1 + 3 * ROWS and hub.rows("SELECT * FROM gaps") == []
+
+
+async def test_an_edge_that_the_hub_never_heard_of_is_asked_at_once_too(
+    postgres: str, broker: BrokerAddress, tmp_path: Path
+) -> None:
+    """Commissioned while the hub was away."""
+    async with opened(tmp_path / "edge", "returns-stranger", broker.port) as edge:
+        await into_the_void(edge)
+        async with running(write_config(tmp_path, postgres, broker)) as hub:
+            await until(lambda: edge.spool.rows == 0, "all is committed")
+            assert components(hub) == ["away-0", "away-1", "away-2"]
+            [counted] = hub.rows("SELECT count(*) AS rows FROM telemetry WHERE metric = 'steps'")
+            assert counted["rows"] == 3 * ROWS and hub.rows("SELECT * FROM gaps") == []

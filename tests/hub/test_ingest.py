@@ -277,7 +277,7 @@ async def test_a_gateway_is_online_until_its_last_will(hub: RunningHub, edge: Ed
     )
 
     def shown() -> list[dict]:
-        found = hub.rows("SELECT online, state FROM gateways")
+        found = [row for row in hub.rows("SELECT * FROM gateways") if row["gateway"] == edge.gateway]
         return [(row["online"], row["state"].get("version"), row["state"].get("actuators")) for row in found]
 
     await edge.say("state", encode(state), retain=True)
