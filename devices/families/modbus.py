@@ -22,15 +22,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from devices.conditions import Conditions
 from devices.dictionary import in_range
 from devices.families import modbus_wire as wire
 from devices.families.modbus_maps import BIT_TABLES, MAPS, Point, Points
 from devices.family import Message, MessageFamily
+from devices.held import Held
 from devices.observation import Alarm, Body, DeviceId, Observation, Result, Telemetry, rejected
 
 CHANNEL = re.compile(r"unit/(?P<unit>\d{1,3})/(?P<table>holding|input|coil|discrete)/(?P<address>\d{1,5})", re.ASCII)
 UNITS_MAX = 247
+HELD_MAX = 20_000
 GAP_MAX = 8  # registers that are read for nothing, to save a request
 DATA_BYTES_MAX = wire.BITS_MAX
 
@@ -111,7 +112,7 @@ class Session:
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._settings = settings
         self._enrolled = enrolled
-        self._conditions = Conditions()
+        self._held: Held[tuple[str, str, str]] = Held(HELD_MAX)  # device, component, kind
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
         found = CHANNEL.fullmatch(message.channel)
@@ -140,13 +141,13 @@ class Session:
         device = DeviceId(f"modbus:{unit.device}")
         if unit.device not in self._enrolled:
             return [rejected("not enrolled", message.data, device)]
-        bodies = [*self._alarms(unit, covered, held), *_measured(unit, covered, held)]
+        bodies = [*self._alarms(unit, covered, held, now), *_measured(unit, covered, held)]
         return [
             Observation(device=device, observed_at=now, received_at=now, body=body)
             for body in bodies or [Telemetry({})]
         ]
 
-    def _alarms(self, unit: Unit, points: list[Point], held: Mapping[int, int]) -> Iterator[Body]:
+    def _alarms(self, unit: Unit, points: list[Point], held: Mapping[int, int], now: datetime) -> Iterator[Body]:
         """A kind of a component that several points tell is raised while one of them says so."""
         states: dict[tuple[str, str], bool] = {}
         for point in points:
@@ -154,7 +155,8 @@ class Session:
                 key = (point.component, point.alarm)
                 states[key] = _raised(unit, point, held) or states.get(key, False)
         for (component, kind), raised in sorted(states.items(), key=lambda item: not item[1]):
-            if self._conditions.changed(unit.device, f"alarm {kind} {component}", str(raised)):
+            told = self._held.begin if raised else self._held.end
+            if told((unit.device, component, kind), now):
                 yield Alarm(kind=kind, raised=raised, component=component)
 
 
