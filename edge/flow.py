@@ -128,11 +128,14 @@ async def hand_over(wiring: Wiring, flow: Flow, results: Sequence[Result]) -> Sp
         if not durable.done():
             durable.set_result(error)
 
+    taken = False
     try:
         wiring.intake.take(wiring.name, results, done)
-        return await durable
+        taken = True
     finally:
-        flow.settle(delivery)  # a bug, or the end of the link, came in between
+        if not taken:  # a bug came in between
+            flow.settle(delivery)
+    return await durable  # who waits no longer has rows on their way to the disk all the same
 
 
 class Seldom:
