@@ -10,13 +10,13 @@ import pytest
 from edge import links_folder
 from edge.links_folder import FolderLink
 from tests.edge.site import until
-from tests.edge.test_links_http import BYTES_MAX, DEVICE, FAMILY, Settings
+from tests.edge.test_links_http import BYTES_MAX, DEVICE, TOLD_ONCE, Settings
 from tests.edge.wired import Behind, behind
 
 
 @asynccontextmanager
 async def link(made: Behind, path: Path) -> AsyncIterator[FolderLink]:
-    folder = FolderLink(made.wiring(Settings(), DEVICE), FAMILY, path=path, pattern="*.json", period_s=0.02)
+    folder = FolderLink(made.wiring(Settings(), DEVICE), TOLD_ONCE, path=path, pattern="*.json", period_s=0.02)
     await folder.open()
     try:
         yield folder

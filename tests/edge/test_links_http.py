@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from devices.family import Message, MessageFamily
 from devices.observation import Alarm, DeviceId, Observation, Result, rejected
@@ -81,10 +83,31 @@ FAMILY = MessageFamily(
 )
 
 
+class Once(Buttons):
+    """Tells each press once, as families do whose devices repeat a condition while it lasts."""
+
+    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+        super().__init__(settings, enrolled)
+        self._told: set[bytes] = set()
+
+    def receive(self, message: Message, now: datetime) -> list[Result]:
+        news = message.data not in self._told
+        self._told.add(message.data)
+        return super().receive(message, now) if news else []
+
+
+TOLD_ONCE = replace(FAMILY, open_session=Once)
+
+
 @asynccontextmanager
-async def link(made: Behind, guard: Guard = Guard(), port: int = 0) -> AsyncIterator[HttpServer]:  # noqa: B008
+async def link(
+    made: Behind,
+    guard: Guard = Guard(),  # noqa: B008
+    port: int = 0,
+    family: MessageFamily = FAMILY,
+) -> AsyncIterator[HttpServer]:
     wiring = made.wiring(Settings(), DEVICE)
-    server = HttpServer(wiring, FAMILY, guard, host="127.0.0.1", port=port, connections_max=CONNECTIONS_MAX)
+    server = HttpServer(wiring, family, guard, host="127.0.0.1", port=port, connections_max=CONNECTIONS_MAX)
     await server.open()
     try:
         yield server
@@ -125,6 +148,30 @@ async def test_nobody_is_told_200_before_it_is_durable(tmp_path: Path) -> None:
         assert refused.status_code == 503 and refused.headers["retry-after"]
         made.disk_full(False)
         assert (await post(server, {"device": DEVICE})).status_code == 200
+        assert len(made.rows()) == 1
+
+
+async def test_what_the_disk_refused_is_news_when_it_comes_again(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made, family=TOLD_ONCE) as server:
+        made.disk_full(True)
+        assert (await post(server, {"device": DEVICE})).status_code == 503
+        made.disk_full(False)
+        assert (await post(server, {"device": DEVICE})).status_code == 200
+        assert len(made.rows()) == 1
+
+
+async def test_what_is_not_durable_in_time_is_news_when_it_comes_again_and_counts_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links_http, "DURABLE_S_MAX", 0.1)
+    async with behind(tmp_path) as made, link(made, family=TOLD_ONCE) as server:
+        hangs, write = Event(), made.file.write
+        monkeypatch.setattr(made.file, "write", lambda *words: (hangs.wait(), write(*words)))
+        assert (await post(server, {"device": DEVICE})).status_code == 503
+        assert server.flow.rows == 1
+        hangs.set()
+        await until(lambda: server.flow.rows == 0, "settled")
+        assert (await post(server, {"device": DEVICE})).text == "POST /events"
         assert len(made.rows()) == 1
 
 

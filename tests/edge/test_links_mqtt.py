@@ -10,12 +10,13 @@ import aiomqtt
 import msgspec
 from structlog.testing import capture_logs
 
+from devices.family import MessageFamily
 from edge.config import Broker
 from edge.links_mqtt import MqttLink
 from edge.mqtt import end
 from tests.conftest import BrokerAddress
 from tests.edge.site import until
-from tests.edge.test_links_http import BYTES_MAX, DEVICE, FAMILY, Settings
+from tests.edge.test_links_http import BYTES_MAX, DEVICE, FAMILY, TOLD_ONCE, Settings
 from tests.edge.wired import ROWS_MAX, Behind, behind
 
 _numbers = itertools.count(1)
@@ -49,10 +50,10 @@ class Site:
             self.heard.append((message.topic.value, bytes(message.payload)))  # type: ignore[arg-type]
 
     @asynccontextmanager
-    async def link(self, made: Behind, port: int = 0) -> AsyncIterator[MqttLink]:
+    async def link(self, made: Behind, port: int = 0, family: MessageFamily = FAMILY) -> AsyncIterator[MqttLink]:
         address = Broker(host=self.broker.host, port=port or self.broker.port)
         link = MqttLink(
-            made.wiring(Settings(), DEVICE), FAMILY, address, "", identifier=self.name, topics=(f"{self.name}/press",)
+            made.wiring(Settings(), DEVICE), family, address, "", identifier=self.name, topics=(f"{self.name}/press",)
         )
         await link.open()
         try:
@@ -74,7 +75,7 @@ async def test_what_is_published_is_stored_once(tmp_path: Path, broker: BrokerAd
 
 async def test_what_the_disk_refused_is_sent_again_by_the_broker(tmp_path: Path, broker: BrokerAddress) -> None:
     site = Site(broker)
-    async with behind(tmp_path) as made, site.link(made) as link:
+    async with behind(tmp_path) as made, site.link(made, family=TOLD_ONCE) as link:
         await until(lambda: link.connections, "connected")
         made.disk_full(True)
         await site.press(1)

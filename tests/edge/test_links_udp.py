@@ -81,6 +81,16 @@ async def test_an_alarm_is_stored_and_then_answered(tmp_path: Path) -> None:
         assert isinstance(row.body, Alarm) and row.body.kind == "fire"
 
 
+async def test_what_the_disk_refused_meets_a_session_that_knows_nothing_of_it(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made) as server, peer(server.port) as panel:
+        panel.send(fire(1))
+        await until(lambda: panel.received, "known")
+        made.disk_full(True)
+        panel.send(fire(2))
+        await until(lambda: made.spool.failing, "the disk refuses")
+        assert server.connections == 0
+
+
 async def test_each_peer_has_its_answer(tmp_path: Path) -> None:
     async with behind(tmp_path) as made, link(made) as server, peer(server.port) as one, peer(server.port) as two:
         one.send(fire(1))
