@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
 
 import msgspec
 import pytest
@@ -49,7 +50,7 @@ async def test_a_file_that_still_grows_is_not_read(tmp_path: Path) -> None:
     drop = tmp_path / "drop"
     async with behind(tmp_path) as made, link(made, drop) as folder:
         (drop / "1.json").write_bytes(press(1)[:5])
-        folder._sizes = {"1.json": (4, 0)}
+        folder._seen = {"1.json": (0, 4, 0)}
         assert folder._ripe() == []
         (drop / "1.json").write_bytes(press(1))
         await until(lambda: [row.frame_id for row in made.rows()] == ["1"], "stored")
@@ -76,6 +77,34 @@ async def test_a_full_disk_leaves_the_file_where_it_is(tmp_path: Path) -> None:
         made.disk_full(False)
         await until(lambda: names(drop / "done") == ["1.json"], "stored at last")
         assert len(made.rows()) == 1
+
+
+async def test_a_file_that_is_written_anew_while_it_is_taken_is_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that writes `latest.json` again and again."""
+    drop = tmp_path / "drop"
+    async with behind(tmp_path) as made, link(made, drop):
+        busy, hangs, write = Event(), Event(), made.file.write
+        monkeypatch.setattr(made.file, "write", lambda *words: (busy.set(), hangs.wait(), write(*words)))
+        (drop / "latest.json").write_bytes(press(1))
+        await until(busy.is_set, "the first is on its way to the disk")
+        (drop / "new").write_bytes(press(2))
+        (drop / "new").replace(drop / "latest.json")
+        hangs.set()
+        await until(lambda: [row.frame_id for row in made.rows()] == ["1", "2"], "both are stored")
+
+
+async def test_a_file_that_cannot_be_put_away_is_stored_once(tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+    async with behind(tmp_path) as made, link(made, drop):
+        (drop / "done" / "1.json").mkdir()
+        (drop / "1.json").write_bytes(press(-1))
+        await until(made.rows, "stored")
+        for number in (2, 3, 4):
+            (drop / f"{number}.json").write_bytes(press(number))
+            await until((drop / "done" / f"{number}.json").exists, "it holds up no other")
+        assert [row.frame_id for row in made.rows()] == ["", "2", "3", "4"]
 
 
 async def test_links_are_not_followed(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class Buttons:
             return []  # no news
         self._told.add(press.number)
         body = Alarm(kind="sos")
-        frame_id = str(press.number)
+        frame_id = str(press.number) if press.number >= 0 else ""
         return [Observation(device=device, observed_at=now, received_at=now, body=body, frame_id=frame_id)]
 
     def to_send(self) -> list[Message]:
