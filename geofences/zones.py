@@ -17,7 +17,8 @@ An edge evaluates with this module alone: shapely and numpy would cost it 17 MB.
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from math import ceil, fsum, isfinite, sqrt
+from heapq import merge
+from math import fsum, isfinite
 from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
@@ -26,7 +27,7 @@ LONGITUDE_MAX = 180.0
 LATITUDE_MAX = 90.0
 RING_POSITIONS_MIN = 4
 POSITIONS_MAX = 100_000  # of one zone
-GRID_SIDE_MAX = 256
+CELL_DEGREES_MIN = 1e-7  # a centimetre
 CELLS_MAX = 64  # a zone over more cells is looked at for every point instead
 # Above this share of its two products the sign of their rounded difference is the true one (Shewchuk's ccwerrboundA).
 SIDE_ERROR_MAX = 3.3306690738754716e-16
@@ -73,7 +74,8 @@ class Zone(Struct, frozen=True):
 
 
 class Zones:
-    """A fixed set of zones, searchable by point: a grid of cells, each with the zones whose boxes reach into it."""
+    """A fixed set of zones, searchable by point: a grid of cells, each with the zones whose boxes reach into it. A cell
+    is as large as the median zone, so that one zone far away does not throw all others into one cell."""
 
     def __init__(self, zones: Iterable[Zone] = ()) -> None:
         """Raises ZoneError when two zones have the same id."""
@@ -81,8 +83,9 @@ class Zones:
         ids = [zone.id for zone in self._zones]
         if len(self.ids) < len(ids):
             raise ZoneError(f"zone {min(zone_id for zone_id in ids if ids.count(zone_id) > 1)}: given twice")
-        self._side = min(GRID_SIDE_MAX, ceil(sqrt(len(ids)))) or 1
         self._box = _box_round(zone.box for zone in self._zones)
+        self._width = _cell_size(zone.box.east - zone.box.west for zone in self._zones)
+        self._height = _cell_size(zone.box.north - zone.box.south for zone in self._zones)
         self._cells: dict[tuple[int, int], list[int]] = {}
         self._wide: list[int] = []
         for index, zone in enumerate(self._zones):
@@ -97,25 +100,23 @@ class Zones:
 
     def zone_at(self, longitude: float, latitude: float) -> str:
         """The id of the smallest zone that holds the point, "" when none does."""
-        found = min(self._holding(longitude, latitude), default=None)
+        found = next(self._holding(longitude, latitude), None)
         return "" if found is None else self._zones[found].id
 
     def zones_at(self, longitude: float, latitude: float) -> tuple[str, ...]:
         """The ids of all zones that hold the point, smallest first."""
-        return tuple(self._zones[index].id for index in sorted(self._holding(longitude, latitude)))
+        return tuple(self._zones[index].id for index in self._holding(longitude, latitude))
 
     def _holding(self, longitude: float, latitude: float) -> Iterator[int]:
+        """The smallest first."""
         if not self._box.holds(longitude, latitude):  # NaN is held by nothing
             return
-        for index in (*self._cells.get(self._cell(longitude, latitude), ()), *self._wide):
+        for index in merge(self._cells.get(self._cell(longitude, latitude), ()), self._wide):
             if self._zones[index].holds(longitude, latitude):
                 yield index
 
     def _cell(self, longitude: float, latitude: float) -> tuple[int, int]:
-        west, south, east, north = self._box
-        return int((longitude - west) / (east - west) * self._side), int(
-            (latitude - south) / (north - south) * self._side
-        )
+        return int((longitude - self._box.west) / self._width), int((latitude - self._box.south) / self._height)
 
     def _enter(self, index: int, box: Box) -> None:
         first_column, first_row = self._cell(box.west, box.south)
@@ -189,6 +190,12 @@ def _ring_area(ring: Ring) -> float:
     ys = [y - south for y in ring.latitudes]
     corners = range(len(xs) - 1)
     return abs(fsum(term for at in corners for term in (xs[at] * ys[at + 1], -xs[at + 1] * ys[at]))) / 2
+
+
+def _cell_size(sizes: Iterable[float]) -> float:
+    """Of a cell; the upper one of two."""
+    sizes = sorted(sizes)
+    return max(sizes[len(sizes) // 2] if sizes else 0.0, CELL_DEGREES_MIN)
 
 
 def _box_of(ring: Ring) -> Box:

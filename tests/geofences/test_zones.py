@@ -182,6 +182,16 @@ def test_many_zones_are_found_through_their_cells() -> None:
 # --- the boundary, and which of several ----------------------------------------------------------
 
 
+def test_a_zone_far_away_does_not_throw_all_others_into_one_cell() -> None:
+    rooms = [
+        zone(f"{x}-{y}", polygon(square(120 + x * 1e-4, 30 + y * 1e-4, 1e-4))) for x in range(30) for y in range(30)
+    ]
+    for other in (polygon(square(100, 20, 1e-4)), polygon(square(100, 20, 25))):
+        zones = Zones([*rooms, zone("other", other)])
+        assert max(map(len, zones._cells.values())) <= 9 and len(zones._wide) <= 1
+        assert all(zones.zone_at(120 + (x + 0.5) * 1e-4, 30.00005) == f"{x}-0" for x in range(30))
+
+
 @given(ring=stars())
 def test_corners_are_inside(ring: Ring) -> None:
     zones = Zones([zone("a", polygon(ring))])
