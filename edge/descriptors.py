@@ -8,7 +8,8 @@ not take what the edge needs for itself.
 import resource
 
 from edge.config import Config
-from edge.link_config import connections_max
+from edge.link_config import HttpServer, connections_max
+from edge.listener import HANDSHAKES_MAX
 
 KEPT = 128  # spool, log, broker, metrics, and what is opened for a moment
 KEPT_FOR_LINK = 8  # its port, and connections that are being refused
@@ -31,6 +32,7 @@ def refusal(config: Config, open_max: int) -> str:
         return ""
     asked = sum(connections_max(link) for link in config.links)
     kept = KEPT + KEPT_FOR_LINK * len(config.links) + KEPT_FOR_ACTUATOR * len(config.actuators)
+    kept += sum(HANDSHAKES_MAX for link in config.links if isinstance(link, HttpServer) and link.tls_certificate_file)
     if asked <= open_max - kept:
         return ""
     return (

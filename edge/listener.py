@@ -2,6 +2,9 @@
 
 asyncio's own server would take up to its backlog in one turn of the loop, and try as often when there is no descriptor
 left: thousands of log lines a second. Here it is AT_ONCE in a turn, and one try in REST_S.
+
+A connection whose TLS handshake is not over is nobody's yet and counts in no limit of a link: HANDSHAKES_MAX may be
+there, for HANDSHAKE_S_MAX; beyond that the oldest gives way.
 """
 
 import asyncio
@@ -12,6 +15,8 @@ from collections.abc import Callable
 AT_ONCE = 16
 BACKLOG = 1_024
 REST_S = 1.0
+HANDSHAKES_MAX = 64
+HANDSHAKE_S_MAX = 10.0
 
 
 class Listener:
@@ -27,7 +32,7 @@ class Listener:
         self._failed = failed
         self._tls = tls
         self._sockets: list[socket.socket] = []
-        self._beginning: set[asyncio.Task[object]] = set()
+        self._beginning: dict[asyncio.Task[None], None] = {}  # the oldest first
 
     @property
     def port(self) -> int:
@@ -74,11 +79,14 @@ class Listener:
             line.setblocking(False)
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # no answer waits for an acknowledgement
             beginning = self._loop.create_task(self._begin(line))
-            self._beginning.add(beginning)
-            beginning.add_done_callback(self._beginning.discard)
+            self._beginning[beginning] = None
+            beginning.add_done_callback(self._beginning.pop)
+            if len(self._beginning) > HANDSHAKES_MAX:
+                next(iter(self._beginning)).cancel()
 
     async def _begin(self, line: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, line, ssl=self._tls)
+            limit_s = HANDSHAKE_S_MAX if self._tls else None
+            await self._loop.connect_accepted_socket(self._protocol, line, ssl=self._tls, ssl_handshake_timeout=limit_s)
         except OSError:
             line.close()  # gone before it began, or no TLS

@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from threading import Event
@@ -19,9 +20,11 @@ from msgspec.structs import replace
 
 from devices.family import Message, MessageFamily
 from devices.observation import Alarm, DeviceId, Observation, Result, rejected
-from edge import links_http
+from edge import links_http, listener
 from edge.flow import LinkError
 from edge.links_http import Guard, HttpServer
+from edge.listener import HANDSHAKES_MAX
+from tests.authority import DAY, Authority
 from tests.edge.site import until
 from tests.edge.wired import ROWS_MAX, Behind, behind
 
@@ -105,9 +108,10 @@ async def link(
     guard: Guard = Guard(),  # noqa: B008
     port: int = 0,
     family: MessageFamily = FAMILY,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[HttpServer]:
     wiring = made.wiring(Settings(), DEVICE)
-    server = HttpServer(wiring, family, guard, host="127.0.0.1", port=port, connections_max=CONNECTIONS_MAX)
+    server = HttpServer(wiring, family, guard, host="127.0.0.1", port=port, connections_max=CONNECTIONS_MAX, tls=tls)
     await server.open()
     try:
         yield server
@@ -241,6 +245,28 @@ async def test_connections_are_bounded(tmp_path: Path) -> None:
             one.close()
         await until(lambda: server.connections == 0, "gone")
         assert (await post(server, {"device": DEVICE})).status_code == 200
+
+
+async def test_strangers_who_never_finish_their_tls_handshake_are_bounded_and_keep_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "HANDSHAKE_S_MAX", 600.0)
+    now = datetime.now(UTC)
+    authority = Authority(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(authority.sign(now - DAY, now + DAY))
+    async with behind(tmp_path) as made, link(made, tls=tls) as server:
+        lines = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3 * HANDSHAKES_MAX)]
+        gone = [asyncio.ensure_future(ended(reader)) for reader, _ in lines]
+        await until(lambda: sum(one.done() for one in gone) >= 2 * HANDSHAKES_MAX, "the first are ended")
+        trusted = ssl.create_default_context(cafile=str(authority.file))
+        async with httpx.AsyncClient(trust_env=False, verify=trusted) as client:
+            body = msgspec.json.encode({"device": DEVICE})
+            answer = await client.post(f"https://127.0.0.1:{server.port}/events", content=body)
+        assert answer.status_code == 200 and len(made.rows()) == 1
+        for _, writer in lines:
+            writer.close()
+        await asyncio.gather(*gone)
 
 
 async def test_connections_that_bring_no_request_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
