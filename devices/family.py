@@ -62,6 +62,15 @@ class Commanded(Protocol):
         never answers has none; the caller's time limit ends the wait. Raises CommandRefused."""
 
 
+class Example(Struct, frozen=True):
+    """A device, and its link where that needs more than an address, as an installer would write them (docs/families).
+    `link`: its keys, for the kinds that have them ("url", "topics"); `settings` of the family."""
+
+    native_id: str
+    link: Mapping[str, Any] = {}
+    settings: Mapping[str, Any] = {}
+
+
 class Family(Struct, frozen=True, kw_only=True):
     """What the edge must know of a protocol before it opens a link. Sizes in bytes, times in seconds."""
 
@@ -76,6 +85,9 @@ class Family(Struct, frozen=True, kw_only=True):
     one_connection: bool = False  # of a device at a time: a newer one replaces the older
     asks_every_s: float = 0.0  # above 0 the session speaks first: `idle` is called so often while the line is silent
     commands: tuple[CommandKind, ...] = ()
+    native_id: str = ""  # what names a device of this family, for people; the page of every family has it
+    example: Example = Example("")
+    kinds_by_settings: bool = False  # settings can name any metric or alarm of the dictionary
 
 
 class Message(Struct, frozen=True):
@@ -113,6 +125,9 @@ class MessageFamily(Struct, frozen=True, kw_only=True):
     settings: type[Struct]
     open_session: Callable[[Any, Container[str]], MessageSession]
     commands: tuple[CommandKind, ...] = ()
+    native_id: str = ""
+    example: Example = Example("")
+    kinds_by_settings: bool = False
 
 
 AnyFamily = Family | MessageFamily

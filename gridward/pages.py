@@ -1,10 +1,16 @@
 """Pages of docs/ that come from the code, so that they cannot disagree with it. Run by `make docs`."""
 
+import re
 from pathlib import Path
 
 from devices.dictionary import ALARMS, EVENTS, METRICS
+from devices.families import FAMILIES
+from gridward import family_page
 
 DICTIONARY_PAGE = Path("docs/dictionary.md")
+FAMILY_FOLDER = Path("docs/families")
+README = Path("README.md")
+README_FAMILIES = re.compile(r"(?<=<!-- families: made by make docs -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 HEAD = """\
 # Dictionary
@@ -52,10 +58,25 @@ def dictionary() -> str:
     )
 
 
+def pages(readme: str) -> dict[Path, str]:
+    """Every page made from code: its place below the repository -> its text. `readme`: README.md as it is now."""
+    listed = family_page.short_list(FAMILIES, FAMILY_FOLDER.as_posix()) + "\n"
+    families = {FAMILY_FOLDER / f"{family.name}.md": family_page.page(family) for family in FAMILIES.values()}
+    return {
+        DICTIONARY_PAGE: dictionary(),
+        README: README_FAMILIES.sub(lambda _: listed, readme),
+        FAMILY_FOLDER / "README.md": family_page.overview(FAMILIES),
+        **families,
+    }
+
+
 def write(root: Path) -> None:
-    page = root / DICTIONARY_PAGE
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(dictionary())
+    (root / FAMILY_FOLDER).mkdir(parents=True, exist_ok=True)
+    made = pages((root / README).read_text())
+    for stale in set((root / FAMILY_FOLDER).glob("*.md")) - {root / path for path in made}:
+        stale.unlink()
+    for path, text in made.items():
+        (root / path).write_text(text)
 
 
 def _number(value: float) -> str:

@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 from devices.dictionary import in_range
 from devices.families import aprs_wire as wire
 from devices.families.aprs_wire import Fields
-from devices.family import CommandKind, CommandRefused, DeviceCommand, Family
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer, cut_line
 from devices.local_time import AHEAD_MAX, LocalClock, observed
 from devices.observation import (
@@ -241,6 +241,8 @@ def _weather(weather: Fields) -> dict[str, float]:
 FAMILY = Family(
     name="aprs",
     title="Amateur and volunteer radios, APRS (APRS-IS or a node controller)",
+    native_id="the callsign with its SSID",
+    example=Example("BH4ABC-7", {"host": "rotate.aprs2.net", "port": 14580}, {"callsign": "BH4ABC"}),
     links=("tcp_client", "serial"),
     integrity="",
     frame_bytes_max=wire.PACKET_BYTES_MAX,

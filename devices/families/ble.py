@@ -36,7 +36,7 @@ from devices.families import ble_bthome, ble_gatt, ble_meaning, ble_models
 from devices.families.ble_advert import Advert, Fields
 from devices.families.ble_bthome import Packet
 from devices.families.ble_meaning import Meaning
-from devices.family import Message, MessageFamily
+from devices.family import Example, Message, MessageFamily
 from devices.json_text import clean, read_json
 from devices.local_time import LocalClock, observed
 from devices.observation import BACKLOG, Body, DeviceId, Event, Observation, Result, Telemetry, digest, rejected
@@ -275,6 +275,8 @@ def _hex(text: Any) -> bytes:
 FAMILY = MessageFamily(
     name="ble",
     title="Bluetooth bands, sensors, buttons and tags: GATT, BTHome, Theengs",
+    native_id="the Bluetooth address in upper case with colons",
+    example=Example("C0:FF:EE:00:00:02", {"topics": ["+/+/BTtoMQTT/#"]}),
     links=("ble", "mqtt"),
     integrity="AES-CCM for BTHome devices with a key",
     message_bytes_max=MESSAGE_BYTES_MAX,

@@ -8,7 +8,9 @@ What it means
 - b-a-o-can, or an emergency with cancel="true": clears what the sender raised. People close the incident.
 - Chats, drawings, routes and markers are not read; an enrolled sender's are `unknown_report` with the type only.
 
-Times are UTC. Devices are bound to enrolled uids; behind a TAK server nothing more is checked, so use its certificates.
+Times are UTC.
+
+Devices are bound to enrolled uids; behind a TAK server nothing more is checked, so use its certificates.
 What we sent ourselves comes back from a server: dropped by `own_flow_tag` and `own_uid_prefix`.
 
 Answered: pings of enrolled units; with `negotiate_protobuf` the server's offer to change to protobuf (both forms are
@@ -28,7 +30,7 @@ from devices.dictionary import in_range
 from devices.families import cot_wire as wire
 from devices.families.cot_wire import Event as CotEvent
 from devices.families.cot_wire import Point
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -64,7 +66,9 @@ ALTITUDES_M, ACCURACIES_M, SPEEDS_KMH = (-1_000, 20_000), (0, 100_000), (0, 1_50
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`uid`: our own, when we are a client that must ping. `any_time`: impossible times are flagged, but kept."""
+    """`uid`: our own, when we are a client that must ping. `own_uid_prefix`, `own_flow_tag`: what has these comes back
+    from us. `negotiate_protobuf`: the server's offer to change to protobuf is taken. `any_time`: impossible times are
+    flagged, but kept."""
 
     uid: str = ""
     own_uid_prefix: str = "gridward-"
@@ -284,6 +288,8 @@ def _event(unit: Unit, type_: str, at: datetime, lasts: timedelta, *parts: Eleme
 FAMILY = Family(
     name="cot",
     title="TAK radios and phones, Cursor on Target",
+    native_id="the uid of the unit",
+    example=Example("PHONE-7", {"port": 8087}),
     links=("tcp_client", "udp_server"),
     integrity="",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

@@ -22,7 +22,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from devices.families import dahua_wire as wire
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.held import Held
 from devices.local_time import hour_of_doubt, observed
@@ -216,9 +216,21 @@ def _passage(passage: wire.Passage) -> dict[str, str]:
     return found | ({"direction": direction} if direction else {})
 
 
+STREAM_URL = "http://10.0.0.20/cgi-bin/eventManager.cgi?action=attach&codes=[All]&heartbeat=5"  # an example
+
 FAMILY = Family(
     name="dahua",
     title="Dahua cameras, recorders and door terminals, event stream",
+    native_id="the name that the setting `device` gives the device on this link",
+    example=Example(
+        "cam-7",
+        {
+            "url": STREAM_URL,
+            "username": "viewer",
+            "password_file": "camera.password",
+        },
+        {"device": "cam-7"},
+    ),
     links=("http_stream",),
     integrity="",
     frame_bytes_max=PART_BYTES_MAX,

@@ -38,7 +38,7 @@ from devices.families import dmr_lrrp as lrrp
 from devices.families import dmr_motorola as motorola
 from devices.families.dmr_commands import COMMANDS, Asked, Route, lrrp_number
 from devices.families.dmr_hytera import Hdap, Packet
-from devices.family import CommandRefused, DeviceCommand, Message, MessageFamily
+from devices.family import CommandRefused, DeviceCommand, Example, Message, MessageFamily
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     TEXT_CHARS_MAX,
@@ -69,8 +69,10 @@ Fields = dict[str, Any]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`dispatcher`: our own number, from which Hytera radios get texts. `any_time`: impossible times are flagged, but
-    kept (recordings, `gridward decode`)."""
+    """`ars_port`, `lrrp_port`, `tms_port`: our ports for Motorola radios, any other is for Hytera's. `renew_s`: Hytera
+    radios register again after this time. `refresh_half_hours`: Motorola radios likewise. `report_every_s`: Motorola
+    radios are asked for their location so often, 0 for never. `dispatcher`: our own number, from which Hytera radios
+    get texts. `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
 
     ars_port: Port = 4005
     lrrp_port: Port = 4001
@@ -375,6 +377,8 @@ def _position(longitude: float, latitude: float, **more: float | None) -> Positi
 FAMILY = MessageFamily(
     name="dmr",
     title="DMR radios: Hytera (RRS, LP, TMP) and Motorola (ARS, LRRP, TMS)",
+    native_id="the radio's number; a Hytera repeater's address",
+    example=Example("20", {"ports": [4001, 4005, 4007, 30001, 30003, 30007]}),
     links=("datagrams",),
     integrity="",  # Hytera's checksum leaves the first byte out, Motorola has none
     message_bytes_max=DATAGRAM_BYTES_MAX,

@@ -26,7 +26,7 @@ from devices.conditions import DEVICES_MAX, Conditions, frame_id
 from devices.dictionary import ALARMS
 from devices.families import frigate_wire as wire
 from devices.families.frigate_wire import Changed, Count, Object, Recognised, Review, Stats, Status, Switch
-from devices.family import CommandKind, CommandRefused, DeviceCommand, Message, MessageFamily
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Message, MessageFamily
 from devices.json_text import clean
 from devices.local_time import observed
 from devices.observation import (
@@ -299,11 +299,14 @@ def _utc(seconds: float | None) -> datetime | None:
 FAMILY = MessageFamily(
     name="frigate",
     title="Cameras behind Frigate",
+    native_id="the name of the camera in Frigate; `frigate` for Frigate itself",
+    example=Example("gate", {"topics": ["frigate/#"]}),
     links=("mqtt",),
     integrity="",
     message_bytes_max=MESSAGE_BYTES_MAX,
     silence_s_max=300,
     settings=Settings,
     open_session=Session,
+    kinds_by_settings=True,
     commands=COMMANDS,
 )

@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from devices.families import gat1400_wire as wire
 from devices.families.gat1400_wire import Seen
-from devices.family import Message, MessageFamily
+from devices.family import Example, Message, MessageFamily
 from devices.local_time import LocalClock, observed
 from devices.observation import (
     Alarm,
@@ -49,9 +49,9 @@ SESSION_ENDS_AFTER = timedelta(seconds=SILENCE_S_MAX)
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`passwords`: user name of the digest -> password, "*" for any user. `server_id`: ours, 20 digits. `no_digest`:
-    quirk of devices that cannot log in: the header User-Identify is believed. `any_time`: impossible times are kept,
-    flagged."""
+    """`passwords`: user name of the digest -> password, "*" for any user. `server_id`: ours, 20 digits. `realm`: of
+    the digest. `no_digest`: quirk of devices that cannot log in: the header User-Identify is believed. `any_time`:
+    impossible times are kept, flagged."""
 
     passwords: dict[str, str] = {}
     server_id: str = "00000000005030000001"
@@ -213,6 +213,8 @@ def _hex(written: str) -> int | None:
 FAMILY = MessageFamily(
     name="gat1400",
     title="GA/T 1400 cameras and view libraries",
+    native_id="the 20 digits of the device",
+    example=Example("33010200001190000001", settings={"passwords": {"camera": "secret"}}),
     links=("http_server",),
     integrity="",
     message_bytes_max=wire.MESSAGE_BYTES_MAX,

@@ -27,7 +27,7 @@ from msgspec import Struct
 from devices.dictionary import in_range
 from devices.families import gbt26875_wire as wire
 from devices.families.gbt26875_wire import Fields, Frame, Unit
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.local_time import LocalClock, hour_of_doubt, observed
 from devices.observation import (
@@ -79,9 +79,9 @@ HANDSHAKE, HANDSHAKE_ANSWER = b"\x16", b"\x17"
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`device`: the native id of a device that sends source address 0. The rest are quirks of single devices:
-    `bcd_time` (time bytes in BCD), `one_byte_handshake` (unit 16 is answered by unit 17), `sync_clock` off. `any_time`:
-    impossible times are flagged, but kept (recordings, `gridward decode`)."""
+    """`device`: the native id of a device that sends source address 0. `bcd_time`: quirk, time bytes in
+    BCD. `one_byte_handshake`: quirk, unit 16 is answered by unit 17. `sync_clock`: a device whose clock is off is sent
+    the time. `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
 
     time_zone: str = "Asia/Shanghai"
     device: str = ""
@@ -316,6 +316,8 @@ def _component(fields: Fields) -> str:
 FAMILY = Family(
     name="gbt26875",
     title="Fire transmission device, GB/T 26875.3-2011",
+    native_id="the source address as a decimal number",
+    example=Example("889", {"port": 9001}),
     links=("tcp_server",),
     integrity="sum of bytes modulo 256, start and end mark",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

@@ -26,7 +26,7 @@ from devices.conditions import Conditions
 from devices.families import hikvision_wire as wire
 from devices.families.hikvision_codes import ALARMS, EVENTS, NEVER_ASSUMED_OVER, Code, code_of
 from devices.families.hikvision_wire import Alert, Passage
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.held import Held
 from devices.local_time import LocalClock, hour_of_doubt, observed
@@ -52,9 +52,10 @@ EVENT_MAJOR = 5
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`device`: native id of a device that does not say its address. Quirks: `wrong_length` (Content-Length wrong),
-    `channel_offset` (recorders count IP channels from 33: 32 is taken from channels above it), `time_zone` (of times
-    without offset). `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
+    """`device`: native id of a device that does not say its address. `wrong_length`: quirk of firmware whose
+    Content-Length is wrong. `channel_offset`: quirk of recorders that count IP channels from 33, 32 is taken from
+    channels above it. `time_zone`: of times without offset. `any_time`: impossible times are flagged, but kept
+    (recordings, `gridward decode`)."""
 
     device: str = "unnamed"
     wrong_length: bool = False
@@ -249,9 +250,20 @@ def _report(alert: Alert, native_id: str, now: datetime) -> str:
     return digest(native_id.encode(), said.encode(), hour_of_doubt(alert.time, now))
 
 
+STREAM_URL = "http://10.0.0.20/ISAPI/Event/notification/alertStream"  # an example
+
 FAMILY = Family(
     name="hikvision",
     title="Hikvision cameras, recorders and door terminals, alertStream",
+    native_id="the MAC address in lower case with colons, else the IP address, else the setting `device`",
+    example=Example(
+        "88:de:39:5d:b5:e1",
+        {
+            "url": STREAM_URL,
+            "username": "viewer",
+            "password_file": "camera.password",
+        },
+    ),
     links=("http_stream",),
     integrity="",
     frame_bytes_max=PART_BYTES_MAX,

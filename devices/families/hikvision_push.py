@@ -5,13 +5,15 @@ login, so the link's path secret and its list of allowed addresses are all the t
 
 A request is one event: XML or JSON, or multipart/form-data whose other parts are pictures, which are dropped. It is
 answered 200 once the event is durable; a device that is not answered repeats it or stops.
+
+Times are as in hikvision.py.
 """
 
 from collections.abc import Container
 from datetime import datetime
 
 from devices.families.hikvision import Events, Settings
-from devices.family import Message, MessageFamily
+from devices.family import Example, Message, MessageFamily
 from devices.multipart import Part, parts_of
 from devices.observation import Result, rejected
 
@@ -52,4 +54,6 @@ FAMILY = MessageFamily(
     silence_s_max=86_400,
     settings=Settings,
     open_session=Session,
+    native_id="as in hikvision: the MAC address, else the IP address, else the setting `device`",
+    example=Example("88:de:39:5d:b5:e1"),
 )

@@ -30,7 +30,7 @@ from devices.families import jt808_wire as wire
 from devices.families.jt808_bodies import read_batch, read_body
 from devices.families.jt808_parts import Parts
 from devices.families.jt808_wire import Location, Message
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.local_time import LocalClock, observed
 from devices.observation import (
@@ -321,6 +321,8 @@ def luhn_digit(digits: str) -> str:
 FAMILY = Family(
     name="jt808",
     title="Vehicle and personal terminal, JT/T 808-2011, -2013, -2019",
+    native_id="the phone number without leading zeros; the IMEI of a terminal that sends that",
+    example=Example("13912345678", {"port": 9003}),
     links=("tcp_server",),
     integrity="exclusive or of all bytes, marks",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

@@ -32,7 +32,7 @@ from devices.families import lorawan_meaning, lorawan_wire
 from devices.families.lorawan_codecs import CODECS
 from devices.families.lorawan_tlv import Fields
 from devices.families.lorawan_wire import Downlink, Envelope, Uplink
-from devices.family import CommandKind, CommandRefused, DeviceCommand, Message, MessageFamily
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Message, MessageFamily
 from devices.json_text import clean
 from devices.local_time import observed
 from devices.observation import (
@@ -291,6 +291,8 @@ def _place(fields: Fields) -> Position | None:
 FAMILY = MessageFamily(
     name="lorawan",
     title="LoRaWAN sensors behind ChirpStack v4 or The Things Stack v3",
+    native_id="the DevEUI, 16 hex digits in lower case",
+    example=Example("24e12422115a212f", {"topics": ["application/+/device/+/event/+"]}),
     links=("mqtt", "http_server"),
     integrity="",  # the network server checks each frame's MIC
     message_bytes_max=MESSAGE_BYTES_MAX,

@@ -23,7 +23,7 @@ from devices.conditions import Conditions, frame_id
 from devices.dictionary import METRICS, in_range
 from devices.families import mapped_table
 from devices.families.mapped_table import UNITS, Condition, Table, Value, look, same
-from devices.family import Message, MessageFamily
+from devices.family import Example, Message, MessageFamily
 from devices.json_text import clean, read_json
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -265,13 +265,24 @@ def _place(table: Table, reading: Any) -> Position | None:
     return Position(longitude=longitude, latitude=latitude) if abs(longitude) <= 180 and abs(latitude) <= 90 else None
 
 
+_EXAMPLE_TABLE = {
+    "each": "readings",
+    "device": "id",
+    "time": "at",
+    "values": [{"at": "t", "metric": "temperature_c", "unit": "degF"}],
+    "alarms": [{"at": "smoke", "kind": "smoke", "raised": ["alarm"], "cleared": ["ok"]}],
+}
+
 FAMILY = MessageFamily(
     name="mapped",
     title="Any JSON or CSV, by a table of the installer's",
+    native_id="what stands at the place that the table names",
+    example=Example("17", {"topics": ["detectors/+"]}, {"tables": [_EXAMPLE_TABLE]}),
     links=("mqtt", "http_server", "http_client", "folder"),
     integrity="",
     message_bytes_max=MESSAGE_BYTES_MAX,
     silence_s_max=3_600,
     settings=Settings,
     open_session=Session,
+    kinds_by_settings=True,
 )

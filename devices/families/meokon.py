@@ -25,7 +25,7 @@ from devices.conditions import Conditions
 from devices.dictionary import in_range
 from devices.families import meokon_wire as wire
 from devices.families.meokon_wire import Report
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -140,6 +140,8 @@ def _earlier(at: datetime, seconds: int) -> datetime:
 FAMILY = Family(
     name="meokon",
     title="MEOKON wireless pressure transmitter for fire water",
+    native_id="the number on the terminal",
+    example=Example("SHMK19060013", {"port": 9010}),
     links=("tcp_server", "udp_server"),
     integrity="CRC-16 of Modbus, start and end mark",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

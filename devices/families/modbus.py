@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 from devices.dictionary import in_range
 from devices.families import modbus_wire as wire
 from devices.families.modbus_maps import BIT_TABLES, MAPS, Point, Points
-from devices.family import Message, MessageFamily
+from devices.family import Example, Message, MessageFamily
 from devices.held import Held
 from devices.observation import Alarm, Body, DeviceId, Observation, Result, Telemetry, rejected
 
@@ -47,7 +47,8 @@ class Unit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`any_time` is there for all families; Modbus has no times."""
+    """`units`: who is on the line and which map its registers have. `maps`: maps of the installer's own, by name.
+    `any_time`: is there for all families; Modbus has no times."""
 
     units: Annotated[tuple[Unit, ...], Meta(max_length=UNITS_MAX)] = ()
     maps: Annotated[dict[str, Points], Meta(max_length=100)] = {}
@@ -210,10 +211,13 @@ def measurement(point: Point, registers: list[int]) -> float | None:
 FAMILY = MessageFamily(
     name="modbus",
     title="Sensors on Modbus, by register map",
+    native_id="the name that `units` gives the unit",
+    example=Example("hall-a", settings={"units": [{"unit": 2, "device": "hall-a", "map": "renke_smoke"}]}),
     links=("modbus",),
     integrity="",  # that of the line, which the link checks
     message_bytes_max=DATA_BYTES_MAX,
     silence_s_max=300,
     settings=Settings,
     open_session=Session,
+    kinds_by_settings=True,
 )

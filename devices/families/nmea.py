@@ -29,7 +29,7 @@ from msgspec import Struct
 from devices.dictionary import in_range
 from devices.families import nmea_wire as wire
 from devices.families.nmea_wire import Fields, Sentence
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer, cut_line
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -296,6 +296,8 @@ def _transducers(fields: Fields) -> list[Body]:
 FAMILY = Family(
     name="nmea",
     title="Positions of radios, handhelds and vehicles, NMEA 0183",
+    native_id="the identifier in front of the sentence, that of the log-in line, or the setting `device`",
+    example=Example("4711", {"port": 10110}),
     links=("tcp_server", "tcp_client", "udp_server", "serial"),
     integrity="exclusive or of the characters, where a sentence has it",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

@@ -26,7 +26,7 @@ from msgspec import Struct
 from devices.families import onvif_wire as wire
 from devices.families.onvif_topics import IGNORED_OPERATION, TOPICS, Meaning
 from devices.families.onvif_wire import Notification
-from devices.family import Message, MessageFamily
+from devices.family import Example, Message, MessageFamily
 from devices.held import Held
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -52,8 +52,9 @@ NATIVE_ID = re.compile(r"[!-~]{1,128}")
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`device`: the native id; "" for the producer's address in the notifications. `event_path`: the device's event
-    service, for example /onvif/event_service; "" when events come by themselves. `ignore`: topics that are not wanted,
-    by their beginnings as the component of `state` Events has them. `any_time`: impossible times are kept, flagged."""
+    service, for example /onvif/event_service; "" when events come by themselves. `device_path`: its device service.
+    `user`, `password`: of its event service (WS-Security). `ignore`: topics that are not wanted, by their beginnings
+    as the component of `state` Events has them. `any_time`: impossible times are kept, flagged."""
 
     device: str = ""
     event_path: str = ""
@@ -233,6 +234,8 @@ def harmless(items: dict[str, str]) -> dict[str, str]:
 FAMILY = MessageFamily(
     name="onvif",
     title="ONVIF cameras and door controllers, events",
+    native_id="the setting `device`, else the producer's address",
+    example=Example("cam-7", {"topics": ["onvif/#"]}, {"device": "cam-7"}),
     links=("http_client", "mqtt"),
     integrity="",
     message_bytes_max=wire.MESSAGE_BYTES_MAX,

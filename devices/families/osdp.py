@@ -9,7 +9,8 @@ What it means
   codes stay here: of a card its format is told, of a code nothing but that there was one. Bits go through the reader's
   Wiegand formats (devices/wiegand.py): parities wrong is a `read_error`, never a card; unknown lengths are noise.
 - A reader that cannot prove its key, answers in clear although it has one, or seals wrongly: `network_intrusion`.
-- States are told when they change; what has no news is a sign of life every ALIVE_EVERY. There is no time in OSDP.
+- States are told when they change; what has no news is a sign of life every ALIVE_EVERY.
+- There is no time in OSDP: everything is observed when it is received.
 
 A device is `bus`/address. Commands: LED, buzzer, outputs; ACK is accepted, NAK refused, an output that reports itself
 on is confirmed.
@@ -27,7 +28,7 @@ from devices.conditions import Conditions
 from devices.families import osdp_wire as wire
 from devices.families.osdp_panel import COMMANDS_MAX, Answer, Doubt, Panel, Question, Reader
 from devices.families.osdp_secure import KEY_BYTES
-from devices.family import CommandKind, CommandRefused, DeviceCommand, Family
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer
 from devices.observation import (
     Alarm,
@@ -69,8 +70,9 @@ class ReaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`bus` names the line. `reply_s`: how long a reader may take; 0.2 on a line, about 1 through a TCP converter.
-    `any_time` is there for recordings and means nothing here."""
+    """`bus`: names the line. `readers`: who is asked; none, and the line is only listened to. `reply_s`: how long a
+    reader may take; 0.2 on a line, about 1 through a TCP converter. `any_time`: is there for recordings and means
+    nothing here."""
 
     bus: str = "bus"
     readers: Annotated[tuple[ReaderSettings, ...], Meta(max_length=READERS_MAX)] = ()
@@ -321,4 +323,6 @@ FAMILY = Family(
     settings=Settings,
     open_session=Session,
     commands=COMMANDS,
+    native_id="`bus` and the reader's address, parted by a slash",
+    example=Example("bus/1", settings={"readers": [{"address": 1}]}),
 )

@@ -26,7 +26,7 @@ from devices.conditions import Conditions, frame_id
 from devices.dictionary import ALARMS, METRICS, in_range
 from devices.families import senml_wire as wire
 from devices.families.senml_wire import Record
-from devices.family import Message, MessageFamily
+from devices.family import Example, Message, MessageFamily
 from devices.json_text import clean
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -210,10 +210,13 @@ def parted(name: str, base: str) -> tuple[str, str]:
 FAMILY = MessageFamily(
     name="senml",
     title="SenML, JSON and CBOR",
+    native_id="the base name, or the name up to its last `/` or `:`",
+    example=Example("urn:dev:mac:0024befffe804ff1", {"topics": ["senml/#"]}),
     links=("mqtt", "http_server"),
     integrity="",
     message_bytes_max=MESSAGE_BYTES_MAX,
     silence_s_max=3_600,
     settings=Settings,
     open_session=Session,
+    kinds_by_settings=True,
 )

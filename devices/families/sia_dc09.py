@@ -16,9 +16,11 @@ What it means
 - Two deliveries of a report have the same sequence number, data and time stamp: the same frame id, answered again. A
   sequence number that always is 0000 without a time stamp tells no two reports apart: no frame id.
 
-Times are UTC (quirk `local_time`). The window (20 s ahead, 40 s behind) is kept by accounts with a key, where it stops
+Times are UTC (quirk `local_time`); no or an impossible one is replaced by the time of receiving and flagged.
+
+The window (20 s ahead, 40 s behind) is kept by accounts with a key, where it stops
 replays, and for all with `strict_time`: without encryption anyone can write the right time, and a panel whose clock is
-wrong would lose alarms. There no or an impossible time is replaced by the time of receiving and flagged.
+wrong would lose alarms.
 Clear text is neither secret nor authentic: without a key accounts are bound to enrolled ids, nothing more.
 """
 
@@ -30,7 +32,7 @@ from msgspec import Struct
 from devices.families import sia_dc09_codes as codes
 from devices.families import sia_dc09_wire as wire
 from devices.families.sia_dc09_wire import Fields, Frame
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.local_time import LocalClock, hour_of_doubt, observed
 from devices.observation import (
@@ -212,6 +214,8 @@ def _beside(frame: Frame) -> dict[str, str]:
 FAMILY = Family(
     name="sia_dc09",
     title="Alarm panel over IP, SIA DC-09 (Contact ID, SIA-DCS), Hengbo",
+    native_id="the account number in the head of the frame",
+    example=Example("1234", {"port": 9004}),
     links=("tcp_server", "udp_server"),
     integrity="CRC-16 of the text",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 from devices.families import nmea_wire
 from devices.families import tetra_wire as wire
 from devices.families.tetra_wire import Head, Sds, ShortReport
-from devices.family import CommandKind, CommandRefused, DeviceCommand, Family
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer, cut_line
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -264,6 +264,8 @@ def _simple_location(report: Report, content: bytes) -> Observation:
 FAMILY = Family(
     name="tetra",
     title="TETRA radios: locations, texts, status and emergencies through a PEI",
+    native_id="the radio's number (ISSI); mcc-mnc-number when it is of another network",
+    example=Example("1234567"),
     links=("serial", "tcp_client", "tcp_server"),
     integrity="",
     frame_bytes_max=wire.LINE_BYTES_MAX,

@@ -27,7 +27,7 @@ from msgspec import Struct, field
 from devices.dictionary import in_range
 from devices.families import watch_wire as wire
 from devices.families.watch_wire import Fields, Frame
-from devices.family import Family
+from devices.family import Example, Family
 from devices.framing import Framer
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
@@ -293,6 +293,8 @@ def _place(fields: Fields) -> Position:
 FAMILY = Family(
     name="watch",
     title="Health band, 3G/SG/CS/ZJ text protocol",
+    native_id="the band's number, ten digits",
+    example=Example("8800000015", {"port": 9002}),
     links=("tcp_server",),
     integrity="",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

@@ -31,7 +31,7 @@ from devices.conditions import DEVICES_MAX, Conditions, frame_id
 from devices.dictionary import in_range
 from devices.families import zigbee2mqtt_wire as wire
 from devices.families.zigbee2mqtt_wire import Fields, Report
-from devices.family import CommandKind, CommandRefused, DeviceCommand, Message, MessageFamily
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Message, MessageFamily
 from devices.json_text import clean
 from devices.local_time import observed
 from devices.observation import (
@@ -322,6 +322,8 @@ def _time(seen: Any) -> datetime | None:
 FAMILY = MessageFamily(
     name="zigbee2mqtt",
     title="Zigbee devices behind zigbee2mqtt",
+    native_id="the friendly name; `bridge` for the bridge",
+    example=Example("hall/smoke_1", {"topics": ["zigbee2mqtt/#"]}),
     links=("mqtt",),
     integrity="",
     message_bytes_max=MESSAGE_BYTES_MAX,

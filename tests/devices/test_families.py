@@ -15,6 +15,7 @@ from devices.envelope import decode_observation, encode
 from devices.family import Everyone, Family, Session
 from devices.framing import crc16, xor8
 from devices.observation import REJECTED_BYTES_MAX, Alarm, Event, Observation, Rejected, Result, Telemetry
+from gridward.family_words import unsaid
 from tests.devices.frames import GOOD, MARKS, NOW, SILENT
 from tests.vectors import SHARED, lines_of
 
@@ -125,6 +126,7 @@ def test_results_keep_to_the_dictionary_and_travel(family: Family, data: bytes) 
             continue
         body = result.body
         assert result.device.startswith(f"{family.name}:")
+        assert unsaid(family, body) == "", "its page in docs/families does not tell"
         assert not isinstance(body, Alarm) or body.kind in ALARMS
         assert not isinstance(body, Event) or body.kind in EVENTS
         assert not isinstance(body, Telemetry) or set(body.values) <= set(METRICS)
@@ -132,6 +134,18 @@ def test_results_keep_to_the_dictionary_and_travel(family: Family, data: bytes) 
         assert decode_observation(encoded) == result
         assert b"\\u0000" not in encoded  # PostgreSQL cannot hold it
         assert len(encoded) < OBSERVATION_BYTES_MAX
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_its_page_tells_all_that_a_family_says(family: Family) -> None:
+    said = [
+        result.body
+        for frame in FRAMES
+        for result in feed(family, frame, len(frame))[0]
+        if isinstance(result, Observation)
+    ]
+    assert said
+    assert {unsaid(family, body) for body in said} == {""}
 
 
 @given(family=families, data=noise())

@@ -16,6 +16,7 @@ from devices.envelope import decode_observation, encode
 from devices.families import FAMILIES
 from devices.family import Everyone, Message, MessageFamily, MessageSession
 from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from gridward.family_words import unsaid
 from tests.devices.frames import NOW
 from tests.devices.messages import GOOD_MESSAGES
 from tests.vectors import lines_of
@@ -122,6 +123,7 @@ def test_nothing_raises_and_results_keep_to_the_dictionary_and_travel(
             continue
         assert result.device.startswith(f"{family.name}:")
         _keeps_to_the_dictionary(result.body)
+        assert unsaid(family, result.body) == "", "its page in docs/families does not tell"
         encoded = encode(result)
         assert decode_observation(encoded) == result
         assert b"\\u0000" not in encoded  # PostgreSQL cannot hold it
@@ -135,6 +137,14 @@ def _keeps_to_the_dictionary(body: object) -> None:
     if isinstance(body, Telemetry):
         assert set(body.values) <= set(METRICS)
         assert all(in_range(metric, value) for metric, value in body.values.items())
+
+
+@pytest.mark.parametrize("family", MESSAGE_FAMILIES, ids=lambda family: family.name)
+def test_its_page_tells_all_that_a_family_says(family: MessageFamily) -> None:
+    found = [result for message in MESSAGES for result in open_session(family).receive(message, NOW)]
+    said = [result.body for result in found if isinstance(result, Observation)]
+    assert said
+    assert {unsaid(family, body) for body in said} == {""}
 
 
 @given(family=families, given_messages=st.lists(messages(), min_size=1, max_size=5))
