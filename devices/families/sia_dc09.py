@@ -11,7 +11,8 @@ What it means
   which. The component is partition-zone ("01-057") or area-point ("2-017").
 - Opening and closing are the Events `disarmed` and `armed`; bypasses are `shielded` Alarms of the zone; tests, resets
   and programming are Events. A code that is not read is an `unknown_report` with the code.
-- NULL (supervision) and answers are Telemetry without values. Panels are to be set to send NULL at least every minute.
+- NULL (supervision) is Telemetry without values; panels are to be set to send it at least every minute. ACK, NAK, DUH
+  and RSP say nothing, as we ask nothing.
 - The native id is the account in the frame's head; the one inside the data counts only when the head has none.
 - Two deliveries of a report have the same sequence number, data and time stamp: the same frame id, answered again. A
   sequence number that always is 0000 without a time stamp tells no two reports apart: no frame id.
@@ -107,7 +108,7 @@ class Session:
         if native_id not in self._enrolled:
             return [rejected("not enrolled", raw, device)]
         if frame.id in wire.ANSWERS:
-            return [Observation(device=device, observed_at=now, received_at=now, body=Telemetry({}))]
+            return []
         key = self._keys.get(native_id, self._keys.get("*"))
         opened = wire.decrypt(frame, key) if frame.encrypted and key else None
         if refusal := _refusal(frame, opened, key):
@@ -128,7 +129,7 @@ class Session:
             return [rejected("data unreadable", raw, device)]
         at, flags = observed(claimed, now, self._settings.any_time) if frame.time_given else (now, ())
         doubt = hour_of_doubt(claimed, now)
-        name = digest(frame.sequence.encode(), frame.data.encode(), str(frame.time).encode(), doubt)
+        name = digest(*(text.encode() for text in (device, frame.sequence, frame.data, str(frame.time))), doubt)
         named = frame.data and (claimed is not None or frame.sequence != "0000")
         return [
             Observation(

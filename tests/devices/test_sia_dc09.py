@@ -97,13 +97,10 @@ def test_several_events_of_one_block_are_several_alarms_with_ids_of_their_own() 
     assert len({result.frame_id for result in found if isinstance(result, Observation)}) == 2
 
 
-def test_supervision_is_a_sign_of_life_and_answers_are_not_answered() -> None:
+def test_supervision_is_a_sign_of_life() -> None:
     link = session()
     assert bodies(link.receive(frame(f'"NULL"0000R0L0#1234[]{STAMP}'), NOW)) == [Telemetry({})]
     assert link.to_send() == frame('"ACK"0000R0L0#1234[]')
-    for answer in ("ACK", "NAK", "DUH", "RSP"):
-        link.receive(frame(f'"{answer}"0000R0L0#1234[]'), NOW)
-    assert link.to_send() == b""
 
 
 def test_what_cannot_be_read_is_answered_duh() -> None:
@@ -225,3 +222,21 @@ def test_texts_of_chinese_panels_are_read(encoding: str) -> None:
     counted = '"SIA-DCS"0001L0#1234[#1234|Nri1/FA01^一号厅^]'.encode(encoding)
     raw = b"\n%04X%04X%b\r" % (crc16(counted), len(counted), counted)
     assert bodies(session().receive(raw, NOW)) == [Alarm(kind="fire", component="1-01", description="一号厅")]
+
+
+def test_two_panels_that_say_the_same_have_ids_of_their_own() -> None:
+    names = set()
+    for account in ("1234", "000010"):
+        text = f'"ADM-CID"0001L0#{account}[#{account}|1110 00 001]'
+        [found] = session().receive(frame(text), NOW)
+        assert isinstance(found, Observation)
+        names.add(found.frame_id)
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("answer", ["ACK", "NAK", "DUH", "RSP"])
+def test_an_answer_is_no_sign_of_life_and_not_answered(answer: str) -> None:
+    """Anyone could send it for a panel whose reports are encrypted."""
+    link = session(keys={"1234": KEY})
+    assert link.receive(frame(f'"{answer}"0001L0#1234[]'), NOW) == []
+    assert link.to_send() == b""
