@@ -184,7 +184,7 @@ async def _resident_mb(
             for family, native, _, writer in lines:
                 writer.write(_report(family, native, number))
             await asyncio.gather(*[_answer(reader) for _, _, reader, _ in lines])
-        found = _status_mb(agent.process.pid)
+        found = status_mb(agent.process.pid)
         for *_, writer in lines:
             writer.transport.abort()
         return found
@@ -220,7 +220,7 @@ def _zones() -> Document:
     )
 
 
-def _status_mb(pid: int) -> tuple[float, float]:
+def status_mb(pid: int) -> tuple[float, float]:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     resident, peak = (int(status[name].split()[0]) * 1024 / MB for name in ("VmRSS", "VmHWM"))
     return resident, peak
@@ -232,6 +232,6 @@ def _bare_mb(broker_port: int) -> float:
         assert bare.stdout is not None
         bare.stdout.readline()
         try:
-            return _status_mb(bare.pid)[0]
+            return status_mb(bare.pid)[0]
         finally:
             bare.kill()
