@@ -19,9 +19,9 @@ What it means
 
 Times are UTC (quirk `local_time`); no or an impossible one is replaced by the time of receiving and flagged.
 
-The window (20 s ahead, 40 s behind) is kept by accounts with a key, where it stops
-replays, and for all with `strict_time`: without encryption anyone can write the right time, and a panel whose clock is
-wrong would lose alarms.
+The window (20 s ahead, 40 s behind) is kept by accounts with a key, where it stops replays, and for all with
+`strict_time`: without encryption anyone can write the right time, and a panel whose clock is wrong would lose alarms.
+
 Clear text is neither secret nor authentic: without a key accounts are bound to enrolled ids, nothing more.
 """
 
