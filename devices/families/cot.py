@@ -6,7 +6,7 @@ What it means
 - b-a-…: an Alarm of the sender: the p-p link names it, else the uid without its "-9-1-1". 911, ring the bell, troops in
   contact and custom alerts are `sos`, a breached fence is `zone_violation`, what we do not know is `unspecified_alarm`.
 - b-a-o-can, or an emergency with cancel="true": clears what the sender raised. People close the incident.
-- Chats, drawings, routes and markers are not read; an enrolled sender's are `unknown_report` with the type only.
+- A chat is a `text_message`. Drawings, routes and markers are not read: `unknown_report` with the type only.
 
 Times are UTC.
 
@@ -17,11 +17,12 @@ Answered: pings of enrolled units; with `negotiate_protobuf` the server's offer 
 read at any time). With `uid` set, silence is answered with a ping, as a server expects of its clients.
 
 To send: `alert` (also to cancel) and `position` make events, `Session.publish` queues them. An SOS is an alert and a
-position.
+position. The command `text` is a chat to one unit; that its phone got it is accepted, that it was opened is confirmed.
 """
 
 from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -30,13 +31,15 @@ from devices.dictionary import in_range
 from devices.families import cot_wire as wire
 from devices.families.cot_wire import Event as CotEvent
 from devices.families.cot_wire import Point
-from devices.family import Example, Family
+from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer
+from devices.json_text import clean
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -56,6 +59,12 @@ TO_SEND_MAX = 1_000  # events; the oldest are given up
 UNIT_STALE = timedelta(minutes=3)
 ALERT_STALE = timedelta(minutes=10)
 CONTROL_STALE = timedelta(minutes=1)
+CHAT_STALE = timedelta(days=1)
+CHAT_CHARS_MAX = 500
+CALLSIGN = "Gridward"
+NOWHERE = Point(0, 0, hae=0, ce=wire.UNKNOWN_PROTOBUF, le=wire.UNKNOWN_PROTOBUF)
+RECEIPTS: dict[str, Literal["accepted", "confirmed"]] = {"b-t-f-d": "accepted", "b-t-f-r": "confirmed"}
+COMMANDS = (CommandKind(name="text", meaning="sends a chat", args={"text": f"up to {CHAT_CHARS_MAX} characters"}),)
 ANSWER_WITHIN = timedelta(minutes=1)  # to our question for protobuf; then we stay with XML
 ALERT_SUFFIX = "-9-1-1"
 KMH_PER_M_S = 3.6
@@ -78,7 +87,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Session:
-    """See devices.family.Session."""
+    """See devices.family.Session and Commanded."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._settings = settings
@@ -89,6 +98,7 @@ class Session:
         self._request = b""
         self._asked_at: datetime | None = None  # of the change to protobuf; None: nothing is being settled
         self._raised: dict[str, set[str]] = {}
+        self._texts: dict[str, str] = {}  # id of a chat -> unit it was sent to
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -107,6 +117,18 @@ class Session:
         waiting, self._waiting = self._waiting, []
         return b"".join(map(wire.write_stream if self._protobuf else wire.write_event, waiting))
 
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        text = command.args.get("text", "")
+        if command.action != "text":
+            raise CommandRefused(f"TAK units do not know {command.action!r}")
+        if not text.strip() or len(text) > CHAT_CHARS_MAX:
+            raise CommandRefused(f"text: expected up to {CHAT_CHARS_MAX} characters")
+        self._texts[command.nonce] = command.native_id
+        if len(self._texts) > TO_SEND_MAX:
+            del self._texts[next(iter(self._texts))]
+        ours = self._settings.uid or f"{self._settings.own_uid_prefix}edge"
+        self.publish(chat(ours, command.native_id, command.nonce, text, now))
+
     def publish(self, event: CotEvent) -> None:
         """Queue an event for the other side, with the mark by which we know it when it comes back."""
         assert event.time is not None, "events that are sent have times"
@@ -116,7 +138,7 @@ class Session:
         self._waiting = [*self._waiting, marked][-TO_SEND_MAX:]
 
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
-        if self._asked_at and now - self._asked_at > ANSWER_WITHIN:
+        if self._asked_at and abs(now - self._asked_at) > ANSWER_WITHIN:
             self._asked_at = None
         found: list[Result] = []
         for piece in pieces:
@@ -138,6 +160,8 @@ class Session:
         device = DeviceId(f"cot:{sender}")
         if sender not in self._enrolled:
             return [rejected("not enrolled", raw, device)]
+        if event.type in RECEIPTS:
+            return list(self._received(event, sender))
         at, flags = observed(event.time, now, self._settings.any_time)
         doubt = hour_of_doubt(event.time, now) if is_alarm(event) else b""
         report = digest(event.uid.encode(), event.type.encode(), str(event.time).encode(), doubt)
@@ -147,6 +171,12 @@ class Session:
             )
             for index, body in enumerate(self._bodies(event, sender, now))
         ]
+
+    def _received(self, event: CotEvent, sender: str) -> Iterator[CommandAnswer]:
+        """A receipt for a chat of ours, from the unit that it was for."""
+        nonce = event.said("__chat", "messageId") or event.uid
+        if self._texts.get(nonce) == sender:
+            yield CommandAnswer(nonce=nonce, result=RECEIPTS[event.type])
 
     def _is_ours(self, event: CotEvent) -> bool:
         tags, settings = event.detail.child("_flow-tags_"), self._settings
@@ -174,8 +204,7 @@ class Session:
         elif not event.type.startswith("a-"):
             if event.type == "t-x-c-t":
                 self.publish(_control("t-x-c-t-r", "takPong", now))
-            ping = event.type.startswith("t-x-c-t")
-            yield Telemetry({}) if ping else Event(kind="unknown_report", attributes={"type": event.type})
+            yield _other(event)
             return
         if event.point and (event.point.lat or event.point.lon):
             yield _place(event, event.point)
@@ -197,6 +226,16 @@ class Session:
         said = event.emergency or {}
         words = (said.get("type", ""), said.get("text") or event.said("contact", "callsign") or "")
         yield Alarm(kind=kind, description=" ".join(filter(None, words))[:TEXT_CHARS_MAX])
+
+
+def _other(event: CotEvent) -> Body:
+    """What is neither an alarm nor a place."""
+    words = event.detail.said("remarks")
+    if event.type.startswith("t-x-c-t"):
+        return Telemetry({})
+    if event.type == "b-t-f" and words:
+        return Event(kind="text_message", attributes={"text": clean(words)})
+    return Event(kind="unknown_report", attributes={"type": event.type})
 
 
 def is_alarm(event: CotEvent) -> bool:
@@ -267,9 +306,22 @@ def position(unit: Unit, at: datetime) -> CotEvent:
     return _event(unit, UNIT_TYPE, at, UNIT_STALE, contact)
 
 
+def chat(ours: str, unit: str, id_: str, text: str, at: datetime) -> CotEvent:
+    """A GeoChat to one unit."""
+    about = {"parent": "RootContactGroup", "groupOwner": "false", "messageId": id_, "chatroom": unit, "id": unit}
+    people = Element("chatgrp", attributes={"uid0": ours, "uid1": unit, "id": unit})
+    parts = (
+        Element("__chat", attributes=about | {"senderCallsign": CALLSIGN}, children=[people]),
+        Element("link", attributes={"uid": ours, "type": UNIT_TYPE, "relation": "p-p"}),
+        Element("remarks", attributes={"source": ours, "to": unit}, text=text),
+        Element("marti", children=[Element("dest", attributes={"uid": unit})]),
+    )
+    sender = Unit(f"GeoChat.{ours}.{unit}.{id_}", "", NOWHERE, "h-g-i-g-o")
+    return _event(sender, "b-t-f", at, CHAT_STALE, *parts)
+
+
 def _control(type_: str, uid: str, at: datetime, *parts: Element) -> CotEvent:
-    nowhere = Point(0, 0, hae=0, ce=wire.UNKNOWN_PROTOBUF, le=wire.UNKNOWN_PROTOBUF)
-    return _event(Unit(uid, "", nowhere), type_, at, CONTROL_STALE, *parts)
+    return _event(Unit(uid, "", NOWHERE), type_, at, CONTROL_STALE, *parts)
 
 
 def _event(unit: Unit, type_: str, at: datetime, lasts: timedelta, *parts: Element) -> CotEvent:
@@ -296,4 +348,5 @@ FAMILY = Family(
     silence_s_max=600,
     settings=Settings,
     open_session=Session,
+    commands=COMMANDS,
 )

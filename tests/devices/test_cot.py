@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from devices.families import cot, cot_wire
-from devices.family import Everyone
-from devices.observation import Alarm, Event, Observation, Position, Rejected, Result, Telemetry
+from devices.family import CommandRefused, DeviceCommand, Everyone
+from devices.observation import Alarm, CommandAnswer, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import COT_LINK, NOW
 from tests.devices.frames import cot as frame
 
@@ -100,9 +100,12 @@ def test_impossible_times_are_replaced_and_flagged() -> None:
     assert (found.observed_at, found.flags) == (NOW, ("time_invalid",))
 
 
-def test_chats_are_not_read_and_strangers_are_named() -> None:
-    chat = frame("b-t-f", f"<remarks>secret</remarks>{COT_LINK}")
-    assert bodies(session().receive(chat, NOW)) == [Event(kind="unknown_report", attributes={"type": "b-t-f"})]
+def test_chats_are_told_drawings_are_not_and_strangers_are_named() -> None:
+    chat = frame("b-t-f", f"<remarks>Gate 3 is open</remarks>{COT_LINK}")
+    told = Event(kind="text_message", attributes={"text": "Gate 3 is open"})
+    assert bodies(session().receive(chat, NOW)) == [told]
+    drawn = unit("<remarks>x</remarks>", "u-d-f")
+    assert bodies(session().receive(drawn, NOW)) == [Event(kind="unknown_report", attributes={"type": "u-d-f"})]
     [stranger] = session().receive(frame().replace(b"PHONE-7", b"PHONE-8"), NOW)
     assert isinstance(stranger, Rejected)
     assert (stranger.reason, stranger.device) == ("not enrolled", "cot:PHONE-8")
@@ -221,3 +224,40 @@ def test_the_queue_is_bounded() -> None:
     for number in range(cot.TO_SEND_MAX + 5):
         link.publish(cot.position(cot.Unit(f"u-{number}", "", POINT), NOW))
     assert link.to_send().count(b"<event ") == cot.TO_SEND_MAX
+
+
+RECEIPT = '<__chat messageId="{id}" chatroom="x"/><link uid="{uid}" type="a-f-G-U-C" relation="p-p"/>'
+
+
+def text(words: str) -> DeviceCommand:
+    return DeviceCommand(nonce="n-7", native_id="PHONE-7", action="text", args={"text": words})
+
+
+def test_a_text_is_a_chat_and_its_receipts_answer_it() -> None:
+    link = session()
+    link.command(text("Go to <gate 3>"), NOW)
+    event = cot_wire.read_event(link.to_send())
+    assert event is not None
+    assert (event.type, event.uid) == ("b-t-f", "GeoChat.gridward-edge.PHONE-7.n-7")
+    assert event.detail.said("remarks") == "Go to <gate 3>"
+    assert event.said("__chat", "messageId") == "n-7"
+    for type_, result in (("b-t-f-d", "accepted"), ("b-t-f-r", "confirmed")):
+        [answer] = link.receive(frame(type_, RECEIPT.format(id="n-7", uid="PHONE-7")), NOW)
+        assert isinstance(answer, CommandAnswer)
+        assert (answer.nonce, answer.result) == ("n-7", result)
+    other = session()
+    assert other.receive(frame("b-t-f-r", RECEIPT.format(id="n-7", uid="PHONE-7")), NOW) == []  # not ours
+
+
+def test_a_receipt_of_another_unit_answers_nothing() -> None:
+    link = cot.Session(cot.Settings(), Everyone())
+    link.command(text("Come back"), NOW)
+    assert link.receive(frame("b-t-f-r", RECEIPT.format(id="n-7", uid="PHONE-8")), NOW) == []
+
+
+@pytest.mark.parametrize("words", ["", "  ", "x" * 501])
+def test_texts_that_cannot_be_sent(words: str) -> None:
+    with pytest.raises(CommandRefused):
+        session().command(text(words), NOW)
+    with pytest.raises(CommandRefused):
+        session().command(DeviceCommand(nonce="n", native_id="PHONE-7", action="fly"), NOW)
