@@ -41,6 +41,7 @@ FILE_BYTES_MAX = 64
 RECORD_S_MAX = 0.2
 WAITING_MAX = 64
 NONCES_KEPT = 256  # only so that a second delivery of one that acted is not answered as out of order
+JUST_STARTED = f"this gateway has just started and did nothing: give the command again in {CLOCK_SKEW_S_MAX:g} s"
 
 log = structlog.get_logger()
 
@@ -152,7 +153,7 @@ class Commands:
     def _cannot(self, command: Command, started: datetime) -> str:
         """Why a command that is trusted is not carried out."""
         if command.issued_at <= started:
-            return "issued before this gateway started"
+            return JUST_STARTED
         if command.action != "actuator.set" or command.value not in ("on", "off"):
             return "unknown action or value"
         if command.target not in self._actuators.names:

@@ -187,7 +187,9 @@ async def test_where_nothing_is_known_of_before_the_first_seconds_are_refused(
         (tmp_path / "state" / FILE_NAME).write_bytes(content)
     async with desk(tmp_path, up_s=2, known=False) as made:
         made.offer(sign(command(issued_s_ago=-2), KEY))
-        assert made.said == ["refused"] and made.answers[0].reason == "issued before this gateway started"
+        assert made.said == ["refused"] and made.answers[0].reason == (
+            "this gateway has just started and did nothing: give the command again in 5 s"
+        )
         made.offer(sign(command(nonce="n-2"), KEY), late_s=8)
         assert made.said == ["refused"] * 2, "it is the time of its issue that counts"
         made.offer(sign(command(nonce="n-3", issued_s_ago=-4), KEY), late_s=3)
