@@ -159,8 +159,9 @@ class Gateways:
         while True:
             await clock.sleep(SWEEP_PERIOD_S)
             try:
-                before = clock.now() - timedelta(seconds=SILENT_S)
-                self._tell(await self._store.rows("gateways_silent", before=before))
+                now = clock.now()
+                before = now - timedelta(seconds=SILENT_S)
+                self._tell(await self._store.rows("gateways_silent", before=before, now=now))
             except StoreError:
                 continue
 

@@ -119,7 +119,8 @@ class _Address:
     async def deliver_due(self, client: httpx.AsyncClient, now: datetime) -> int:
         """Try what is due once; how many. Raises StoreError, when all of it has been tried."""
         async with self._store.transaction() as tx:
-            rows = await tx.rows("outbox_due", channel=CHANNEL, url=self.url, now=now, limit=TAKEN_MAX)
+            when = {"now": now, "beyond": now + timedelta(seconds=2 * BACKOFF_S_MAX)}
+            rows = await tx.rows("outbox_due", channel=CHANNEL, url=self.url, limit=TAKEN_MAX, **when)
             if rows:
                 claimed_until = now + timedelta(seconds=CLAIM_S)
                 await tx.execute("outbox_claim", ids=[row["id"] for row in rows], due_at=claimed_until)

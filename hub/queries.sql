@@ -352,9 +352,10 @@ CROSS JOIN LATERAL (
 INSERT INTO outbox (channel, body, created_at, due_at) VALUES (%(channel)s, %(body)s, %(now)s, %(now)s);
 
 -- outbox_due --
--- SKIP LOCKED: two hubs share the work. md5: an address may be longer than an index takes.
+-- SKIP LOCKED: two hubs share the work. md5: an address may be longer than an index takes. What is put off for longer than
+-- we ever do (hub.outbox) was so by a hub whose clock was wrong.
 SELECT id, body, attempts, created_at FROM outbox
-WHERE done_at IS NULL AND due_at <= %(now)s AND channel = %(channel)s AND md5(body->>'url') = md5(%(url)s)
+WHERE done_at IS NULL AND (due_at <= %(now)s OR due_at > %(beyond)s) AND channel = %(channel)s AND md5(body->>'url') = md5(%(url)s)
 ORDER BY due_at, id LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED;
 
@@ -385,10 +386,12 @@ VALUES (%(gateway)s, %(epoch)s, %(lane)s, %(seq)s, %(observation)s, %(error)s)
 ON CONFLICT DO NOTHING;
 
 -- gateway_state --
--- A state written before the one we hold (another hub was quicker) changes nothing. A last will knows nothing but that
--- the gateway is gone: what it said of itself before stays.
+-- A state written before the one we hold (another hub was quicker) changes nothing, unless ours is of a future that no
+-- hub was quick enough for: its clock was wrong. A last will knows nothing but that the gateway is gone: what it said of
+-- itself before stays.
 UPDATE gateways SET online = %(online)s, state = CASE WHEN %(online)s THEN %(state)s ELSE state END, state_at = %(at)s
-WHERE gateway = %(gateway)s AND (state_at IS NULL OR state_at <= %(at)s);
+WHERE gateway = %(gateway)s
+    AND (state_at IS NULL OR state_at <= %(at)s OR state_at > %(at)s::timestamptz + interval '10 minutes');
 
 -- gateway_views --
 SELECT gateway, site, online, state, state_at FROM gateways WHERE gateway = ANY(%(gateways)s);
@@ -399,8 +402,9 @@ SELECT gateway, least(-(state->>'clock_skew_s')::float8, 31536000) AS slow_s FRO
 WHERE gateway = ANY(%(gateways)s) AND (state->>'clock_skew_s')::float8 < 0;
 
 -- gateways_silent --
--- Online once and not heard since: its last will was lost together with its broker.
-UPDATE gateways SET online = false WHERE online AND state_at < %(before)s
+-- Online once and not heard since: its last will was lost together with its broker. Nor was it heard in the future.
+UPDATE gateways SET online = false
+WHERE online AND (state_at < %(before)s OR state_at > %(now)s::timestamptz + interval '10 minutes')
 RETURNING gateway, site, online, state, state_at;
 
 -- gateways_with_site --

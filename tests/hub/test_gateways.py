@@ -14,6 +14,7 @@ from devices.documents import CLOCK_SKEW_S_MAX, COMMAND_S_MAX, TrustError, verif
 from devices.envelope import CommandResult, GatewayState, encode, topic
 from devices.observation import GatewayId
 from hub import commands
+from hub import gateways as gateways_module
 from hub.commands import Commands
 from hub.documents import RENEW_BEFORE, VALID_FOR, issue_zones
 from hub.gateways import Gateways
@@ -149,6 +150,32 @@ async def test_a_state_that_the_database_refuses_is_dropped_alone(store: Store) 
             say(gateways, name)
         await until(lambda: not gateways._states, "letting go of the bad one")
         assert await online(store) == {"gw-a", "gw-z"}
+
+
+async def test_a_state_of_the_future_does_not_stay(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's clock was ahead, and is right again: who speaks is heard, who is gone is offline."""
+    monkeypatch.setattr(gateways_module, "SWEEP_PERIOD_S", 0.1)
+    async with store.transaction() as tx:
+        await tx.execute("gateways_register", gateways=["gw-gone", "gw-speaks"])
+        for name, is_online in (("gw-gone", True), ("gw-speaks", False)):
+            at = now() + timedelta(days=3650)
+            await tx.execute("gateway_state", gateway=name, online=is_online, state=jsonb({}), at=at)
+    async with listening(store) as gateways:
+        say(gateways, "gw-speaks")
+
+        async def right() -> bool:
+            return await online(store) == {"gw-speaks"}
+
+        await until(right, "the truth")
+
+
+async def test_of_two_hubs_the_later_state_stands(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.execute("gateways_register", gateways=["gw-a"])
+        for seconds, is_online in ((5, True), (0, False)):
+            at = NOON + timedelta(seconds=seconds)
+            await tx.execute("gateway_state", gateway="gw-a", online=is_online, state=jsonb({}), at=at)
+    assert await online(store) == {"gw-a"}
 
 
 # --- commands ---

@@ -136,6 +136,16 @@ async def test_an_address_that_is_none_stops_nothing(store: Store) -> None:
         assert len(receiver.got) == 1
 
 
+async def test_a_notice_of_a_hub_whose_clock_was_ahead_is_delivered(store: Store) -> None:
+    """It tried once, far in the future, and put off what failed; then its clock was set right."""
+    async with receiving() as receiver:
+        receiver.statuses = [503]
+        await put(store, receiver.url)
+        assert await deliver(store, receiver.url, after=timedelta(days=3650)) == 1
+        assert await deliver(store, receiver.url) == 1
+        assert len(receiver.got) == 2
+
+
 async def test_two_hubs_deliver_once(store: Store) -> None:
     async with receiving() as receiver:
         for _ in range(30):
@@ -151,7 +161,7 @@ async def test_a_hub_that_died_while_sending_costs_a_delay_only(store: Store) ->
         await put(store, receiver.url)
         now = clock.now()
         async with store.transaction() as tx:
-            [row] = await tx.rows("outbox_due", channel="notify", url=receiver.url, now=now, limit=5)
+            [row] = await tx.rows("outbox_due", channel="notify", url=receiver.url, now=now, beyond=now, limit=5)
             await tx.execute("outbox_claim", ids=[row["id"]], due_at=now + timedelta(seconds=CLAIM_S))
         assert await deliver(store, receiver.url) == 0
         assert await deliver(store, receiver.url, after=timedelta(seconds=CLAIM_S + 1)) == 1
