@@ -161,7 +161,8 @@ class Session:
         if sender not in self._enrolled:
             return [rejected("not enrolled", raw, device)]
         if event.type in RECEIPTS:
-            return list(self._received(event, sender))
+            alive = Observation(device=device, observed_at=now, received_at=now, body=Telemetry({}))
+            return [*self._received(event, sender), alive]
         at, flags = observed(event.time, now, self._settings.any_time)
         doubt = hour_of_doubt(event.time, now) if is_alarm(event) else b""
         report = digest(event.uid.encode(), event.type.encode(), str(event.time).encode(), doubt)

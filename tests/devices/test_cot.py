@@ -242,17 +242,19 @@ def test_a_text_is_a_chat_and_its_receipts_answer_it() -> None:
     assert event.detail.said("remarks") == "Go to <gate 3>"
     assert event.said("__chat", "messageId") == "n-7"
     for type_, result in (("b-t-f-d", "accepted"), ("b-t-f-r", "confirmed")):
-        [answer] = link.receive(frame(type_, RECEIPT.format(id="n-7", uid="PHONE-7")), NOW)
+        answer, alive = link.receive(frame(type_, RECEIPT.format(id="n-7", uid="PHONE-7")), NOW)
+        assert bodies([alive]) == [Telemetry({})]
         assert isinstance(answer, CommandAnswer)
         assert (answer.nonce, answer.result) == ("n-7", result)
     other = session()
-    assert other.receive(frame("b-t-f-r", RECEIPT.format(id="n-7", uid="PHONE-7")), NOW) == []  # not ours
+    receipt = frame("b-t-f-r", RECEIPT.format(id="n-7", uid="PHONE-7"))
+    assert bodies(other.receive(receipt, NOW)) == [Telemetry({})]  # not ours
 
 
 def test_a_receipt_of_another_unit_answers_nothing() -> None:
     link = cot.Session(cot.Settings(), Everyone())
     link.command(text("Come back"), NOW)
-    assert link.receive(frame("b-t-f-r", RECEIPT.format(id="n-7", uid="PHONE-8")), NOW) == []
+    assert bodies(link.receive(frame("b-t-f-r", RECEIPT.format(id="n-7", uid="PHONE-8")), NOW)) == [Telemetry({})]
 
 
 @pytest.mark.parametrize("words", ["", "  ", "x" * 501])
