@@ -42,11 +42,13 @@ class DeviceCommand(Struct, frozen=True, kw_only=True):
 
 
 class CommandKind(Struct, frozen=True, kw_only=True):
-    """An act that devices of a family can be asked for. `args`: name -> what may stand there, for people."""
+    """An act that devices of a family can be asked for. `args`: name -> what may stand there, for people. `other_args`:
+    further names are allowed (terminal parameters by number)."""
 
     name: str
     meaning: str
     args: Mapping[str, str] = {}
+    other_args: bool = False
 
 
 class CommandRefused(ValueError):

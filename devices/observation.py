@@ -96,12 +96,15 @@ class Rejected(Struct, frozen=True, kw_only=True):
     device: DeviceId | None = None
 
 
+CommandOutcome = Literal["accepted", "refused", "confirmed"]
+
+
 class CommandAnswer(Struct, frozen=True, kw_only=True):
     """What a device said to the command `nonce`: accepted (it will), refused (it will not, `reason` says why in a
     constant phrase), or confirmed (its own sensor shows that it has)."""
 
     nonce: str
-    result: Literal["accepted", "refused", "confirmed"]
+    result: CommandOutcome
     reason: str = ""
 
 

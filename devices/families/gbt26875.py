@@ -4,7 +4,8 @@ centre's side. Frames and objects: gbt26875_wire.py.
 What is answered (clause 7.2): every report (command 2, the empty heartbeat too) is confirmed with the same serial
 number, addresses swapped and our clock, which is also the answer to time sync and link check; a report with a wrong
 checksum or unreadable objects is denied. A device whose clock is off is sent the time (type 90) with the answer to a
-report, SYNC_TRIES_MAX times until it is right.
+report, SYNC_TRIES_MAX times until it is right. What it can be asked, and how it answers:
+gbt26875_commands.py.
 
 What it means
 - Component state: an Alarm of the component, its kind from the component's type (smoke detector: `smoke`), and `fault`,
@@ -24,15 +25,18 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from devices.asked import Asked, Waiting, until
 from devices.dictionary import in_range
+from devices.families import gbt26875_commands as commands
 from devices.families import gbt26875_wire as wire
 from devices.families.gbt26875_wire import Fields, Frame, Unit
-from devices.family import Example, Family
+from devices.family import CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer
 from devices.local_time import LocalClock, hour_of_doubt, observed
 from devices.observation import (
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -45,6 +49,7 @@ from devices.observation import (
 
 CLOCK_SKEW_S_MAX = 30
 SYNC_TRIES_MAX, SYNC_PAUSE_S = 3, 10
+DEVICES_MAX = 1_000  # of one link
 COMPONENTS_MAX = 20_000  # of one link, remembered for clearing; beyond it the oldest counts as not heard
 HEX_CHARS_MAX = 400
 
@@ -69,12 +74,13 @@ KIND_OF_FLAG = {
     "communication_fault": "communication_fault",
 }
 EVENT_FLAGS = ("started", "feedback", "reset")
+UNNAMED_FLAGS = frozenset({"delay", "manual", "configuration_changed"})  # told by the event "state"
 EVENT_OF_TYPE = {5: "software_version", 6: "configuration", 7: "configuration", 8: "device_time"}
 EVENT_OF_TYPE |= {25: "software_version", 26: "configuration", 28: "device_time"}
 STATES, ANALOG, OPERATIONS = frozenset({1, 2, 21}), 3, frozenset({4, 24})
 DOUBTED = STATES | OPERATIONS  # alarms come from these
 RAISED_BY_OPERATION = {"manual_alarm": True, "alarm_cleared": False}
-SET_CLOCK = 90
+DUTY_RECORD = 24
 HANDSHAKE, HANDSHAKE_ANSWER = b"\x16", b"\x17"
 
 
@@ -120,7 +126,7 @@ class Report(Struct, frozen=True):
 
 
 class Session:
-    """See devices.family.Session."""
+    """See devices.family.Session and Commanded."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._settings = settings
@@ -131,6 +137,8 @@ class Session:
         self._replies: list[bytes] = []
         self._serial = 0
         self._synced: dict[int, tuple[int, datetime]] = {}  # source -> how often its clock was set, and when last
+        self._heard: dict[str, Frame] = {}  # native id -> its newest frame
+        self._waiting: Waiting[tuple[str, int | str]] = Waiting()  # (native id, serial number or action)
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -141,6 +149,16 @@ class Session:
     def to_send(self) -> bytes:
         replies, self._replies = b"".join(self._replies), []
         return replies
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """See devices.family.Commanded."""
+        heard = self._heard.get(command.native_id)
+        if heard is None:
+            raise CommandRefused(f"{command.native_id} has not shown itself on this link")
+        request = commands.request(command, now, self._clock)
+        self._write(heard, self._next_serial(), request.command, request.unit, now)
+        asked = Asked(command.nonce, command.action, until(now, request.patience_s))
+        self._waiting.add((command.native_id, self._serial), asked)
 
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
         found: list[Result] = []
@@ -164,9 +182,16 @@ class Session:
             self._answer(frame, wire.DENY, now)
             return [rejected("command not meant for a monitoring centre", raw, device)]
         report = Report(device, frame, self._clock.utc(frame.time), now)
+        self._hear(native_id, frame)
+        answers = self._answers(native_id, report) if len(self._waiting) else []
         if frame.command in (wire.CONFIRM, wire.DENY):
-            return [_heard(report)]
-        return self._report(report, raw)
+            return [_heard(report), *answers]
+        return [*self._report(report, raw), *answers]
+
+    def _hear(self, native_id: str, frame: Frame) -> None:
+        if native_id not in self._heard and len(self._heard) >= DEVICES_MAX:
+            del self._heard[next(iter(self._heard))]
+        self._heard[native_id] = frame
 
     def _report(self, report: Report, raw: bytes) -> list[Result]:
         """A report, or the response to a query: answered and read."""
@@ -209,16 +234,46 @@ class Session:
         frame, now = report.frame, report.now
         if not self._settings.sync_clock:
             return
-        if report.sent_at is not None and abs((report.sent_at - now).total_seconds()) <= CLOCK_SKEW_S_MAX:
+        if _clock_right(report):
             self._synced.pop(frame.source, None)
             return
         tries, last_at = self._synced.get(frame.source, (0, None))
         if tries >= SYNC_TRIES_MAX or (last_at is not None and (now - last_at).total_seconds() < SYNC_PAUSE_S):
             return
         self._synced[frame.source] = (tries + 1, now)
+        self._write(frame, self._next_serial(), wire.CONTROL, commands.set_clock(self._clock.local(now)), now)
+
+    def _next_serial(self) -> int:
         self._serial = (self._serial + 1) & 0xFFFF
-        unit = bytes((SET_CLOCK, 1)) + wire.write_time(self._clock.local(now))
-        self._write(frame, self._serial, wire.CONTROL, unit, now)
+        return self._serial
+
+    # --- what the device says to commands ---
+
+    def _answers(self, native_id: str, report: Report) -> list[CommandAnswer]:
+        frame, now = report.frame, report.now
+        found: list[CommandAnswer] = []
+        key = (native_id, frame.serial)
+        if frame.command == wire.DENY and (asked := self._waiting.take(key, now)):
+            found.append(asked.answer("refused", "the device denies it"))
+        elif frame.command == wire.RESPONSE and (asked := self._waiting.take(key, now)):
+            told = asked.kind in commands.READS and frame.unit[:1] and frame.unit[0] in commands.READS[asked.kind][1]
+            found.append(asked.answer("confirmed" if told else "accepted"))
+        elif frame.command == wire.CONFIRM and (asked := self._waiting.find(key, now)):
+            found.append(asked.answer("accepted"))
+            if asked.kind not in commands.READS:
+                self._waiting.take(key, now)
+            if asked.kind in commands.CONFIRMED_LATER:
+                self._waiting.add((native_id, asked.kind), asked)
+        return [*found, *self._shown(native_id, report)]
+
+    def _shown(self, native_id: str, report: Report) -> list[CommandAnswer]:
+        """Accepted commands that this frame shows to be done."""
+        done = [commands.SET_TIME] if _clock_right(report) else []
+        if report.frame.command == wire.SEND_DATA and report.frame.unit[:1] == bytes((DUTY_RECORD,)):
+            unit = wire.read_unit(report.frame.unit, self._settings.bcd_time)
+            done += [commands.DUTY_CHECK] if any("confirm" in fields["flags"] for fields in unit.objects) else []
+        taken = (self._waiting.take((native_id, action), report.now) for action in done)
+        return [asked.answer("confirmed") for asked in taken if asked is not None]
 
     # --- meaning ---
 
@@ -249,7 +304,8 @@ class Session:
                 if name in RAISED_BY_OPERATION
             ]
             return found + [Event(kind=name, component=component, attributes=attributes) for name in fields["flags"]]
-        text = fields.get("version") or fields.get("config") or ""
+        shown = fields.get("time")
+        text = fields.get("version") or fields.get("config") or (shown.isoformat() if shown else "")
         return [Event(kind=EVENT_OF_TYPE.get(kind, "answer"), component=component, attributes={"text": text})]
 
     def _state(self, device: DeviceId, kind: int, fields: Fields) -> list[Body]:
@@ -266,7 +322,9 @@ class Session:
             for name in self._memory.update(device, component, set(raised), possible)
         ]
         found += [Event(kind=flag, component=component) for flag in EVENT_FLAGS if flag in set_flags]
-        return found or [Event(kind="state", component=component, attributes={"flags": " ".join(set_flags)})]
+        if not found or UNNAMED_FLAGS.intersection(set_flags):
+            found.append(Event(kind="state", component=component, attributes={"flags": " ".join(set_flags)}))
+        return found
 
     def _unknown(self, report: Report, unit: Unit) -> Observation:
         attributes = {"type": str(unit.type), "hex": report.frame.unit.hex()[:HEX_CHARS_MAX]}
@@ -300,6 +358,10 @@ def _observation(
     )
 
 
+def _clock_right(report: Report) -> bool:
+    return report.sent_at is not None and abs((report.sent_at - report.now).total_seconds()) <= CLOCK_SKEW_S_MAX
+
+
 def _heard(report: Report) -> Observation:
     """A sign of life."""
     return _observation(report, report.now, Telemetry({}))
@@ -318,10 +380,11 @@ FAMILY = Family(
     title="Fire transmission device, GB/T 26875.3-2011",
     native_id="the source address as a decimal number",
     example=Example("889", {"port": 9001}),
-    links=("tcp_server",),
+    links=("tcp_server", "udp_server", "serial"),
     integrity="sum of bytes modulo 256, start and end mark",
     frame_bytes_max=wire.FRAME_BYTES_MAX,
     silence_s_max=90,
     settings=Settings,
     open_session=Session,
+    commands=commands.COMMANDS,
 )

@@ -1,11 +1,15 @@
 """Fire transmission devices: what their reports mean, and what they are answered."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from devices.asked import WAITING_MAX
 from devices.families import gbt26875, gbt26875_wire
-from devices.family import Everyone
-from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from devices.family import CommandRefused, DeviceCommand, Everyone
+from devices.observation import Alarm, CommandAnswer, Event, Observation, Rejected, Result, Telemetry
 from tests.devices import frames
 from tests.devices.frames import NOW
 
@@ -199,3 +203,150 @@ def test_the_one_byte_handshake_is_answered_only_where_the_quirk_is_on() -> None
         assert bodies(link.receive(greeting, NOW)) == [Telemetry({})]
         answer = gbt26875_wire.read_frame(link.to_send())
         assert (answer.command, answer.unit) == (gbt26875_wire.CONFIRM, unit)
+
+
+# --- commands ---
+
+
+def asked(action: str, native_id: str = "889", **args: str) -> DeviceCommand:
+    return DeviceCommand(nonce=f"n-{action}", native_id=native_id, action=action, args=args)
+
+
+def heard() -> gbt26875.Session:
+    """A link on which panel 889 has shown itself."""
+    link = session()
+    link.receive(heartbeat(), NOW)
+    link.to_send()
+    return link
+
+
+def said(command: int, unit: str = "", serial: int = 1, time: str = "331D14180B1A") -> bytes:
+    """What panel 889 says to a command of ours with this serial number."""
+    head = serial.to_bytes(2, "little").hex() + frames.SMOKE_HEAD[4:8] + time + frames.SMOKE_HEAD[20:44]
+    return frames.gbt26875(head=f"{head}{len(unit) // 2:02X}00{command:02X}", unit=unit)
+
+
+def answers(found: list[Result]) -> list[tuple[str, str]]:
+    return [(result.nonce, result.result) for result in found if isinstance(result, CommandAnswer)]
+
+
+READS: list[tuple[str, dict[str, str], str]] = [
+    ("read_state", {}, "510100"),
+    ("read_state", {"of": "1-3"}, "3d010103"),
+    ("read_state", {"of": "1-3-0x00000012"}, "3e01010312000000"),
+    ("read_value", {"of": "1-3-18"}, "3f01010312000000"),
+    ("read_version", {}, "550100"),
+    ("read_version", {"of": "1-3"}, "41010103"),
+    ("read_configuration", {}, "560100"),
+    ("read_configuration", {"of": "1-3"}, "42010103"),
+    ("read_configuration", {"of": "1-3-0xffffffff"}, "43010103ffffffff"),
+    ("read_time", {}, "580100"),
+    ("read_time", {"of": "255-255"}, "4401ffff"),
+    ("read_records", {"count": "5", "since": "2026-11-24T20:00:00"}, "54010500001418" + "0b1a"),
+    ("read_records", {"of": "1-3", "since": "2026-11-24T12:00:00Z"}, "400101030a00001418" + "0b1a"),
+]
+
+
+@pytest.mark.parametrize(
+    ("action", "args", "unit"), READS, ids=[f"{read[0]} {read[1].get('of', '')}" for read in READS]
+)
+def test_a_query_is_a_request_and_its_response_confirms_it(action: str, args: dict[str, str], unit: str) -> None:
+    link = heard()
+    link.command(asked(action, **args), NOW)
+    sent = gbt26875_wire.read_frame(link.to_send())
+    assert (sent.command, sent.unit.hex(), sent.source, sent.destination) == (gbt26875_wire.REQUEST, unit, 88888, 889)
+    assert sent.time == datetime(2026, 11, 24, 20, 30)  # noqa: DTZ001 - wall clock of the device
+    assert answers(link.receive(said(3, serial=sent.serial), NOW)) == [(f"n-{action}", "accepted")]
+    of_type = {"read_value": "03", "read_records": "18", "read_state": "15"}.get(action, "19")
+    found = link.receive(said(5, of_type + "01" + "00" * 40, serial=sent.serial), NOW)
+    expected = "confirmed" if action in ("read_value", "read_records", "read_state", "read_version") else "accepted"
+    assert answers(found) == [(f"n-{action}", expected)]
+    assert answers(link.receive(said(5, serial=sent.serial), NOW)) == [], "it is answered"
+
+
+def test_a_response_is_an_observation_too() -> None:
+    link = heard()
+    link.command(asked("read_time"), NOW)
+    found = link.receive(said(5, "1C01321D14180B1A"), NOW)
+    assert bodies(found) == [Event(kind="device_time", attributes={"text": "2026-11-24T20:29:50"})]
+    assert answers(found) == [("n-read_time", "confirmed")]
+
+
+def test_a_denied_command_is_refused() -> None:
+    link = heard()
+    link.command(asked("initialise"), NOW)
+    sent = gbt26875_wire.read_frame(link.to_send())
+    assert (sent.command, sent.unit.hex()) == (gbt26875_wire.CONTROL, "590100")
+    [_, answer] = link.receive(said(6), NOW)
+    assert answer == CommandAnswer(nonce="n-initialise", result="refused", reason="the device denies it")
+
+
+def test_a_clock_is_set_when_a_frame_shows_it() -> None:
+    late = NOW + timedelta(minutes=5)
+    link = gbt26875.Session(gbt26875.Settings(sync_clock=False), {"889"})
+    link.receive(heartbeat(), late)
+    link.to_send()
+    link.command(asked("set_time"), late)
+    assert gbt26875_wire.read_frame(link.to_send()).unit.hex() == "5a01002314180b1a"
+    assert answers(link.receive(said(3), late)) == [("n-set_time", "accepted")]
+    assert answers(link.receive(heartbeat(), late)) == [], "its clock is what it was"
+    assert answers(link.receive(said(2, serial=9, time="002314180B1A"), late)) == [("n-set_time", "confirmed")]
+    assert answers(link.receive(said(2, serial=9, time="002314180B1A"), late)) == []
+
+
+def test_a_duty_check_is_confirmed_by_the_person_on_duty() -> None:
+    link = heard()
+    link.command(asked("duty_check", minutes="10"), NOW)
+    assert gbt26875_wire.read_frame(link.to_send()).unit.hex() == "5b010a"
+    assert answers(link.receive(operation(0x20, kind="18", address=""), NOW)) == [], "a key pressed for something else"
+    assert answers(link.receive(said(3), NOW)) == [("n-duty_check", "accepted")]
+    assert answers(link.receive(operation(0x04, kind="18", address=""), NOW)) == []
+    minutes = NOW + timedelta(minutes=9)
+    found = link.receive(operation(0x20, kind="18", address=""), minutes)
+    assert bodies(found) == [Event(kind="confirm", attributes={"operator": "1"})]
+    assert answers(found) == [("n-duty_check", "confirmed")]
+
+
+def test_an_answer_that_nobody_waits_for_is_no_error_and_none_counts_for_ever() -> None:
+    link = heard()
+    assert answers(link.receive(said(3, serial=77) + said(6, serial=78) + said(5, serial=79), NOW)) == []
+    link.command(asked("initialise"), NOW)
+    assert answers(link.receive(said(3), NOW + timedelta(hours=2))) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (asked("read_state", native_id="890"), "890 has not shown itself on this link"),
+        (asked("explode"), "no command 'explode'; there are read_state,"),
+        (asked("read_state", which="1-3"), "read_state does not take which; it takes of"),
+        (asked("initialise", now="1"), "initialise does not take now; it takes no arguments"),
+        (asked("read_state", of="1"), "'1' is no system such as 1-3"),
+        (asked("read_state", of="256-1"), "'256-1' is no system"),
+        (asked("read_state", of="1-3-4294967296"), "is no system"),
+        (asked("read_value", of="1-3"), "read_value cannot be asked of a system"),
+        (asked("read_value"), "read_value cannot be asked of the device itself"),
+        (asked("read_records", since="yesterday"), "since: 'yesterday' is no time"),
+        (asked("read_records", since="2026-11-24T20:00:00", count="0"), "count: '0' is no whole number from 1 to 100"),
+        (asked("duty_check", minutes="61"), "minutes: '61' is no whole number from 1 to 60"),
+        (asked("read_state", of="1-" * 2_000), "an argument has more than"),
+    ],
+)
+def test_commands_that_cannot_be_are_refused(command: DeviceCommand, text: str) -> None:
+    link = heard()
+    with pytest.raises(CommandRefused, match=re.escape(text)):
+        link.command(command, NOW)
+    assert link.to_send() == b""
+
+
+def test_what_waits_is_bounded() -> None:
+    link = heard()
+    for _ in range(3 * WAITING_MAX):
+        link.command(asked("initialise"), NOW)
+    assert len(link._waiting) == WAITING_MAX
+
+
+def test_flags_that_have_no_event_of_their_own_are_told_with_the_others() -> None:
+    found = bodies(session().receive(state(0x0083), NOW))
+    assert found[0] == Alarm(kind="smoke", component="1-3-0x00000012", description="大堂")
+    assert found[-1].attributes == {"flags": "normal fire_alarm delay"}

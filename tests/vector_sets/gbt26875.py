@@ -1,21 +1,40 @@
-"""GB/T 26875.3: whole frames through a Session, application data through the wire reader."""
+"""GB/T 26875.3: whole frames through a Session, application data through the wire reader. What goes down is also
+written again from what was read of it, and must be the same bytes."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from devices.families import gbt26875, gbt26875_wire
+from msgspec.structs import replace
+
+from devices.families import gbt26875, gbt26875_commands, gbt26875_wire
 from devices.family import Everyone
 from devices.observation import Observation, Rejected
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "gbt26875.jsonl"
+DOWN = range(61, 92)  # types that only we send
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 ERRORS = {"end mark missing": "end_flag", "start mark missing": "no_start_flag", "checksum wrong": "checksum"}
 
 
 def decode(line: dict[str, Any]) -> dict[str, Any]:
     data = bytes.fromhex(line["frame_hex"])
+    if line["direction"] == "down" and _again(data, line.get("layer", "")) != data:
+        return {"written_again": _again(data, line.get("layer", "")).hex().upper()}
     return _unit(data) if line.get("layer") == "app_data_unit" else _frame(data)
+
+
+def _again(data: bytes, layer: str) -> bytes:
+    """The bytes of a command or an answer of ours, made by our encoders."""
+    if layer == "app_data_unit":
+        unit = gbt26875_wire.read_unit(data)
+        asked = unit.type in DOWN and not unit.error
+        return gbt26875_commands.write_unit(unit.type, *unit.objects) if asked else data
+    frame = gbt26875_wire.read_frame(data)
+    if frame.time is None:
+        return data
+    unit_again = _again(frame.unit, "app_data_unit") if frame.unit else b""
+    return gbt26875_wire.write_frame(replace(frame, unit=unit_again), frame.time)
 
 
 def _frame(data: bytes) -> dict[str, Any]:
