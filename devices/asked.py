@@ -61,6 +61,11 @@ class Waiting(Generic[Key]):
         self._asked.pop(key, None)
         return asked
 
+    def forget(self, nonce: str) -> None:
+        """Under whatever keys it waits."""
+        for key in [key for key, asked in self._asked.items() if asked.nonce == nonce]:
+            del self._asked[key]
+
 
 def until(now: datetime, seconds: float = ANSWER_S_MAX) -> datetime:
     try:

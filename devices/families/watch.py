@@ -15,6 +15,8 @@ What it means
 - Zeros and unreadable numbers of health measurements are no measurement.
 - Times of positions are UTC. What has no time, or an impossible one, is observed when it is received.
 
+What a band can be asked, and how it answers: watch_commands.py.
+
 There is no authentication in this protocol: bands are bound to enrolled ids, nothing more.
 """
 
@@ -24,16 +26,19 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from devices.asked import Asked, Waiting, until
 from devices.dictionary import in_range
+from devices.families import watch_commands as commands
 from devices.families import watch_wire as wire
 from devices.families.watch_wire import Fields, Frame
-from devices.family import Example, Family
+from devices.family import CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
     BACKLOG,
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Observation,
     Position,
@@ -44,7 +49,7 @@ from devices.observation import (
     rejected,
 )
 
-DEVICES_MAX = 10_000  # of one link, remembered for clearing
+DEVICES_MAX = 10_000  # of one link, remembered for clearing and commands
 KEPT = "UD2"
 MEDIA = frozenset({"TK", "TK2", "img", "IMG"})
 BATTERY_GOOD_PERCENT = 20
@@ -105,14 +110,16 @@ class Pressed(Struct, frozen=True):
 
 
 class Held(Struct):
-    """What is remembered of one band: kinds that it may still have raised, and its last AL…."""
+    """What is remembered of one band: how it writes its frames, kinds that it may still have raised, its last AL…."""
 
+    vendor: str
+    numbered: bool = False
     raised: set[str] = field(default_factory=lambda: set(CLEARED_BY_BAND))
     pressed: Pressed | None = None
 
 
 class Session:
-    """See devices.family.Session."""
+    """See devices.family.Session and Commanded."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._enrolled = enrolled
@@ -120,6 +127,9 @@ class Session:
         self._framer = Framer(wire.cutter(settings.strict_length), wire.FRAME_BYTES_MAX)
         self._replies: list[bytes] = []
         self._bands: dict[str, Held] = {}
+        self._index = 0
+        self._waiting: Waiting[tuple[str, str]] = Waiting()  # (id, word that comes back)
+        self._accepted: Waiting[tuple[str, str]] = Waiting()  # (id, type of report that shows it done)
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -130,6 +140,23 @@ class Session:
     def to_send(self) -> bytes:
         replies, self._replies = b"".join(self._replies), []
         return replies
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """See devices.family.Commanded."""
+        band = self._bands.get(command.native_id)
+        if band is None:
+            raise CommandRefused(f"{command.native_id} has not shown itself on this link")
+        request = commands.request(command)
+        key = (command.native_id, request.word)
+        if self._waiting.find(key, now) is not None:
+            raise CommandRefused(f"{command.action}: the band has not answered the one before yet")
+        self._index = (self._index + 1) & 0xFFFF
+        index = f"{self._index:04X}" if band.numbered else ""
+        self._replies.append(wire.write_frame(band.vendor, command.native_id, index, request.content))
+        asked = Asked(command.nonce, command.action, until(now))
+        self._waiting.add(key, asked)
+        for kind in request.shown_by:
+            self._accepted.add((command.native_id, kind), asked)
 
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
         found: list[Result] = []
@@ -142,14 +169,34 @@ class Session:
         device = DeviceId(f"watch:{frame.device}")
         if frame.device not in self._enrolled:
             return [rejected("not enrolled", raw, device)]
+        held = self._held(frame)
         if answer := answer_to(frame):
             self._replies.append(wire.write_frame(frame.vendor, frame.device, frame.index, answer))
         if is_position(frame.type):
-            return self._position(frame, raw, device, now)
-        values = _measured(frame)
-        return [Observation(device=device, observed_at=now, received_at=now, body=Telemetry(values))]
+            found = self._position(frame, held, raw, device, now)
+        else:
+            body = Telemetry(_measured(frame))
+            found = [Observation(device=device, observed_at=now, received_at=now, body=body)]
+        return [*found, *self._answers(frame, found, now)] if len(self._waiting) or len(self._accepted) else found
 
-    def _position(self, frame: Frame, raw: bytes, device: DeviceId, now: datetime) -> list[Result]:
+    def _answers(self, frame: Frame, found: list[Result], now: datetime) -> list[CommandAnswer]:
+        """What the band says to commands. A word that is also a type of report is an answer when nothing follows it."""
+        kind = frame.type.lower()
+        bodies = [result.body for result in found if isinstance(result, Observation)]
+        if kind.startswith("ud") and frame.type.upper() != KEPT:
+            kind, shown = "ud", any(isinstance(body, Position) for body in bodies)
+        else:
+            shown = any(isinstance(body, Telemetry) and body.values for body in bodies)
+        if shown and (asked := self._accepted.take((frame.device, kind), now)):
+            self._waiting.forget(asked.nonce)
+            self._accepted.forget(asked.nonce)
+            return [asked.answer("confirmed")]
+        if kind in HEALTH and frame.fields:
+            return []
+        asked = self._waiting.take((frame.device, frame.type.upper()), now)
+        return [asked.answer("accepted")] if asked else []
+
+    def _position(self, frame: Frame, held: Held, raw: bytes, device: DeviceId, now: datetime) -> list[Result]:
         fields = wire.read_position(frame.fields)
         alarm = frame.type.upper().startswith("AL")
         if fields is None:
@@ -164,7 +211,6 @@ class Session:
             flags = (*flags, BACKLOG)
         report = digest(frame.device.encode(), frame.content, hour_of_doubt(claimed, now) if alarm else b"")
         raised = frozenset(KIND_OF_ALARM[name] for name in fields["alarms"])
-        held = self._held(frame.device)
         if alarm:
             raised = _pressed(held, raised or frozenset({"unspecified_alarm"}), report, claimed, now)
         return [
@@ -179,13 +225,14 @@ class Session:
             for number, body in enumerate(_bodies(held, fields, raised, alarm))
         ]
 
-    def _held(self, native_id: str) -> Held:
+    def _held(self, frame: Frame) -> Held:
         """A band not heard before on this link may have anything raised."""
-        held = self._bands.get(native_id)
+        held = self._bands.get(frame.device)
         if held is None:
             if len(self._bands) >= DEVICES_MAX:
                 del self._bands[next(iter(self._bands))]
-            held = self._bands[native_id] = Held()
+            held = self._bands[frame.device] = Held(frame.vendor)
+        held.vendor, held.numbered = frame.vendor, bool(frame.index)
         return held
 
 
@@ -302,4 +349,5 @@ FAMILY = Family(
     settings=Settings,
     open_session=Session,
     one_connection=True,
+    commands=commands.COMMANDS,
 )

@@ -1,12 +1,15 @@
 """Bands: what their frames mean, and what they are answered."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devices.families import watch, watch_wire
+from devices.asked import WAITING_MAX
+from devices.families import watch, watch_commands, watch_wire
+from devices.family import CommandRefused, DeviceCommand, Everyone
 from devices.framing import Cut
-from devices.observation import Alarm, Observation, Position, Rejected, Result, Telemetry
+from devices.observation import Alarm, CommandAnswer, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import NOW, SOS_CONTENT, UD_CONTENT
 from tests.devices.frames import watch as frame
 
@@ -164,3 +167,155 @@ def test_brackets_without_end_are_read_in_one_pass() -> None:
     open_frame = b"[3G*1*0001*" + b"]x" * ((watch_wire.FRAME_BYTES_MAX - 20) // 2)
     assert cut(open_frame, False) == Cut(0)
     assert cut(open_frame + b"]\r\n[", False).taken == len(open_frame) + 1
+
+
+# --- commands ---
+
+
+def asked(action: str, native_id: str = "8800000015", nonce: str = "n", **args: str) -> DeviceCommand:
+    return DeviceCommand(nonce=nonce, native_id=native_id, action=action, args=args)
+
+
+def heard() -> watch.Session:
+    """A link on which the band has shown itself."""
+    link = session()
+    link.receive(frame("LK"), NOW)
+    link.to_send()
+    return link
+
+
+def answers(found: list[Result]) -> list[str]:
+    return [result.result for result in found if isinstance(result, CommandAnswer) and result.nonce == "n"]
+
+
+CONTENTS: list[tuple[str, dict[str, str], str]] = [
+    ("find", {}, "FIND"),
+    ("locate", {}, "CR"),
+    ("ping", {}, "PING"),
+    ("call", {"number": "13800138000"}, "CALL,13800138000"),
+    ("monitor", {"number": "+8613800138000"}, "MONITOR,+8613800138000"),
+    ("centre_number", {"number": ""}, "CENTER,"),
+    ("sos_number", {"slot": "1", "number": "123456789"}, "SOS1,123456789"),
+    ("sos_number", {"slot": "3"}, "SOS3,"),
+    ("interval", {"seconds": "600"}, "UPLOAD,600"),
+    ("restart", {}, "RESET"),
+    ("power_off", {}, "POWEROFF"),
+    ("factory_reset", {}, "FACTORY"),
+    ("message", {"text": "到北门 *[]"}, "MESSAGE,5230531795E80020002A005B005D"),
+    ("time_zone", {"hours": "5.75"}, "LZ,,+5.75"),
+    ("time_zone", {"hours": "-11.5", "language": "1"}, "LZ,1,-11.5"),
+    ("measure_heart", {}, "hrtstart,1"),
+    ("measure_heart", {"period": "stop"}, "hrtstart,0"),
+    ("measure_heart", {"period": "300"}, "hrtstart,300"),
+    ("measure_pressure", {}, "bphrt"),
+    ("measure_temperature", {}, "bodytemp2"),
+    ("measure_oxygen", {}, "oxstart,1"),
+    ("take_off_alarm", {"state": "on"}, "REMOVE,1"),
+    ("fall_alarm", {"state": "off"}, "FALLDOWN,0,0"),
+    ("fall_sensitivity", {"level": "3"}, "LSSET,3"),
+    ("server", {"host": "gw.example", "port": "9000"}, "IP,gw.example,9000"),
+]
+
+
+@pytest.mark.parametrize(("action", "args", "content"), CONTENTS, ids=[one[2] for one in CONTENTS])
+def test_a_command_is_a_frame_and_its_word_accepts_it(action: str, args: dict[str, str], content: str) -> None:
+    link = heard()
+    link.command(asked(action, **args), NOW)
+    assert link.to_send() == frame(content)
+    word = content.partition(",")[0]
+    assert answers(link.receive(frame(word.lower()), NOW)) == ["accepted"]
+    assert answers(link.receive(frame(word), NOW)) == [], "it is answered"
+
+
+def test_every_command_is_tried_above() -> None:
+    assert {one[0] for one in CONTENTS} == set(watch_commands.KINDS)
+
+
+SHOWN = [
+    ("locate", UD_CONTENT),
+    ("measure_heart", "heart,71"),
+    ("measure_heart", "bphrt,120,80,73,,,,"),
+    ("measure_pressure", "bphrt,120,80,73,,,,"),
+    ("measure_temperature", "btemp2,1,36.5"),
+    ("measure_oxygen", "oxygen,0,97"),
+]
+
+
+@pytest.mark.parametrize(("action", "content"), SHOWN)
+def test_what_a_band_then_tells_confirms(action: str, content: str) -> None:
+    link = heard()
+    assert answers(link.receive(frame(content), NOW)) == [], "nobody asked"
+    link.command(asked(action), NOW)
+    assert answers(link.receive(frame(content), NOW)) == ["confirmed"]
+    assert answers(link.receive(frame(content), NOW)) == []
+    assert answers(link.receive(frame("CR"), NOW)) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "content"),
+    [
+        ("measure_heart", "heart,0"),
+        ("locate", UD_CONTENT.replace("UD", "UD2")),
+        ("locate", SOS_CONTENT),
+        ("locate", UD_CONTENT.replace("A,30.743600,N,120.483800", "V,0,N,0")),
+        ("measure_pressure", "bphrt,0,0,0"),
+    ],
+)
+def test_a_measurement_that_is_none_and_an_old_position_confirm_nothing(action: str, content: str) -> None:
+    link = heard()
+    link.command(asked(action), NOW)
+    assert answers(link.receive(frame(content), NOW)) == []
+
+
+def test_numbered_firmware_and_other_makers_are_asked_in_their_own_way() -> None:
+    link = session()
+    link.receive(b"[ZJ*8800000015*0007*0002*LK]", NOW)
+    link.to_send()
+    link.command(asked("find"), NOW)
+    link.command(asked("restart"), NOW)
+    assert link.to_send() == b"[ZJ*8800000015*0001*0004*FIND][ZJ*8800000015*0002*0005*RESET]"
+    assert answers(link.receive(b"[ZJ*8800000015*0009*0004*FIND]", NOW)) == ["accepted"]
+
+
+def test_two_commands_of_one_word_cannot_be_told_apart() -> None:
+    link = heard()
+    link.command(asked("sos_number", slot="1", number="110"), NOW)
+    link.command(asked("sos_number", slot="2", number="119"), NOW)
+    with pytest.raises(CommandRefused, match="has not answered the one before yet"):
+        link.command(asked("sos_number", slot="1", number="120"), NOW)
+    link.command(asked("sos_number", slot="1", number="120"), NOW + timedelta(minutes=2))
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (asked("find", native_id="8800000016"), "8800000016 has not shown itself on this link"),
+        (asked("explode"), "no command 'explode'"),
+        (asked("find", loud="yes"), "find does not take loud"),
+        (asked("call", number="110]"), "number: no telephone number"),
+        (asked("call"), "number: no telephone number"),
+        (asked("sos_number", slot="4", number="110"), "slot: '4' is no whole number from 1 to 3"),
+        (asked("interval", seconds="5"), "seconds: '5' is no whole number from 10 to 65535"),
+        (asked("interval", seconds="²"), "seconds: '²' is no whole number"),
+        (asked("measure_heart", period="299"), "period: '299' is no whole number"),
+        (asked("message", text=""), "text: 1 to 200 printable characters"),
+        (asked("message", text="a\nb"), "text: 1 to 200 printable characters"),
+        (asked("time_zone", hours="nan"), "hours: 'nan' is no offset"),
+        (asked("time_zone", hours="8", language="1*"), "language: '1*' is no whole number"),
+        (asked("fall_alarm", state="maybe"), "state: 'maybe' is none of on, off"),
+        (asked("server", host="a,b", port="1"), "host: 'a,b' is no name or address"),
+    ],
+)
+def test_commands_that_cannot_be_are_refused(command: DeviceCommand, text: str) -> None:
+    link = heard()
+    with pytest.raises(CommandRefused, match=re.escape(text)):
+        link.command(command, NOW)
+    assert link.to_send() == b""
+
+
+def test_what_waits_is_bounded() -> None:
+    link = watch.Session(watch.Settings(), Everyone())
+    for number in range(3 * WAITING_MAX):
+        link.receive(frame("LK", device=f"{number:010d}"), NOW)
+        link.command(asked("locate", native_id=f"{number:010d}"), NOW)
+    assert len(link._waiting) == len(link._accepted) == WAITING_MAX

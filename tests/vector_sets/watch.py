@@ -1,4 +1,4 @@
-"""Bands: whole frames through a Session, and the wire reader's fields."""
+"""Bands: whole frames through a Session, and the wire reader's fields. What goes down is written again, too."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -38,8 +38,19 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
         return {"error": "bad_frame"}
     frame = watch_wire.read_frame(pieces[0])
     if line["direction"] == "down":
+        if not _is_as_written(frame, pieces[0]):
+            return {"error": "our encoder writes it otherwise"}
         return {"type": frame.type, **watch_wire.read_command(frame.content)}
     return {**_header(frame), **_meaning(data, frame)}
+
+
+def _is_as_written(frame: watch_wire.Frame, data: bytes) -> bool:
+    """Whether our encoder gives the same bytes; hex digits of the length in either case. It writes text only."""
+    if not frame.length_ok or not frame.content.isascii():
+        return True
+    again = watch_wire.write_frame(frame.vendor, frame.device, frame.index, frame.content.decode())
+    lower = again.replace(f"{len(frame.content):04X}*".encode(), f"{len(frame.content):04x}*".encode(), 1)
+    return data in (again, lower)
 
 
 def _frames(data: bytes, strict: bool) -> list[bytes]:
