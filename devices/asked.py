@@ -24,11 +24,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Asked(Struct, frozen=True):
-    """`kind`: what its family must know of the command to read the answer."""
+    """`kind` and `wanted`: what its family must know of the command to read the answer."""
 
     nonce: str
     kind: str
     until: datetime
+    wanted: Mapping[str, str] = {}
 
     def answer(self, result: CommandOutcome, reason: str = "") -> CommandAnswer:
         return CommandAnswer(nonce=self.nonce, result=result, reason=reason)

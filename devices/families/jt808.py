@@ -16,6 +16,8 @@ What it means
   part is answered when it comes, as terminals expect: what is lost between parts is asked for again.
 - A location that names no place (no coordinates, encrypted, off the globe) still tells its alarms.
 - Times are UTC+8 on the wire (setting `clock_zone`). Impossible ones are replaced by the time of receiving and flagged.
+- What a terminal can be asked: jt808_commands.py; what it says to it: jt808_answers.py. Areas that it watches by itself
+  (jt808_areas.py) name themselves in the description of their alarm.
 - The native id is the phone number without leading zeros; bytes that are no BCD are an IMEI without its check digit.
 """
 
@@ -24,13 +26,19 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from devices.asked import Asked, until
 from devices.dictionary import ALARMS, in_range
+from devices.families import jt808_answers, jt808_parameters
+from devices.families import jt808_commands as commands
 from devices.families import jt808_wire as wire
+from devices.families.jt808_answers import Answers
+from devices.families.jt808_areas import Terminal
 from devices.families.jt808_bodies import read_batch, read_body
 from devices.families.jt808_parts import Parts
 from devices.families.jt808_wire import Location, Message
-from devices.family import Example, Family
+from devices.family import CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer
 from devices.local_time import LocalClock, observed
 from devices.observation import (
@@ -97,7 +105,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Session:
-    """See devices.family.Session."""
+    """See devices.family.Session and Commanded."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._enrolled = enrolled
@@ -108,6 +116,8 @@ class Session:
         self._serial = 0
         self._parts = Parts()
         self._raised: dict[str, set[str]] = {}  # device -> kinds that it may still have raised
+        self._heard: dict[str, Message] = {}  # native id -> a message whose header shows how to write to it
+        self._answers = Answers()
 
     @property
     def joining_bytes(self) -> int:
@@ -125,6 +135,16 @@ class Session:
     def to_send(self) -> bytes:
         replies, self._replies = b"".join(self._replies), []
         return replies
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """See devices.family.Commanded."""
+        heard = self._heard.get(command.native_id)
+        if heard is None:
+            raise CommandRefused(f"{command.native_id} has not shown itself on this link")
+        request = commands.request(command, Terminal(heard.is_2019, self._clock))
+        self._answer(heard, request.id, request.body)
+        asked = Asked(command.nonce, command.action, until(now), request.wanted)
+        self._answers.expect(command.native_id, self._serial, asked)
 
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
         found: list[Result] = []
@@ -147,10 +167,19 @@ class Session:
             return [rejected("not enrolled", frame, device)]
         if message.encryption and message.id not in wire.SHORT_SERIAL:
             return [rejected("encrypted", frame, device)]
+        self._hear(native_id, message)
         self._reply(message, now)
         if message.total > 1:
-            return self._part(message, device, frame, now)
-        return self._meaning(message, device, frame, now)
+            return self._part(message, native_id, frame, now)
+        return self._meaning(message, native_id, frame, now)
+
+    def _hear(self, native_id: str, message: Message) -> None:
+        before = self._heard.get(native_id)
+        if before is not None and before.phone == message.phone and before.is_2019 == message.is_2019:
+            return
+        if before is None and len(self._heard) >= DEVICES_MAX:
+            del self._heard[next(iter(self._heard))]
+        self._heard[native_id] = replace(message, body=b"")
 
     def _text(self, text: bytes, now: datetime) -> Result:
         """An ASCII frame, its terminal's id first; the answer is the same with our time in it."""
@@ -196,14 +225,15 @@ class Session:
 
     # --- sub-packets ---
 
-    def _part(self, message: Message, device: DeviceId, frame: bytes, now: datetime) -> list[Result]:
+    def _part(self, message: Message, native_id: str, frame: bytes, now: datetime) -> list[Result]:
+        device = DeviceId(f"jt808:{native_id}")
         self._parts.expire(now)
         joined = self._parts.add(message, now)
         found = self._given_up()
         if joined.refused:
             return [*found, rejected(joined.refused, frame, device)]
         if joined.whole is not None:
-            return [*found, *self._meaning(joined.whole, device, frame, now)]
+            return [*found, *self._meaning(joined.whole, native_id, frame, now)]
         if joined.missing:
             asked = b"".join(index.to_bytes(2) for index in joined.missing)
             body = joined.first_serial.to_bytes(2) + bytes((len(joined.missing),)) + asked
@@ -217,9 +247,22 @@ class Session:
 
     # --- meaning ---
 
-    def _meaning(self, message: Message, device: DeviceId, frame: bytes, now: datetime) -> list[Result]:
+    def _meaning(self, message: Message, native_id: str, frame: bytes, now: datetime) -> list[Result]:
+        device = DeviceId(f"jt808:{native_id}")
         if message.id == HEARTBEAT:
             return [_heard(device, now)]
+        answers = self._said(native_id, message, now) if message.id in jt808_answers.SPOKEN else []
+        return [*self._told(message, device, frame, now), *answers]
+
+    def _said(self, native_id: str, message: Message, now: datetime) -> list[Result]:
+        """To a command; parameters that were set are read back."""
+        answer, set_ = self._answers.read(native_id, message, now)
+        if set_ is not None:
+            self._answer(message, commands.READ_PARAMETERS, commands.read_back(set_.wanted))
+            self._answers.expect(native_id, self._serial, replace(set_, kind=jt808_answers.READ_BACK))
+        return [answer] if answer else []
+
+    def _told(self, message: Message, device: DeviceId, frame: bytes, now: datetime) -> list[Result]:
         report = Report(device, digest(message.phone, message.serial.to_bytes(2), message.body), now)
         if message.id in ANSWERED_LOCATIONS:
             return self._locations(report, [wire.read_location(message.body[2:])], frame)
@@ -254,7 +297,7 @@ class Session:
 
     def _bodies(self, device: DeviceId, location: Location) -> list[Body]:
         raised = wire.alarm_kinds(location.alarms)
-        found: list[Body] = [Alarm(kind=kind) for kind in raised]
+        found: list[Body] = [Alarm(kind=kind, description=wire.detail(location, kind)) for kind in raised]
         found += [Alarm(kind=kind, raised=False) for kind in self._cleared(device, set(raised))]
         if location.somewhere:
             found.append(_place(location))
@@ -297,6 +340,7 @@ def _event(message: Message, report: Report) -> Observation:
     else:
         fields: dict[str, Any] = read_body(message)
         attributes = {name: str(fields[name])[:TEXT_CHARS_MAX] for name in TOLD if name in fields}
+        attributes |= jt808_parameters.told(fields.get("params", []))
     return _observation(report, report.now, Event(kind=kind, attributes=attributes), 0)
 
 
@@ -323,10 +367,11 @@ FAMILY = Family(
     title="Vehicle and personal terminal, JT/T 808-2011, -2013, -2019",
     native_id="the phone number without leading zeros; the IMEI of a terminal that sends that",
     example=Example("13912345678", {"port": 9003}),
-    links=("tcp_server",),
+    links=("tcp_server", "udp_server"),
     integrity="exclusive or of all bytes, marks",
     frame_bytes_max=wire.FRAME_BYTES_MAX,
     silence_s_max=180,
     settings=Settings,
     open_session=Session,
+    commands=commands.COMMANDS,
 )

@@ -71,6 +71,9 @@ ITEMS: dict[int, tuple[str, int, float, bool]] = {
     0x31: ("gnss_satellites", 1, 1, False),
 }
 
+AREA_TYPES = ("place", "circle", "rectangle", "polygon", "route")
+OVERSPEED_IN, AREA_PASSED, SEGMENT_TIME = 0x11, 0x12, 0x13
+
 Fields = dict[str, Any]
 _LOCATION = Packer(">IIIIHHH6s")
 
@@ -270,6 +273,24 @@ def _values(items: tuple[tuple[int, bytes], ...]) -> dict[str, float]:
             value = int.from_bytes(raw, signed=signed)
             found[name] = round(value * digit, 1) if digit != 1 else value
     return found
+
+
+def detail(location: Location, kind: str) -> str:
+    """Which area or route an alarm is about, as items 11, 12 and 13 tell: "circle 17 left"."""
+    items = dict(location.items)
+    if kind == "overspeed" and len(raw := items.get(OVERSPEED_IN, b"")) == 5:
+        return _area(raw)
+    if kind in ("zone_violation", "route_deviation") and len(raw := items.get(AREA_PASSED, b"")) == 6:
+        return f"{_area(raw)} {'left' if raw[5] else 'entered'}"
+    if kind == "zone_violation" and len(raw := items.get(SEGMENT_TIME, b"")) == 7:
+        seconds, slow = int.from_bytes(raw[4:6]), raw[6]
+        return f"segment {int.from_bytes(raw[:4])} in {seconds} s: too {'slow' if slow else 'fast'}"
+    return ""
+
+
+def _area(raw: bytes) -> str:
+    kind = AREA_TYPES[raw[0]] if raw[0] < len(AREA_TYPES) else "area"
+    return f"{kind} {int.from_bytes(raw[1:5])}"
 
 
 def alarm_kinds(flags: int) -> tuple[str, ...]:

@@ -157,3 +157,37 @@ MARKS: dict[str, tuple[bytes, ...]] = {
     "tetra": (b"+CTSDSR: 12,1234567,0,7654321,0,92\r\n", b"+CTICN: ", b"+CTSDSR: 12,"),
     "sia_dc09": (b'5B090059"', b"5", b"\r"),
 }
+
+
+# Commands that each family takes, and what devices may say to the first few of them.
+COMMANDS: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
+    "gbt26875": (("read_state", {}), ("set_time", {}), ("duty_check", {"minutes": "1"}), ("read_time", {"of": "1-3"})),
+    "watch": (("locate", {}), ("measure_heart", {}), ("measure_pressure", {}), ("restart", {})),
+    "jt808": (
+        ("locate", {}),
+        ("set_parameters", {"report_s": "60"}),
+        ("read_parameters", {}),
+        ("read_attributes", {}),
+        ("lock_doors", {}),
+    ),
+}
+SAID: tuple[bytes, ...] = (
+    *(
+        gbt26875(f"{serial:02X}00" + SMOKE_HEAD[4:-6] + f"{len(unit) // 2:02X}00{command:02X}", unit)
+        for serial in (1, 2, 3)
+        for command, unit in ((3, ""), (6, ""), (5, "150100321D14180B1A"), (2, "18012001321D14180B1A"))
+    ),
+    *(watch(content) for content in ("CR", "hrtstart,1", "bphrt", "RESET", "heart,70", "bphrt,120,80,70", UD_CONTENT)),
+    *(
+        jt808(id_, body.format(serial=serial))
+        for serial in (2, 3, 4, 5, 6)
+        for id_, body in (
+            ("0001", "{serial:04X}820100"),
+            ("0001", "{serial:04X}820103"),
+            ("0104", "{serial:04X}0100000029040000003C"),
+            ("0201", "{serial:04X}" + LOCATION_BODY),
+            ("0500", "{serial:04X}" + LOCATION_BODY),
+            ("0107", "00" * 60),
+        )
+    ),
+)

@@ -12,11 +12,20 @@ from hypothesis import strategies as st
 from devices import families as registry
 from devices.dictionary import ALARMS, EVENTS, METRICS
 from devices.envelope import decode_observation, encode
-from devices.family import Everyone, Family, Session
+from devices.family import CommandRefused, DeviceCommand, Everyone, Family, Session
 from devices.framing import crc16, xor8
-from devices.observation import REJECTED_BYTES_MAX, Alarm, Event, Observation, Rejected, Result, Telemetry
+from devices.observation import (
+    REJECTED_BYTES_MAX,
+    Alarm,
+    CommandAnswer,
+    Event,
+    Observation,
+    Rejected,
+    Result,
+    Telemetry,
+)
 from gridward.family_words import unsaid
-from tests.devices.frames import GOOD, MARKS, NOW, SILENT
+from tests.devices.frames import COMMANDS, GOOD, MARKS, NOW, SAID, SILENT
 from tests.vectors import SHARED, lines_of
 
 OBSERVATION_BYTES_MAX = 10_000
@@ -33,6 +42,7 @@ VECTORS = (
     "watch",
 )
 families = st.sampled_from(FAMILIES)
+commanded = st.sampled_from([family for family in FAMILIES if family.commands])
 
 
 def real_frames() -> list[bytes]:
@@ -47,7 +57,7 @@ def real_frames() -> list[bytes]:
     return [frame for frame in frames if len(frame) <= 400]
 
 
-FRAMES = [*(frame for _, frame in GOOD.values()), *real_frames()]
+FRAMES = [*(frame for _, frame in GOOD.values()), *SAID, *real_frames()]
 
 
 @st.composite
@@ -222,8 +232,69 @@ def test_a_session_never_holds_more_than_a_frame(family: Family, data: bytes, ch
     assert session._framer.waiting == 0
 
 
+def asked_session(family: Family) -> Any:
+    """A link whose device has shown itself and was asked everything in COMMANDS; that is written already."""
+    session: Any = open_session(family)
+    native_id, frame = GOOD[family.name]
+    session.receive(frame, NOW)
+    session.idle(NOW)
+    session.to_send()
+    for action, args in COMMANDS[family.name]:
+        session.command(DeviceCommand(nonce=action, native_id=native_id, action=action, args=args), NOW)
+        assert session.to_send()
+    return session
+
+
+@given(family=commanded, data=noise(), chunk=st.integers(1, 60))
+def test_nothing_raises_while_commands_wait_and_only_they_are_answered(family: Family, data: bytes, chunk: int) -> None:
+    whole, cut = asked_session(family), asked_session(family)
+    found = [*whole.receive(data, NOW), *whole.idle(NOW)]
+    pieces = [data[at : at + chunk] for at in range(0, len(data), chunk)]
+    assert found == [result for piece in pieces for result in cut.receive(piece, NOW)] + cut.idle(NOW)
+    assert whole.to_send() == cut.to_send()
+    answers = [result for result in found if isinstance(result, CommandAnswer)]
+    assert {answer.nonce for answer in answers} <= {action for action, _ in COMMANDS[family.name]}
+    final = [answer.nonce for answer in answers if answer.result != "accepted"]
+    assert len(final) == len(set(final)), "each is answered for good once"
+    for answer in answers:
+        assert len(answer.reason) < 100
+
+
+@given(family=commanded, data=st.data())
+def test_any_arguments_are_sent_or_refused_with_a_text(family: Family, data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(family.commands))
+    names = st.sampled_from([*kind.args, "other", "0x0001"])
+    texts = st.one_of(
+        st.text(max_size=30), st.integers(-10, 70_000).map(str), st.sampled_from(["1-3", "on", "1,1 2,3"])
+    )
+    args = data.draw(st.dictionaries(names, texts, max_size=6))
+    session = asked_session(family)
+    command = DeviceCommand(nonce="n", native_id=GOOD[family.name][0], action=kind.name, args=args)
+    try:
+        session.command(command, NOW)
+    except CommandRefused as error:
+        assert str(error)
+        assert session.to_send() == b""
+    else:
+        assert 0 < len(session.to_send()) <= family.frame_bytes_max
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.commands], ids=lambda family: family.name)
+def test_a_device_that_has_not_shown_itself_is_not_asked(family: Family) -> None:
+    session: Any = family.open_session(family.settings(), Everyone())
+    action, args = COMMANDS[family.name][0]
+    command = DeviceCommand(nonce="n", native_id=GOOD[family.name][0], action=action, args=args)
+    with pytest.raises(CommandRefused, match="has not shown itself on this link"):
+        session.command(command, NOW)
+    strange: Any = family.open_session(family.settings(), frozenset())
+    strange.receive(GOOD[family.name][1], NOW)
+    with pytest.raises(CommandRefused, match="has not shown itself on this link"):
+        strange.command(command, NOW)
+
+
 def test_families_are_complete_and_settings_refuse_unknown_keys() -> None:
     assert {family.name for family in FAMILIES} == set(GOOD) >= set(SILENT)
+    assert {family.name for family in FAMILIES if family.commands} == set(COMMANDS)
     for family in FAMILIES:
         assert family.links
         assert family.frame_bytes_max > 0

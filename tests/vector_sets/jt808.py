@@ -1,4 +1,4 @@
-"""JT/T 808: whole frames, as the wire reader sees them and as a Session answers them.
+"""JT/T 808: whole frames, as the wire reader sees them and as a Session answers them. What goes down is written again.
 
 `vendor` (attributes of single brands' own items) is an optional goal of the set and is not compared.
 """
@@ -6,7 +6,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from devices.families import jt808, jt808_bodies, jt808_wire
+from msgspec.structs import replace
+
+from devices.families import jt808, jt808_bodies, jt808_commands, jt808_parameters, jt808_wire
 from devices.family import Everyone
 from devices.framing import Framer, xor8
 from devices.observation import Observation
@@ -25,7 +27,7 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     frame = jt808_wire.unescape(data[start:].strip(b"\x7e"))
     if len(frame) < jt808_wire.FRAME_BYTES_MIN:
         return {"unescaped_hex": f"7E{frame.hex().upper()}7E", "skipped_prefix_hex": data[:start].hex().upper()}
-    return _message(data, frame)
+    return _message(data, frame, line["direction"] == "down")
 
 
 def _text(data: bytes) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def _text(data: bytes) -> dict[str, Any]:
     }
 
 
-def _message(data: bytes, frame: bytes) -> dict[str, Any]:
+def _message(data: bytes, frame: bytes, down: bool) -> dict[str, Any]:
     message = jt808_wire.read_message(frame)
     checksum_ok = xor8(frame) == 0
     digits = message.phone.hex()
@@ -67,9 +69,23 @@ def _message(data: bytes, frame: bytes) -> dict[str, Any]:
         found["layout_quirk"] = "version bit set but 2013 header layout"
     if checksum_ok and message.id < 0x8000:
         found |= _answer(data)
+    if checksum_ok and down and not _is_as_written(data[data.find(b"\x7e") :], message):
+        return {"error": "our encoder writes it otherwise"}
     if not checksum_ok:
         assert not any(isinstance(result, Observation) for result in _session().receive(data, NOW))
     return found | _body(message)
+
+
+def _is_as_written(data: bytes, message: jt808_wire.Message) -> bool:
+    """Whether our encoders give the same bytes, from what was read."""
+    lies = message.version_flag != message.is_2019 or not message.length_ok
+    if lies or message.encryption or message.id in jt808_wire.SHORT_SERIAL:
+        return True
+    if message.id == jt808_commands.SET_PARAMETERS:
+        params = jt808_bodies.read_body(message)["params"]
+        items = jt808_parameters.items({int(id_, 16): bytes.fromhex(value) for id_, value in params})
+        message = replace(message, body=items)
+    return jt808_wire.write_message(message) == data
 
 
 def _body(message: jt808_wire.Message) -> dict[str, Any]:
