@@ -80,6 +80,6 @@ def _own(message: Message, asked: Asked) -> CommandAnswer:
     if message.id == CONTROLLED:
         location = read_location(message.body[2:])
         locked = str(location.status >> DOORS_LOCKED_BIT & 1) if location is not None else ""
-        same = locked == asked.wanted.get("locked", "")
+        same = locked == asked.wanted.get("doors", "")
         return asked.answer("confirmed") if same else asked.answer("refused", "the doors are not so")
     return asked.answer("confirmed")

@@ -86,7 +86,7 @@ def _control(word: int) -> Callable[[Args, Terminal], Request]:
 def _doors(locked: bool) -> Callable[[Args, Terminal], Request]:
     def build(args: Args, terminal: Terminal) -> Request:
         body = bytes((0, 1, 0, 1, not locked)) if terminal.is_2019 else bytes((locked,))
-        return Request(DOORS, body, {"locked": str(int(locked))})
+        return Request(DOORS, body, {"doors": str(int(locked))})
 
     return build
 

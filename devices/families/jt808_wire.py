@@ -276,12 +276,12 @@ def _values(items: tuple[tuple[int, bytes], ...]) -> dict[str, float]:
 
 
 def detail(location: Location, kind: str) -> str:
-    """Which area or route an alarm is about, as items 11, 12 and 13 tell: "circle 17 left"."""
+    """Which area or route an alarm is about, as items 11, 12 and 13 tell: "circle 17 exited"."""
     items = dict(location.items)
     if kind == "overspeed" and len(raw := items.get(OVERSPEED_IN, b"")) == 5:
         return _area(raw)
     if kind in ("zone_violation", "route_deviation") and len(raw := items.get(AREA_PASSED, b"")) == 6:
-        return f"{_area(raw)} {'left' if raw[5] else 'entered'}"
+        return f"{_area(raw)} {'exited' if raw[5] else 'entered'}"
     if kind == "zone_violation" and len(raw := items.get(SEGMENT_TIME, b"")) == 7:
         seconds, slow = int.from_bytes(raw[4:6]), raw[6]
         return f"segment {int.from_bytes(raw[:4])} in {seconds} s: too {'slow' if slow else 'fast'}"

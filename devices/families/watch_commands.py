@@ -18,8 +18,9 @@ from devices.asked import check_args, chosen, whole
 from devices.families.watch_wire import number
 from devices.family import CommandKind, CommandRefused, DeviceCommand
 
-NUMBER = {"number": "telephone number: digits, + in front allowed; empty: none"}
-ON_OFF = {"state": "on or off"}
+NUMBER = {"number": "telephone number: digits, + in front allowed"}
+NUMBER_OR_NONE = {"number": "telephone number: digits, + in front allowed; empty: none"}
+ON_OFF = {"turn": "on or off"}
 PHONE = re.compile(r"\+?\d{3,20}", re.ASCII)
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?", re.ASCII)
 TEXT_CHARS_MAX = 200
@@ -89,7 +90,7 @@ def _time_zone(args: Args) -> Request:
 
 
 def _switch(content: str) -> Callable[[Args], Request]:
-    return lambda args: Request(content.format(chosen(args, "state", SWITCH)))
+    return lambda args: Request(content.format(chosen(args, "turn", SWITCH)))
 
 
 def _sensitivity(args: Args) -> Request:
@@ -116,8 +117,11 @@ _TABLE: tuple[tuple[CommandKind, Callable[[Args], Request]], ...] = (
         kind("monitor", "have the band call a number unheard, which then hears what is near it", NUMBER),
         _phone("MONITOR"),
     ),
-    (kind("centre_number", "number that may steer the band by text message", NUMBER), _phone("CENTER", empty=True)),
-    (kind("sos_number", "number that an SOS calls", {"slot": "1 to 3", **NUMBER}), _sos_number),
+    (
+        kind("centre_number", "number that may steer the band by text message", NUMBER_OR_NONE),
+        _phone("CENTER", empty=True),
+    ),
+    (kind("sos_number", "number that an SOS calls", {"slot": "1 to 3", **NUMBER_OR_NONE}), _sos_number),
     (kind("interval", "how often it reports", {"seconds": "10 to 65535"}), _interval),
     (kind("restart", "start again"), _plain("RESET")),
     (kind("power_off", "switch off; only a person beside it can switch it on"), _plain("POWEROFF")),

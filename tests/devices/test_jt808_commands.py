@@ -251,13 +251,13 @@ def test_an_answer_that_nobody_waits_for_is_no_error_and_none_counts_for_ever() 
 
 def test_an_area_that_the_terminal_watches_names_itself_in_its_alarm() -> None:
     for flag, item, kind, text in (
-        ("00100000", "1206" + "01" + "00000011" + "01", "zone_violation", "circle 17 left"),
+        ("00100000", "1206" + "01" + "00000011" + "01", "zone_violation", "circle 17 exited"),
         ("00200000", "1206" + "04" + "00000003" + "00", "zone_violation", "route 3 entered"),
         ("00400000", "1307" + "00000005" + "0078" + "00", "zone_violation", "segment 5 in 120 s: too fast"),
-        ("00800000", "1206" + "04" + "00000003" + "01", "route_deviation", "route 3 left"),
+        ("00800000", "1206" + "04" + "00000003" + "01", "route_deviation", "route 3 exited"),
         ("00000002", "1105" + "02" + "00000001", "overspeed", "rectangle 1"),
         ("00000002", "1101" + "00", "overspeed", ""),
-        ("00100000", "1206" + "09" + "00000001" + "01", "zone_violation", "area 1 left"),
+        ("00100000", "1206" + "09" + "00000001" + "01", "zone_violation", "area 1 exited"),
     ):
         found = bodies(heard().receive(frame("0200", flag + LOCATION_BODY[8:] + item, phone=PHONE), NOW))
         assert found[0] == Alarm(kind=kind, description=text)

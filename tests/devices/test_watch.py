@@ -210,8 +210,8 @@ CONTENTS: list[tuple[str, dict[str, str], str]] = [
     ("measure_pressure", {}, "bphrt"),
     ("measure_temperature", {}, "bodytemp2"),
     ("measure_oxygen", {}, "oxstart,1"),
-    ("take_off_alarm", {"state": "on"}, "REMOVE,1"),
-    ("fall_alarm", {"state": "off"}, "FALLDOWN,0,0"),
+    ("take_off_alarm", {"turn": "on"}, "REMOVE,1"),
+    ("fall_alarm", {"turn": "off"}, "FALLDOWN,0,0"),
     ("fall_sensitivity", {"level": "3"}, "LSSET,3"),
     ("server", {"host": "gw.example", "port": "9000"}, "IP,gw.example,9000"),
 ]
@@ -267,6 +267,12 @@ def test_a_measurement_that_is_none_and_an_old_position_confirm_nothing(action: 
     assert answers(link.receive(frame(content), NOW)) == []
 
 
+def test_a_command_that_several_reports_can_show_is_confirmed_once() -> None:
+    link = heard()
+    link.command(asked("measure_heart"), NOW)
+    assert answers(link.receive(frame("heart,71") + frame("bphrt,120,80,73") + frame("hrtstart"), NOW)) == ["confirmed"]
+
+
 def test_numbered_firmware_and_other_makers_are_asked_in_their_own_way() -> None:
     link = session()
     link.receive(b"[ZJ*8800000015*0007*0002*LK]", NOW)
@@ -302,7 +308,7 @@ def test_two_commands_of_one_word_cannot_be_told_apart() -> None:
         (asked("message", text="a\nb"), "text: 1 to 200 printable characters"),
         (asked("time_zone", hours="nan"), "hours: 'nan' is no offset"),
         (asked("time_zone", hours="8", language="1*"), "language: '1*' is no whole number"),
-        (asked("fall_alarm", state="maybe"), "state: 'maybe' is none of on, off"),
+        (asked("fall_alarm", turn="maybe"), "turn: 'maybe' is none of on, off"),
         (asked("server", host="a,b", port="1"), "host: 'a,b' is no name or address"),
     ],
 )
