@@ -36,7 +36,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("key file not there", {"hub_public_key_file": "/no/hub.pub"}, "hub_public_key_file"),
     ("password file not there", {"broker": {"password_file": "/no/word"}}, "broker.password_file"),
     ("unknown family", {"links": [{**LINK, "family": "gbt"}]}, "links[0].family"),
-    ("a kind that the family does not run on", {"links": [{**UDP, "family": "gbt26875"}]}, "links[0].kind"),
+    ("a kind that the family does not run on", {"links": [{**UDP, "family": "watch"}]}, "links[0].kind"),
     ("a kind that the edge does not have", {"links": [{**LINK, "kind": "fax"}]}, "links[0]"),
     ("no kind", {"links": [{"name": "panels", "family": "gbt26875", "port": 0}]}, "links[0]"),
     ("multicast group that is none", {"links": [{**UDP, "group": "10.0.0.1"}]}, "links[0].group"),
