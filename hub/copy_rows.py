@@ -14,7 +14,7 @@ indexes), free text loses NUL, which PostgreSQL cannot hold.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct as Packer
 from struct import pack
@@ -26,6 +26,7 @@ from devices.observation import Observation, Position, Telemetry
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 NAME_CHARS_MAX = 150  # four of them, at four bytes a letter, fit into one entry of an index
+AHEAD_MAX = timedelta(minutes=1)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 NEVER = -(2**63)
 SERIES_KEPT_MAX = 50_000  # packed names remembered from batch to batch
@@ -56,6 +57,11 @@ class Placed(msgspec.Struct, frozen=True):
     fix: str
     zone: str | None
 
+    @property
+    def at(self) -> datetime:
+        """By which it is newer than others."""
+        return min(self.observed_at, self.received_at)
+
     def view(self) -> dict[str, object]:
         """As the API and the live stream show it."""
         view = msgspec.structs.asdict(self)
@@ -66,7 +72,11 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Latest(msgspec.Struct):
-    """The newest of what a batch says, by series: what the latest_ tables and devices.last_seen need."""
+    """The newest of what a batch says, by series: what the latest_ tables and devices.last_seen need.
+
+    A device whose clock is ahead reports what is later than its reception. That counts as of the reception: else it
+    would stay the newest for as long as the clock was ahead, whatever is reported once it is right.
+    """
 
     values: dict[tuple[str, str, str], tuple[int, float]] = {}  # by device, metric, component: micros, value
     positions: dict[str, Placed] = {}
@@ -103,6 +113,13 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     late: bool
     flags: tuple[str, ...]
     incident: int | None = None
+
+    @property
+    def at(self) -> datetime:
+        """By which a raise or clear is newer than others: see Latest. Up to AHEAD_MAX a clock is believed, so that a
+        raise and its clear that were received in one piece keep their order.
+        """
+        return self.received_at + min(self.observed_at - self.received_at, AHEAD_MAX)  # in this order nothing overflows
 
 
 class TextArray(bytes):
@@ -194,8 +211,9 @@ def pack_series(rows: Iterable[tuple[int, Observation]]) -> Series:
         elif isinstance(body, Position):
             observed = micros(observation.observed_at)
             positions.append(_position(held, observed, observation, body))
-            if held.observed <= observed:
-                held.observed, held.position = observed, (observation, body)
+            at = min(observed, micros(received_at))
+            if held.newest <= at:
+                held.newest, held.position = at, (observation, body)
         else:
             packed.events.append((seq, observation))
     packed.telemetry, packed.telemetry_rows = b"".join(telemetry), len(telemetry)
@@ -213,7 +231,7 @@ class _NewestValue(msgspec.Struct):
 
     head: bytes
     names: tuple[str, str, str]
-    observed: int = NEVER
+    at: int = NEVER
     value: float = 0.0
 
 
@@ -245,20 +263,21 @@ class _Known(msgspec.Struct):
     seen: datetime
     head: bytes = b""  # of its positions
     series: dict[str | tuple[str, str], _NewestValue] = {}
-    observed: int = NEVER
+    newest: int = NEVER
     position: tuple[Observation, Position] | None = None
 
     def measured(self, observed: int, received: int, body: Telemetry) -> list[bytes]:
         """One row for each value."""
         component = body.component
+        at = min(observed, received)
         rows = []
         for metric, value in body.values.items():
             series = self.series.get((metric, component) if component else metric)
             if series is None:
                 series = self.add(metric, component)
             rows.append(series.head + _TELEMETRY_REST(8, observed, 8, received, 8, value))
-            if series.observed <= observed:
-                series.observed, series.value = observed, value
+            if series.at <= at:
+                series.at, series.value = at, value
         return rows
 
     def add(self, metric: str, component: str) -> _NewestValue:
@@ -290,12 +309,12 @@ def _take_newest(latest: Latest, known: Iterable[_Known]) -> None:
         latest.seen[held.name] = max(held.seen, latest.seen.get(held.name, held.seen))
         for series in held.series.values():
             before = latest.values.get(series.names)
-            if before is None or before[0] <= series.observed:
-                latest.values[series.names] = (series.observed, series.value)
+            if before is None or before[0] <= series.at:
+                latest.values[series.names] = (series.at, series.value)
         if held.position is not None:
             place = _placed(held.name, *held.position)
             other = latest.positions.get(held.name)
-            if other is None or other.observed_at <= place.observed_at:
+            if other is None or other.at <= place.at:
                 latest.positions[held.name] = place
 
 

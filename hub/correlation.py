@@ -12,7 +12,8 @@ Rules
   away, and a closed one is never joined, so from there on the order in which people and alarms came does count.
 - What one device says at one instant is one alarm for each zone that its gateways place it in.
 - A condition is (device, kind, component). It is still raised in an incident when its newest raise there is not older
-  than its newest clear anywhere; at the same instant the raise wins.
+  than its newest clear anywhere; at the same instant the raise wins. (What a clock that is ahead says counts as of its
+  reception: `EventRow.at`.)
 """
 
 from collections.abc import Iterable

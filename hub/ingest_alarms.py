@@ -133,7 +133,7 @@ async def _carry_out(  # noqa: PLR0917
             work.machines[stored[number]] = Incident(case.key.group)
             work.notices[stored[number]] = LATE["opened"] if case.late else "opened"
     joined = {mark: stored[number] for mark, number in zip(fresh, outcome.joined, strict=True)}
-    await _add_alarms(tx, joined)
+    await _add_alarms(tx, joined, rows)
     for loser, winner in outcome.merged.items():
         await _merge(tx, work, loser, stored[winner])
     raised_now = defaultdict(list)
@@ -234,7 +234,7 @@ async def _upsert_conditions(tx: Transaction, alarms: Sequence[EventRow]) -> Non
         times = newest.setdefault((row.device, row.kind, row.component), [None, None])
         which = 0 if row.raised else 1
         held = times[which]
-        times[which] = row.observed_at if held is None else max(held, row.observed_at)
+        times[which] = row.at if held is None else max(held, row.at)
     conditions = sorted(newest)
     await tx.execute(
         "conditions_upsert",
@@ -251,9 +251,10 @@ async def _placed(tx: Transaction, marks: Iterable[Mark]) -> list[Row]:
     return await tx.rows("alarms_placed", **columns) if columns["devices"] else []
 
 
-async def _add_alarms(tx: Transaction, joined: dict[Mark, int]) -> None:
+async def _add_alarms(tx: Transaction, joined: dict[Mark, int], rows: dict[Mark, EventRow]) -> None:
     if joined:
-        await tx.execute("incident_alarms_add", incidents=list(joined.values()), **_columns(joined))
+        ats = [rows[mark].at for mark in joined]
+        await tx.execute("incident_alarms_add", incidents=list(joined.values()), ats=ats, **_columns(joined))
 
 
 async def _place_clears(tx: Transaction, clears: Sequence[tuple[int, EventRow]]) -> dict[int, int]:

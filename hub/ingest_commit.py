@@ -142,7 +142,7 @@ def _newest(found: Sequence[Latest]) -> Latest:
             if value >= values.setdefault(series, value):
                 values[series] = value
         for device, position in latest.positions.items():
-            if positions.setdefault(device, position).observed_at <= position.observed_at:
+            if positions.setdefault(device, position).at <= position.at:
                 positions[device] = position
         for device, at in latest.seen.items():
             if seen.setdefault(device, at) < at:

@@ -194,7 +194,7 @@ ON CONFLICT (device) DO UPDATE SET
     (observed_at, received_at, longitude, latitude, accuracy_m, speed_kmh, course_deg, fix, zone) =
     (excluded.observed_at, excluded.received_at, excluded.longitude, excluded.latitude, excluded.accuracy_m,
     excluded.speed_kmh, excluded.course_deg, excluded.fix, excluded.zone)
-WHERE held.observed_at <= excluded.observed_at
+WHERE least(held.observed_at, held.received_at) <= least(excluded.observed_at, excluded.received_at)
 RETURNING device;
 
 -- conditions_upsert --
@@ -290,10 +290,12 @@ WITH added AS (
     INSERT INTO incident_alarms (device, kind, component, observed_at, zone, incident)
     SELECT * FROM unnest(%(devices)s::text[], %(kinds)s::text[], %(components)s::text[], %(times)s::timestamptz[],
         %(zones)s::text[], %(incidents)s::bigint[])
-    RETURNING incident, device, kind, component, observed_at
 )
 INSERT INTO incident_conditions AS held (incident, device, kind, component, raised_at)
-SELECT incident, device, kind, component, max(observed_at) FROM added GROUP BY incident, device, kind, component
+SELECT incident, device, kind, component, max(at)
+FROM unnest(%(incidents)s::bigint[], %(devices)s::text[], %(kinds)s::text[], %(components)s::text[],
+    %(ats)s::timestamptz[]) AS w (incident, device, kind, component, at)
+GROUP BY incident, device, kind, component
 ON CONFLICT (incident, device, kind, component) DO UPDATE SET raised_at = greatest(held.raised_at, excluded.raised_at);
 
 -- clears_placed --

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from devices.envelope import Batch, encode, topic
 from devices.observation import DeviceId, GatewayId, Observation
@@ -181,6 +182,24 @@ async def test_a_clear_that_came_first_clears(hub: Hub) -> None:
     [incident] = await hub.incidents()
     assert incident["phase"] == "open" and incident["uncleared"] == []
     assert [row["incident"] for row in await hub.store.rows("test_events")] == [incident["incident"]] * 2
+
+
+async def test_a_clock_that_was_ahead_hides_no_fire_once_it_is_right(hub: Hub) -> None:
+    """A panel an hour ahead raised and cleared; its clock is set; then it burns."""
+    for minutes, raised in ((0, True), (1, False)):
+        found = alarm("smoke", at=NOON + timedelta(minutes=minutes), raised=raised, component="1")
+        await hub.take(replace(found, observed_at=found.observed_at + timedelta(hours=1)))
+    assert [row["uncleared"] for row in await hub.incidents()] == [[]]
+    stored = await hub.take(alarm("smoke", at=NOON + timedelta(minutes=20), component="1"))
+    assert [row["alarms"] for row in stored.devices] == [["smoke"]]
+    assert [len(row["uncleared"]) for row in stored.incidents] == [0, 1]
+
+
+async def test_what_a_clock_a_little_ahead_said_in_one_piece_keeps_its_order(hub: Hub) -> None:
+    for raised, order in ((False, (0, 1)), (True, (1, 0))):
+        pair = [alarm("smoke", at=NOON + timedelta(seconds=20 + n), raised=not n, component=str(raised)) for n in order]
+        await hub.take(*[replace(found, received_at=NOON) for found in pair])
+    assert [row["uncleared"] for row in await hub.incidents()] == [[]]
 
 
 async def test_a_clear_belongs_to_the_raise_before_it(hub: Hub) -> None:

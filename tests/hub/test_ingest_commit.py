@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from devices.envelope import Batch, encode, topic
 from devices.observation import GatewayId, Observation
@@ -49,6 +50,26 @@ async def test_the_newest_value_stays_whatever_the_order(hub: World) -> None:
     await take(hub.store, parcel(3, values(later(2), steps=2.0)))
     [held] = await hub.store.rows("test_values")
     assert (held["value"], held["observed_at"]) == (5.0, later(5)) and hub.count("telemetry") == 3
+
+
+@pytest.mark.parametrize("parcels", [1, 2])
+async def test_what_a_clock_that_was_ahead_said_does_not_stay_the_newest(hub: World, parcels: int) -> None:
+    """In one parcel, in two of one transaction, and in two transactions."""
+    years = timedelta(days=9_000)
+    wrong = [
+        replace(one, observed_at=one.observed_at + years) for one in (position(NOON, 120.1), values(NOON, steps=1.0))
+    ]
+    right = [position(later(1), 120.2), values(later(1), steps=2.0)]
+    if parcels == 1:
+        await take(hub.store, parcel(1, *wrong, *right))
+    else:
+        await take(hub.store, parcel(1, *wrong), parcel(3, *right))
+    shown = [(await hub.store.rows(f"test_{what}"))[0] for what in ("positions", "values")]
+    assert (shown[0]["longitude"], shown[1]["value"]) == (120.2, 2.0)
+    await take(hub.store, parcel(5, *wrong))
+    await take(hub.store, parcel(7, position(later(2), 120.3), values(later(2), steps=3.0)))
+    shown = [(await hub.store.rows(f"test_{what}"))[0] for what in ("positions", "values")]
+    assert (shown[0]["longitude"], shown[1]["value"]) == (120.3, 3.0)
 
 
 async def test_several_gateways_and_epochs_in_one_transaction(hub: World) -> None:
