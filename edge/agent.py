@@ -39,7 +39,7 @@ from edge.rules import Act
 from edge.spool import Spool
 from edge.spool_file import SpoolFile
 from edge.spool_sql import SpoolError
-from edge.supervisor import supervise
+from edge.supervisor import apart, supervise
 from edge.turns import Turns
 from edge.uplink import Uplink
 
@@ -82,7 +82,7 @@ class Agent:
         file = self._open_spool()
         self._make_parts(file)
         stack.push_async_callback(self._spool.close)
-        stack.push_async_callback(asyncio.to_thread, self._actuators.close)
+        stack.push_async_callback(apart, self._actuators.close)
         await self._documents.load()
         await self._actuators.look()
         stack.push_async_callback(self._say_goodbye)

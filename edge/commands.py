@@ -35,6 +35,7 @@ from devices.observation import GatewayId
 from edge import clock, small_file
 from edge.actuators import Actuators
 from edge.rules import Act
+from edge.supervisor import apart
 
 FILE_NAME = "newest_command"
 FILE_BYTES_MAX = 64
@@ -77,9 +78,9 @@ class Newest:
     async def _write(self) -> str:
         while (at := self.issued_at) != self._written:
             try:
-                await asyncio.to_thread(small_file.write, self._path, at.isoformat().encode())
-            except OSError as error:
-                return error.strerror or str(error)
+                await apart(small_file.write, self._path, at.isoformat().encode())
+            except (OSError, RuntimeError) as error:  # no room, or no thread to be had
+                return str(getattr(error, "strerror", "") or error)
             self._written = at
         return ""
 

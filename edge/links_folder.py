@@ -12,6 +12,7 @@ Rules
 import asyncio
 import os
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -22,7 +23,7 @@ from devices.observation import Result
 from edge import clock
 from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
 from edge.mqtt import end
-from edge.supervisor import supervise
+from edge.supervisor import apart, supervise
 
 FILES_AT_ONCE = 100
 KEPT_MAX = 1_000
@@ -68,7 +69,7 @@ class FolderLink:
         """Raises LinkError."""
         try:
             for folder in (self._path, self._path / "done", self._path / "bad"):
-                await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+                await apart(partial(folder.mkdir, parents=True, exist_ok=True))
         except OSError as error:
             raise LinkError(f"link {self.name}: {self._path}: {error.strerror}") from error
         self._looking = asyncio.create_task(supervise(f"link {self.name}", self._look_for_ever))
@@ -94,14 +95,14 @@ class FolderLink:
                 self._say_unreadable(error)
 
     async def _look(self) -> None:
-        for dropped in await asyncio.to_thread(self._ripe):
+        for dropped in await apart(self._ripe):
             name = dropped.path.name
             was, where = self._stuck.pop(name, (None, ""))
             if was != dropped.was:
                 where = await self._take(dropped)
-            if where and not await asyncio.to_thread(self._put_away, dropped, where):
+            if where and not await apart(self._put_away, dropped, where):
                 self._stuck[name] = (dropped.was, where)
-        await asyncio.to_thread(self._tidy)
+        await apart(self._tidy)
 
     def _ripe(self) -> list[Dropped]:
         """What has not changed since last looked, oldest name first; what is stuck comes last."""

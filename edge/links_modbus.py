@@ -18,7 +18,7 @@ from edge import clock
 from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
 from edge.modbus_units import Bus, UnitError
 from edge.mqtt import end
-from edge.supervisor import supervise
+from edge.supervisor import apart, supervise
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class ModbusLink:
     async def close(self) -> None:
         if self._reading is not None:
             await end([self._reading])
-        await asyncio.to_thread(self._bus.close)
+        await apart(self._bus.close)
 
     def sweep(self) -> None:
         """Silence is noticed by asking."""
@@ -73,7 +73,7 @@ class ModbusLink:
     async def _one(self, read: Read) -> bool:
         """Whether the unit answered."""
         try:
-            data = await asyncio.to_thread(self._bus.read, read.unit, read.table, read.address, read.count)
+            data = await apart(self._bus.read, read.unit, read.table, read.address, read.count)
         except UnitError as error:
             self._say_lost(read.unit, str(error))
             return False

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from edge.rules import Act
 from tests.edge import site
 from tests.edge.site import command, until
 
+THREADS_MAX = 32  # of asyncio's own
 KEY, THIEF = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 
 
@@ -241,6 +243,19 @@ async def test_a_disk_that_hangs_delays_a_command_by_little(tmp_path: Path, monk
         await made.answered(4)
         assert [act.on for act in made.acts] == [True, False] and writing.done(), "and only one is writing"
         go_on.set()
+
+
+async def test_links_that_hang_in_threads_keep_no_command_from_being_recorded(tmp_path: Path) -> None:
+    go_on, loop = Event(), asyncio.get_running_loop()
+    hanging = [loop.run_in_executor(None, go_on.wait) for _ in range(THREADS_MAX)]
+    async with desk(tmp_path) as made:
+        with capture_logs() as logs:
+            made.offer(sign(command(), KEY))
+            await made.answered(2)
+        go_on.set()
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == []
+        assert Newest(tmp_path / "state").issued_at == made.newest.issued_at
+    await asyncio.gather(*hanging)
 
 
 async def test_only_so_many_wait(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Folder links: whole files in order, put away when durable, nothing twice."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -124,3 +125,16 @@ async def test_only_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
         for number in range(6):
             (drop / f"{number}.json").write_bytes(press(number))
         await until(lambda: len(made.rows()) == 6 and len(names(drop / "done")) == 3, "tidied")
+
+
+async def test_a_folder_that_hangs_does_not_keep_the_link_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount that is gone; `asyncio.run` would wait for its own threads for ever."""
+    hangs, go_on = Event(), Event()
+    async with behind(tmp_path) as made:
+        async with link(made, tmp_path / "drop") as folder:
+            monkeypatch.setattr(folder, "_ripe", lambda: (hangs.set(), go_on.wait()))
+            await until(hangs.is_set, "it hangs")
+        await asyncio.get_running_loop().shutdown_default_executor()
+        go_on.set()
