@@ -9,8 +9,8 @@ from devices.family import Message
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "ble_adverts.jsonl"
-CONTRADICTED = {
-    "ble_adverts-224": ("the bytes (00 21) say packet 33; the source's test sent another frame before", ("Packet Id",)),
+UNSUPPORTED = {
+    "ble_adverts-224 Packet Id": "the bytes (00 21) say packet 33; the source's test sent another frame before",
 }
 ADDRESS = "54:48:E6:8F:80:A5"
 

@@ -10,12 +10,8 @@ from devices.observation import Observation
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "watch.jsonl"
-CONTRADICTED = {
-    "watch-008": (
-        "six whole frames, each with a right length, in one segment; the vector takes them for one frame",
-        ("content_length", "length_ok", "reply"),
-    ),
-}
+SIX = "six whole frames, each with a right length, in one segment; the vector takes them for one frame"
+UNSUPPORTED = {f"watch-008 {key}": SIX for key in ("content_length", "length_ok", "reply")}
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 METRICS = {
     "heart_rate_bpm": "heart_rate",
