@@ -38,6 +38,7 @@ IDLE_S_MAX = 30.0  # also looks without being woken: another hub may have died
 KEPT = timedelta(days=30)
 CLIENT_ERRORS = range(400, 500)
 TRY_AGAIN = frozenset({408, 429})
+NO_ADDRESS = (httpx.InvalidURL, ValueError)  # ValueError: a host that is no name in any alphabet
 
 log = structlog.get_logger()
 _jitter = random.SystemRandom()
@@ -149,7 +150,7 @@ class _Address:
                 pass  # what it says is not read: it may be endless
         except TimeoutError:
             return f"no answer within {DELIVERY_S_MAX:g} s", False
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, *NO_ADDRESS) as error:
             return str(error) or type(error).__name__, False
         if answer.is_success:
             return None, True
@@ -193,5 +194,5 @@ class _Address:
 def _host(url: str) -> str:
     try:
         return httpx.URL(url).host
-    except httpx.InvalidURL:
+    except NO_ADDRESS:
         return "an address that is none"

@@ -128,11 +128,12 @@ async def test_an_address_that_is_not_configured_any_more_is_given_up(store: Sto
         assert row["done"] and row["error"] == "no longer configured" and receiver.got == []
 
 
-async def test_an_address_that_is_none_stops_nothing(store: Store) -> None:
+@pytest.mark.parametrize("wrong", ["http://[", "http://xn--/", "http://xn--a/"])
+async def test_an_address_that_is_none_stops_nothing(store: Store, wrong: str) -> None:
     async with receiving() as receiver:
-        await put(store, "http://[")
+        await put(store, wrong)
         await put(store, receiver.url)
-        await deliver(store, "http://[", receiver.url)
+        await deliver(store, wrong, receiver.url)
         assert len(receiver.got) == 1
 
 
