@@ -92,6 +92,7 @@ def parse_topic(text: str) -> tuple[GatewayId, tuple[str, ...]] | None:
 
 
 _encoder = msgspec.json.Encoder()
+_piece = msgspec.json.Decoder(list[tuple[int, msgspec.Raw]])
 _batch = msgspec.json.Decoder(Batch)
 _observation = msgspec.json.Decoder(Observation)
 encode = _encoder.encode
@@ -107,6 +108,11 @@ def encode_batch(
 def encode_rows(rows: Sequence[tuple[int, bytes]]) -> bytes:
     """A piece of a Batch: rows that follow one another, made once and joined as often as they are sent."""
     return b",".join([b"[%d,%b]" % row for row in rows])
+
+
+def decode_rows(piece: bytes) -> list[bytes]:
+    """The observations of such a piece, encoded. Raises msgspec.DecodeError."""
+    return [bytes(raw) for _, raw in _piece.decode(b"[%b]" % piece)]
 
 
 def join_batch(gateway: GatewayId, epoch: str, lane: Lane, pieces: Sequence[bytes], dropped_through: int = 0) -> bytes:

@@ -56,6 +56,12 @@ class _Forget(Struct):
     seq: int
 
 
+class _Anew(Struct):
+    """`epoch`: of the file that is older than what the hub has of it."""
+
+    epoch: str
+
+
 class _Fetch(Struct):
     lane: Lane
     after: int
@@ -64,7 +70,7 @@ class _Fetch(Struct):
     answer: "asyncio.Future[Fetched]"
 
 
-_Job = _Group | _Forget | _Fetch
+_Job = _Group | _Forget | _Anew | _Fetch
 
 
 class Spool:
@@ -79,6 +85,7 @@ class Spool:
         self._timer: asyncio.TimerHandle | None = None
         self._forgets: dict[tuple[str, Lane], int] = {}
         self.stopped: asyncio.Future[None] = self._loop.create_future()  # done when the thread has ended
+        self._older = ""  # the epoch of which that was said
         self.waiting_rows = 0
         self.failing = ""
         self.refused_rows = 0
@@ -125,6 +132,13 @@ class Spool:
     def forget(self, epoch: str, lane: Lane, seq: int) -> None:
         """The hub has everything of this epoch up to `seq`."""
         self._queue.put(_Forget(epoch, lane, seq))
+
+    def begin_anew(self, epoch: str) -> None:
+        """The hub has rows of this epoch that were never given out: the file is older than what the hub has of it."""
+        if epoch != self._older:
+            self._older = epoch
+            log.error("spool_older_than_hub", epoch=epoch)
+        self._queue.put(_Anew(epoch))
 
     async def settled(self) -> None:
         """Until everything appended so far is durable or refused, at most SETTLE_S_MAX."""
@@ -197,8 +211,21 @@ class Spool:
             error = self._store(groups)
             self._loop.call_soon_threadsafe(self._finish, groups, error, room["routine"])
         for job in jobs:
-            if isinstance(job, _Fetch):
+            if isinstance(job, _Anew) and job.epoch == self._file.epoch:
+                self._anew()
+            elif isinstance(job, _Fetch):
                 self._fetch(job)
+
+    def _anew(self) -> None:
+        """When that fails the hub's next receipt asks for it again."""
+        try:
+            self._file.begin_anew(clock.now())
+        except UNREADABLE:
+            with suppress(SpoolError):
+                self._file.replace(clock.now())
+        except SpoolError:
+            return
+        self._loop.call_soon_threadsafe(self._finish, [], None, False)
 
     def _store(self, groups: list[_Group]) -> SpoolError | None:
         keeps = {name: value for group in groups for name, value in group.keeps.items()}

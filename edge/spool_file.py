@@ -14,6 +14,8 @@ Rules
   all that can still be read, urgent rows first. It goes on with the epoch and the numbers, so that the hub takes
   nothing twice, and what is missing is declared like rows that were dropped. Where these are not known any more a
   new epoch begins: rows that the hub had are stored twice then, and only the event tells of what is missing.
+- A file that is older than what the hub has of it (a disk that lied about its last syncs, a copy put back) would give
+  out numbers again that the hub skips. `begin_anew` makes a new epoch of what waits: rows may be stored twice then.
 - Of the files set aside the newest SET_ASIDE_MAX are kept.
 - Every failure of the disk is a SpoolError; the transaction is rolled back.
 
@@ -137,6 +139,30 @@ class SpoolFile:
             if isinstance(error, (*UNREADABLE, SpoolError)):
                 raise
             raise SpoolError(said(error)) from error
+
+    def begin_anew(self, now: datetime) -> None:
+        """A new epoch, and numbers from 1 for all that waits. Raises SpoolError; UNREADABLE passes through."""
+        before = {lane: copy(state) for lane, state in self.lanes.items()}
+        fresh = {lane: LaneState(dropped=state.dropped) for lane, state in before.items()}
+        notice = encode(
+            event(self._device, now, "spool_set_aside", {"epoch": self.epoch, "reason": "older than the hub"})
+        )
+        epoch = secrets.token_hex(8)
+        try:
+            self._sql.execute("PRAGMA synchronous=FULL")
+            self._sql.execute("BEGIN IMMEDIATE")
+            for lane, state in fresh.items():
+                self._tables.renumber(lane, state)
+            self._tables.append("urgent", [notice], fresh["urgent"])
+            self._name(epoch, fresh)
+            self._sql.execute("COMMIT")
+        except (SqlError, OSError, SpoolError, DamagedError) as error:
+            self._undo(before)
+            if isinstance(error, (*UNREADABLE, SpoolError)):
+                raise
+            raise SpoolError(said(error)) from error
+        self.epoch = epoch
+        self.lanes.update(fresh)
 
     def takes(self, lane: Lane) -> bool:
         """Whether rows of this lane should be given to `write`."""

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-import msgspec
 from msgspec import Struct
 
-from devices.envelope import LANES, Lane
+from devices.envelope import LANES, Lane, decode_rows
 from edge.spool_sql import NO_CHECKPOINT_ON_CLOSE, SQL, Connection, LaneState, SqlError, lane_state
 
 FILE_NAME = "spool.sqlite"
@@ -25,8 +24,6 @@ PROBES_MAX = 20_000  # more rows than hang on one page of the tree
 KEPT = "kept:"
 ERRORS = (SqlError, UnicodeError)
 
-_rows = msgspec.json.Decoder(list[tuple[int, msgspec.Raw]])
-
 
 class Chunk(Struct, frozen=True):
     first: int
@@ -35,7 +32,7 @@ class Chunk(Struct, frozen=True):
 
     def rows(self) -> list[bytes]:
         """Its observations, as they were encoded."""
-        return [bytes(raw) for _, raw in _rows.decode(b"[%b]" % self.body)]
+        return decode_rows(self.body)
 
 
 class Remains:

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from devices.envelope import LANES, Lane, encode_rows
+from devices.envelope import LANES, Lane, decode_rows, encode_rows
 from edge.spool_sql import SQL, UNREADABLE, Connection, DamagedError, LaneState, SpoolError, SqlError, lane_state, said
 
 PAGE_BYTES = 4096
@@ -66,6 +66,18 @@ class Tables:
             state.appended += len(piece)
             state.rows += len(piece)
             self.add_chunk(lane, first, state.appended, encode_rows(list(enumerate(piece, first))))
+
+    def renumber(self, lane: Lane, state: LaneState) -> None:
+        """All that waits, from 1 on, into `state`. A chunk's new numbers are never above its old ones."""
+        at = self.lanes[lane].committed
+        self._sql.execute(SQL["forget_chunks"], (lane, at))
+        while found := list(self._sql.execute(SQL["oldest_chunk"], (lane, at))):
+            [(_, at)] = found
+            first, last, crc, body = next(iter(self._sql.execute(SQL["next_chunks"], (lane, at - 1))))
+            if crc32(body) != crc:
+                raise DamagedError(f"{lane} rows {first} to {last}")
+            self._sql.execute(SQL["drop_chunk"], (lane, at))
+            self.append(lane, decode_rows(body), state)
 
     def add_chunk(self, lane: Lane, first: int, last: int, body: bytes) -> None:
         self._sql.execute(SQL["add_chunk"], (lane, first, last, crc32(body), body))

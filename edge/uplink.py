@@ -76,7 +76,10 @@ class LaneSender:
             if self.window.committed:
                 return
             seq = 0  # a hub that came back and has nothing of this spool yet names the one before
-        if self.window.commit(seq, self._spool.lane(self._lane).appended, clock.monotonic(), retained):
+        appended = self._spool.lane(self._lane).appended
+        if seq > appended:
+            self._spool.begin_anew(told.epoch)
+        elif self.window.commit(seq, appended, clock.monotonic(), retained):
             self._spool.forget(told.epoch, self._lane, seq)
         self._wake.set()
 

@@ -53,7 +53,7 @@ class HubSide:
     async def commit_all(self) -> None:
         """Everything taken in so far is committed, and what comes from now on."""
         self.committing = True
-        for (epoch, lane), seq in self._cursors.items():
+        for (epoch, lane), seq in list(self._cursors.items()):
             await self.commit(lane, epoch, seq)
 
     @property

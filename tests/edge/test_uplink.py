@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from devices.envelope import ROOT, Committed, GatewayState, decode_batch, topic
-from devices.observation import GatewayId, Observation
+from devices.observation import Event, GatewayId, Observation, Telemetry
 from edge import clock, mqtt
 from edge.health import Skew
 from edge.mqtt import backoff_s, end
@@ -179,12 +179,33 @@ async def test_a_receipt_for_another_spool_is_not_taken(tmp_path: Path, broker: 
                 assert edge.spool.rows == 5 and edge.receipts == 0, "a retained receipt says nothing of the clock"
                 await hub.commit("routine", "a-spool-that-is-gone", 99)
                 await until(lambda: edge.receipts == 1, "a live one does")
-                await hub.commit("routine", hub.batches[0].epoch, 77)
                 await hub.say("committed/routine", b"{nonsense")
                 await hub.commit("routine", hub.batches[0].epoch, 2)
                 await until(lambda: edge.uplink._senders["routine"].window.committed == 2, "the good one counts")
     events = [line["event"] for line in logs]
     assert events.count("committed_of_another_epoch") == 2 and "committed_unreadable" in events
+
+
+async def test_a_spool_that_is_older_than_what_the_hub_has_of_it_begins_anew_and_loses_nothing(
+    tmp_path: Path, broker: BrokerAddress, gateway: str
+) -> None:
+    """A disk that lied about its last syncs, or a copy that was put back."""
+    with capture_logs() as logs:
+        async with HubSide(*broker, gateway, committing=False) as hub:
+            async with opened(tmp_path, gateway, broker.port) as edge:
+                await edge.append(*[steps(BAND, number) for number in range(3)])
+                await until(lambda: len(hub.rows["routine"]) == 3, "sent")
+                [epoch] = {batch.epoch for batch in hub.batches}
+                hub._cursors[(epoch, "routine")] = 100
+                await hub.commit("routine", epoch, 100)
+                await until(lambda: edge.spool.epoch != epoch, "a new epoch")
+                await edge.append(*[steps(BAND, number) for number in range(3, 60)])
+                await hub.commit_all()
+                await until(lambda: edge.spool.rows == 0, "all are with the hub")
+            told = [row.body.values["steps"] for row in hub.rows["routine"] if isinstance(row.body, Telemetry)]
+            assert told == [0, 1, 2, *range(60)], "twice what was there, and nothing is missing"
+            assert [row.body.kind for row in hub.rows["urgent"] if isinstance(row.body, Event)] == ["spool_set_aside"]
+    assert [line["event"] for line in logs].count("spool_older_than_hub") == 1
 
 
 @pytest.mark.parametrize("committed_at", ['"2026-11-25T00:00:00"', '"yesterday"', "7", "null"])
