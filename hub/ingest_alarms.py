@@ -115,6 +115,13 @@ async def place_alarms(tx: Transaction, rows: Sequence[EventRow], now: datetime)
     return where, Changes(sorted(work.machines), sorted(work.notices.items()))
 
 
+async def incidents_of(tx: Transaction, alarms: Sequence[EventRow]) -> set[int]:
+    """Those that alarms which were placed before belong to."""
+    raised = {row["incident"] for row in await _placed(tx, [_mark(row) for row in alarms if row.raised])}
+    clears = await _place_clears(tx, [(index, row) for index, row in enumerate(alarms) if not row.raised])
+    return raised | set(clears.values())
+
+
 async def _carry_out(  # noqa: PLR0917
     tx: Transaction,
     fresh: dict[Mark, Raised],

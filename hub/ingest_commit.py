@@ -26,7 +26,7 @@ from hub.copy_rows import (
 )
 from hub.cursor import take
 from hub.incident_view import incident_views
-from hub.ingest_alarms import Changes, event_row, place_alarms
+from hub.ingest_alarms import Changes, event_row, incidents_of, place_alarms
 from hub.outbox import notices
 from hub.parcel import Parcel, Unreadable
 from hub.store import Row, Transaction, jsonb
@@ -59,7 +59,7 @@ async def store_parcels(
     """Store what is new of `parcels`, in their order. `urls`: who is told of incidents."""
     stored = Stored(committed=await _lock_cursors(tx, lane, parcels))
     held = dict(stored.committed)
-    fresh, gaps = _cut(stored, parcels)
+    fresh, seen, gaps = _cut(stored, parcels)
     if gaps:
         await tx.execute("gaps_declare", lane=lane, now=now, **_columns(gaps, "gateways", "epochs", "firsts", "lasts"))
     await _store_unreadable(tx, lane, fresh, stored)
@@ -67,6 +67,8 @@ async def store_parcels(
     events = await _events(tx, fresh, now)
     if events:
         await _store_events(tx, events, stored, urls, now)
+    if seen and lane == "urgent":
+        await _tell_again(tx, await _events(tx, seen, now), stored)
     moved = [(*spool, seq) for spool, seq in stored.committed.items() if seq != held[spool]]
     if moved:
         await tx.execute("cursors_advance", lane=lane, now=now, **_columns(moved, "gateways", "epochs", "seqs"))
@@ -84,9 +86,12 @@ async def _lock_cursors(tx: Transaction, lane: Lane, parcels: Iterable[Parcel]) 
     return {(row["gateway"], row["epoch"]): row["committed_seq"] for row in rows}
 
 
-def _cut(stored: Stored, parcels: Iterable[Parcel]) -> tuple[list[Parcel], list[tuple[str, str, int, int]]]:
-    """What is new of each parcel, and the gaps declared; moves `stored.committed`."""
+def _cut(
+    stored: Stored, parcels: Iterable[Parcel]
+) -> tuple[list[Parcel], list[Parcel], list[tuple[str, str, int, int]]]:
+    """What is new of each parcel, what was seen before, and the gaps declared; moves `stored.committed`."""
     fresh: list[Parcel] = []
+    seen: list[Parcel] = []
     gaps: list[tuple[str, str, int, int]] = []
     for parcel in parcels:
         taken = take(stored.committed[parcel.spool], parcel.seqs, parcel.dropped_through)
@@ -94,11 +99,13 @@ def _cut(stored: Stored, parcels: Iterable[Parcel]) -> tuple[list[Parcel], list[
         gaps += [(*parcel.spool, first, last) for first, last in taken.gaps]
         stored.skipped += taken.first
         stored.rows += taken.beyond - taken.first
+        if taken.first:
+            seen.append(parcel.part(0, taken.first))
         if taken.refused:
             stored.refused.append(parcel)
         if taken.beyond > taken.first:
             fresh.append(parcel.part(taken.first, taken.beyond))
-    return fresh, gaps
+    return fresh, seen, gaps
 
 
 async def _store_unreadable(tx: Transaction, lane: Lane, parcels: Iterable[Parcel], stored: Stored) -> None:
@@ -227,6 +234,17 @@ async def _tell(  # noqa: PLR0917
     for body in notices(changes.notices, stored.incidents, urls):
         await tx.execute("outbox_add", channel="notify", body=jsonb(body), now=now)
         stored.notices += 1
+
+
+async def _tell_again(tx: Transaction, events: list[EventRow], stored: Stored) -> None:
+    """Alarms that were seen before: perhaps by another hub, and then nobody who watches at this one has heard of it."""
+    alarms = [event for event in events if event.raised is not None]
+    if not alarms:
+        return
+    told = {view["incident"] for view in stored.incidents}
+    stored.incidents += await incident_views(tx, sorted(await incidents_of(tx, alarms) - told))
+    devices = {event.device for event in alarms} - {row["device"] for row in stored.devices}
+    stored.devices += await tx.rows("device_alarms", devices=sorted(devices))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], *names: str) -> dict[str, list[Any]]:

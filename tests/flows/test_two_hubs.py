@@ -2,7 +2,11 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from devices.envelope import Lane
 from devices.observation import Alarm, DeviceId, Observation, Telemetry, ZoneId
@@ -83,3 +87,28 @@ def check(hub: RunningHub) -> int:
 
 def taken_by(hub: RunningHub) -> int:
     return sum(int(totals["rows"]) for totals in hub.hub.metrics.totals.values())
+
+
+async def test_who_watches_at_either_hub_hears_of_every_fire(
+    postgres: str, broker: BrokerAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fires = 10
+    async with (
+        EdgeLine(broker, "two-hubs-watched").connected() as line,
+        running(write_config(tmp_path, postgres, broker, hub_id="hub-1")) as one,
+        running(write_config(tmp_path, postgres, broker, hub_id="hub-2")) as other,
+    ):
+        heard: list[set[str]] = []
+        for hub in (one, other):
+            told: set[str] = set()
+            monkeypatch.setattr(hub.hub.live, "publish", partial(_note, told))
+            heard.append(told)
+        for number in range(1, fires + 1):
+            await line.send([smoke(line.gateway, number)], number, lane="urgent")
+        wanted = {f"zone-{number}" for number in range(1, fires + 1)}
+        await until(lambda: heard == [wanted, wanted], "both hear of all")
+
+
+def _note(told: set[str], kind: str, body: dict[str, Any]) -> None:
+    if kind == "incident":
+        told.add(body["zone"])
