@@ -14,6 +14,7 @@ Rules
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -27,6 +28,7 @@ from edge.reports import Reports
 from edge.spool_file import Rows, SpoolFile
 from edge.spool_sql import UNREADABLE, LaneState, SpoolError
 from edge.spool_tables import Fetched
+from edge.supervisor import outcome_of
 
 ROUTINE_WAIT_S = 0.02
 GROUP_ROWS_MAX = 1_000
@@ -292,7 +294,8 @@ class Spool:
             if error is not None:
                 self.refused_rows += len(group.entries)
             for done in group.dones:
-                done(error)
+                if wrong := outcome_of(partial(done, error)):  # a bug of one link; the others are told all the same
+                    log.error("answer_crashed", error=wrong)
         self._stored()
 
     def _say_set_aside(self) -> None:

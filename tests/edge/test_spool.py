@@ -157,6 +157,21 @@ async def test_an_alarm_goes_to_the_disk_at_once_and_takes_what_waits_along(tmp_
         assert order == ["routine", "urgent"]
 
 
+async def test_a_link_that_crashes_over_an_answer_keeps_no_other_from_being_answered(tmp_path: Path) -> None:
+    def crash(error: SpoolError | None) -> None:
+        raise RuntimeError("a bug")
+
+    answered = asyncio.get_running_loop().create_future()
+    with capture_logs() as logs:
+        async with opened(tmp_path) as spool:
+            spool.append([steps(BAND, 1)], crash)
+            spool.append([steps(BAND, 2)], answered.set_result)
+            async with asyncio.timeout(5):
+                assert await answered is None
+            assert spool.waiting_rows == 0
+    assert [line["event"] for line in logs] == ["answer_crashed"]
+
+
 async def test_many_appends_are_few_transactions(tmp_path: Path) -> None:
     commits = 0
 
