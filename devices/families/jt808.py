@@ -40,7 +40,7 @@ from devices.families.jt808_parts import Parts
 from devices.families.jt808_wire import Location, Message
 from devices.family import CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer
-from devices.local_time import LocalClock, observed
+from devices.local_time import LocalClock, hour_of_doubt, observed
 from devices.observation import (
     BACKLOG,
     TEXT_CHARS_MAX,
@@ -264,10 +264,12 @@ class Session:
 
     def _told(self, message: Message, device: DeviceId, frame: bytes, now: datetime) -> list[Result]:
         report = Report(device, digest(message.phone, message.serial.to_bytes(2), message.body), now)
-        if message.id in ANSWERED_LOCATIONS:
-            return self._locations(report, [wire.read_location(message.body[2:])], frame)
-        if message.id == LOCATION:
-            return self._locations(report, [wire.read_location(message.body)], frame)
+        if message.id in ANSWERED_LOCATIONS or message.id == LOCATION:
+            location = wire.read_location(message.body[2:] if message.id in ANSWERED_LOCATIONS else message.body)
+            if location is not None and location.alarms:
+                doubt = hour_of_doubt(self._clock.utc(location.time), now)
+                report = replace(report, frame_id=digest(report.frame_id.encode(), doubt))
+            return self._locations(report, [location], frame)
         if message.id == BATCH:
             batch = read_batch(message.body)
             if batch is None:

@@ -26,6 +26,17 @@ def answers(data: bytes) -> list[tuple[int, dict[str, object]]]:
     return [(message.id, jt808_bodies.read_body(message)) for message in messages]
 
 
+def test_a_terminal_that_starts_again_without_a_clock_does_not_hide_a_second_sos() -> None:
+    """Its serial begins anew, and so does its clock."""
+    names = set()
+    for hours in (0, 2, 4):
+        found = session().receive(frame("0200", EMERGENCY_BODY), NOW + timedelta(hours=hours))
+        names |= {result.frame_id for result in found if isinstance(result, Observation)}
+        again = session().receive(frame("0200", EMERGENCY_BODY), NOW + timedelta(hours=hours, minutes=1))
+        assert {result.frame_id for result in again if isinstance(result, Observation)} <= names
+    assert len({name.partition(".")[0] for name in names}) == 3
+
+
 def test_a_location_with_the_emergency_bit() -> None:
     link = session()
     found = link.receive(frame("0200", EMERGENCY_BODY), NOW)
