@@ -5,7 +5,8 @@ Rules
   it or the link holds, so that the sender comes again.
 - Who may push: only addresses in `allow` (none named: any), only below /`secret` when one is set, and, with a
   `hmac_key`, only bodies signed with it. What fails is answered 403 or 404 before a family looks at it.
-- Bounded: connections, of which one without a request is ended after IDLE_S_MAX; the body by the family's
+- Bounded: connections, of which one without a request is ended after IDLE_S_MAX, and when there are too many the one
+  that was quiet longest and never brought a request of somebody who may push gives way; the body by the family's
   `message_bytes_max` and BODY_S_MAX; rows on their way to the disk.
 - A crash inside the session costs the request (500) and begins a new session.
 """
@@ -101,6 +102,8 @@ class HttpServer:
         self._crash, self._refused = Seldom(), Seldom()
         self._session = family.open_session(wiring.settings, wiring.enrolled)
         self._http = web.Server(self._answer, access_log=None)
+        self._trusted: set[asyncio.BaseProtocol] = set()  # have brought such a request
+        self._ended: set[asyncio.BaseProtocol] = set()  # have given way, and are not gone yet
         self._quiet_since: dict[asyncio.BaseProtocol, float] = {}
         self._listener = Listener(self._admit, self._not_taken, tls)
 
@@ -133,12 +136,24 @@ class HttpServer:
         now = clock.monotonic()
         open_now = self._http.connections
         self._quiet_since = {one: self._quiet_since.get(one, now) for one in open_now}
+        self._trusted.intersection_update(open_now)
+        self._ended.intersection_update(open_now)
         for one in open_now:
             if now - self._quiet_since[one] > IDLE_S_MAX:
                 one.force_close()
 
     def _admit(self) -> asyncio.Protocol:
-        return self._http() if self.connections < self._connections_max else _TurnedAway()
+        here = [one for one in self._http.connections if one not in self._ended]
+        if len(here) < self._connections_max:
+            return self._http()
+        strangers = [one for one in here if one not in self._trusted]
+        if not strangers:
+            return _TurnedAway()
+        now = clock.monotonic()
+        quietest = min(strangers, key=lambda one: self._quiet_since.get(one, now))
+        self._ended.add(quietest)
+        quietest.force_close()
+        return self._http()
 
     def _not_taken(self, error: OSError) -> None:
         if self._refused.due():
@@ -166,6 +181,7 @@ class HttpServer:
             return web.Response(status=413)
         if not self._guard.believes(body, request.headers.get(self._guard.hmac_header, "")):
             return web.Response(status=403)
+        self._trusted.add(request.protocol)
         headers = {name.lower(): value for name, value in request.headers.items()}
         return await self._work(Message(f"{request.method} {path}", body, headers))
 

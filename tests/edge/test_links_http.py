@@ -238,13 +238,26 @@ async def test_a_link_that_holds_says_come_again(tmp_path: Path) -> None:
 async def test_connections_are_bounded(tmp_path: Path) -> None:
     async with behind(tmp_path) as made, link(made) as server:
         lines = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CONNECTIONS_MAX)]
-        await until(lambda: server.connections == CONNECTIONS_MAX, "full")
+        for reader, writer in lines:
+            writer.write(b"POST / HTTP/1.1\r\nHost: edge\r\nContent-Length: 0\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\nno")
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         assert await ended(reader)
         for _, one in [*lines, (reader, writer)]:
             one.close()
         await until(lambda: server.connections == 0, "gone")
         assert (await post(server, {"device": DEVICE})).status_code == 200
+
+
+async def test_strangers_who_hold_every_connection_give_way(tmp_path: Path) -> None:
+    async with behind(tmp_path) as made, link(made, Guard(secret="k3y")) as server:
+        lines = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3 * CONNECTIONS_MAX)]
+        for _, writer in lines:
+            writer.write(b"POST / HTTP/1.1\r\nHost: edge\r\nContent-Length: 0\r\n\r\n")  # without the secret
+        await until(lambda: server.connections == CONNECTIONS_MAX, "full")
+        assert (await post(server, {"device": DEVICE}, "/k3y/events")).status_code == 200
+        for _, writer in lines:
+            writer.close()
 
 
 async def test_strangers_who_never_finish_their_tls_handshake_are_bounded_and_keep_nobody_out(
