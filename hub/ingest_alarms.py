@@ -23,6 +23,7 @@ from hub.store import Row, Transaction, jsonb
 
 LATE_AFTER = timedelta(seconds=30)  # committed this long after the edge received it: not news any more
 LATE_MAX = timedelta(days=366)  # beyond it is the edge's clock that is wrong: told as fresh, rather too loud
+TICK = timedelta(microseconds=1)
 HUB = "hub"
 
 Mark = tuple[str, str, str, datetime, str]  # device, kind, component, observed_at, zone
@@ -33,6 +34,7 @@ class Changes(Struct):
 
     incidents: list[int] = field(default_factory=list)
     notices: list[tuple[int, str]] = field(default_factory=list)  # incident, what happened (hub.outbox)
+    at: datetime | None = None  # of its steps, when alarms were placed
 
 
 class Work(Struct):
@@ -107,12 +109,15 @@ async def place_alarms(tx: Transaction, rows: Sequence[EventRow], now: datetime)
     cleared = sorted({_condition(row) for _, row in alarms if not row.raised})
     held = await _lock_cases(tx, {alarm.key for alarm in fresh.values()}, cleared)
     outcome = correlate(fresh.values(), map(_case, held))
+    if outcome.merged:  # a look from before the merge is one from before this, whatever the clocks of hubs
+        shown = await tx.rows("incidents_shown", incidents=[row["incident"] for row in held])
+        now = max([now, *(row["through"] + TICK for row in shown)])
     numbers, work = await _carry_out(tx, fresh, held, outcome, {_mark(row): row for row in raised.values()}, now)
     known = {mark: outcome.merged.get(number, number) for mark, number in known.items()} | numbers
     await _attach_clears(tx, numbers)
     where = {index: known[_mark(row)] for index, row in alarms if _mark(row) in known and row.raised}
     where |= await _place_clears(tx, [(index, row) for index, row in alarms if not row.raised])
-    return where, Changes(sorted(work.machines), sorted(work.notices.items()))
+    return where, Changes(sorted(work.machines), sorted(work.notices.items()), now)
 
 
 async def incidents_of(tx: Transaction, alarms: Sequence[EventRow]) -> set[int]:

@@ -3,7 +3,7 @@ cursors moved. Everything or nothing; the caller commits, and tells others only 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
@@ -26,12 +26,10 @@ from hub.copy_rows import (
 )
 from hub.cursor import take
 from hub.incident_view import incident_views
-from hub.ingest_alarms import Changes, event_row, incidents_of, place_alarms
+from hub.ingest_alarms import TICK, Changes, event_row, incidents_of, place_alarms
 from hub.outbox import notices
 from hub.parcel import Parcel, Unreadable
 from hub.store import Row, Transaction, jsonb
-
-TICK = timedelta(microseconds=1)
 
 Spool = tuple[str, str]  # gateway, epoch
 
@@ -213,9 +211,10 @@ async def _store_events(
     """
     where, changes = await place_alarms(tx, events, now)
     shown = await tx.rows("incidents_shown", incidents=sorted(set(where.values()))) if where else []
-    soonest = {row["incident"]: max(now, row["through"] + TICK) for row in shown}
+    at = changes.at or now
+    soonest = {row["incident"]: max(at, row["through"] + TICK) for row in shown}
     rows = [
-        replace(event, incident=where.get(index), committed_at=soonest.get(where.get(index, 0), now))
+        replace(event, incident=where.get(index), committed_at=soonest.get(where.get(index, 0), at))
         for index, event in enumerate(events)
     ]
     await tx.copy("events_copy", HEADER, b"".join(pack_events(rows)), TRAILER)

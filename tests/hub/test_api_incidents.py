@@ -260,8 +260,12 @@ async def test_what_was_merged_away_is_shown_when_asked_for(postgres: str) -> No
         assert hub.count("incident_looks") == 0
 
 
+@pytest.mark.parametrize("behind", [timedelta(), timedelta(hours=1)])
 @pytest.mark.parametrize("minutes", [(0, 25), (25, 0)])
-async def test_what_a_merge_brought_in_is_not_seen_by_an_earlier_look(postgres: str, minutes: tuple[int, int]) -> None:
+async def test_what_a_merge_brought_in_is_not_seen_by_an_earlier_look(
+    postgres: str, minutes: tuple[int, int], behind: timedelta
+) -> None:
+    """`behind`: the clock of the hub that merges."""
     async with world(postgres) as hub, hub.client() as client:
         first, second = [NOON + minute * MINUTE for minute in minutes]
         number = await hub.smoke("1", first)
@@ -271,7 +275,7 @@ async def test_what_a_merge_brought_in_is_not_seen_by_an_earlier_look(postgres: 
         assert [one["component"] for one in looked_at["alarms"]] == ["4", "1"]
         await look(client, looked_at)  # newer than all that the other has
         for minute in (8, 16):  # late alarms between them: one case
-            await hub.smoke("3", NOON + minute * MINUTE)
+            await hub.smoke("3", NOON + minute * MINUTE, now=datetime.now(UTC) - behind)
         [kept] = items(await client.get("/api/v1/incidents"))
         path = f"/api/v1/incidents/{kept['incident']}"
         shown = (await client.get(path)).json()
