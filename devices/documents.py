@@ -64,7 +64,9 @@ class Document(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """An act asked of one gateway: `action` "actuator.set", `target` the actuator's name, `value` "on" or "off"."""
+    """An act asked of one gateway: `action` "actuator.set", `target` the actuator's name, `value` "on" or "off". Or of
+    a device behind it: `action` "device." and the name of a CommandKind, `target` the device's id, `value` its
+    arguments, a JSON object."""
 
     gateway: str
     nonce: str

@@ -1,6 +1,6 @@
 """One edge agent: its parts put together, started in order, and stopped politely.
 
-    links → intake → spool → uplink → hub        hub → downlink → actuators
+    links → intake → spool → uplink → hub        hub → downlink → actuators, links → devices
 
 Rules
 - What cannot work without a person stops the start (StartError, one line): a port or a spool in use, a disk that takes
@@ -22,12 +22,14 @@ from msgspec import Struct
 
 from devices.envelope import CommandResult, GatewayState, encode, topic
 from devices.families import FAMILIES
+from devices.family import AnyFamily
 from devices.observation import DeviceId, GatewayId
 from edge import clock, health
 from edge.actuators import Actuators
 from edge.commands import Commands, Newest
 from edge.config import Config, family_settings
 from edge.contacts import Contacts
+from edge.device_commands import DeviceCommands
 from edge.downlink import Documents
 from edge.flow import SWEEP_S, Link, Wiring
 from edge.intake import LOST, Intake, stored_lost
@@ -95,6 +97,7 @@ class Agent:
             "report": self._report,
             "documents": self._documents.run,
             "commands": self._commands.run,
+            "device_commands": self._commands.run_devices,
         }
         for name, work in works.items():
             stack.callback(asyncio.create_task(supervise(name, work)).cancel)
@@ -141,6 +144,8 @@ class Agent:
         self._actuators = Actuators(config.actuators, self._acted)
         self._contacts = self._supervised()
         view = view_of(config.devices)
+        enrolled = frozenset(one.id for one in config.devices)
+        self._devices = DeviceCommands(config.gateway, enrolled, self._device_links, self._answer_command)
         self._intake = Intake(
             gateway=self._device,
             view=view,
@@ -148,6 +153,7 @@ class Agent:
             actuators=self._actuators,
             spool=self._spool,
             contacts=self._contacts,
+            answered=self._devices.answered,
         )
         key = self._secrets.hub_key
         self._documents = Documents(config.state / "documents", key, config.gateway, self._intake.use_zones)
@@ -155,6 +161,7 @@ class Agent:
             key,
             config.gateway,
             actuators=self._actuators,
+            devices=self._devices,
             answer=self._answer_command,
             newest=Newest(config.state),
             started_at=self._started_at,
@@ -299,6 +306,9 @@ class Agent:
             self._commands.offer(payload, clock.now(), clock.monotonic())
         elif len(tail) == 2 and tail[0] == "down":
             self._documents.offer(tail[1], payload)
+
+    def _device_links(self) -> list[tuple[AnyFamily, Link]]:
+        return [(FAMILIES[of.family], link) for of, link in zip(self._config.links, self._links, strict=True)]
 
     def _answer_command(self, result: CommandResult) -> None:
         self._uplink.result("cmd_result", encode(result))

@@ -12,6 +12,8 @@ Rules
   hub's clock may be ahead by that much.
 - Every command that the hub meant for us is answered on `cmd_result`, with the reason when it is refused; a replayed
   one was answered before.
+- A command to a device (`device.…`) is edge.device_commands' once its turn has come. They have a queue of their own, so
+  that no siren waits behind them.
 - They act one after the other, in the order of their coming; at most WAITING_MAX wait.
 
 A command out of order (two hubs, a hub's clock set back by a little) is refused with the reason, and a person gives it
@@ -23,6 +25,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -34,8 +37,9 @@ from devices.envelope import CommandResult
 from devices.observation import GatewayId
 from edge import clock, small_file
 from edge.actuators import Actuators
+from edge.device_commands import PREFIX, DeviceCommands
 from edge.rules import Act
-from edge.supervisor import apart
+from edge.supervisor import apart, outcome_of
 
 FILE_NAME = "newest_command"
 FILE_BYTES_MAX = 64
@@ -86,7 +90,7 @@ class Newest:
 
 
 class Commands:
-    """`run` it as a task; `offer` what arrives."""
+    """`run` and `run_devices` are tasks; `offer` what arrives."""
 
     def __init__(
         self,
@@ -94,6 +98,7 @@ class Commands:
         gateway: str,
         *,
         actuators: Actuators,
+        devices: DeviceCommands,
         answer: Answer,
         newest: Newest,
         started_at: float,
@@ -102,11 +107,13 @@ class Commands:
         self._key = key
         self._gateway = gateway
         self._actuators = actuators
+        self._devices = devices
         self._answer = answer
         self._newest = newest
         self._started_at = started_at
         self._used: deque[str] = deque(maxlen=NONCES_KEPT)
         self._waiting: asyncio.Queue[Command] = asyncio.Queue(WAITING_MAX)
+        self._waiting_devices: asyncio.Queue[Command] = asyncio.Queue(WAITING_MAX)
 
     def offer(self, offered: bytes, now: datetime, at: float) -> None:
         """A command arrived, at `at` in monotonic seconds: refused, or given to `run`."""
@@ -127,21 +134,37 @@ class Commands:
             return
         self._used.append(command.nonce)
         self._newest.issued_at = command.issued_at
-        self._waiting.put_nowait(command)
+        self._queue_of(command).put_nowait(command)
 
     async def run(self) -> None:
-        """Carry out what was taken, for ever."""
+        """Drive the actuators as was taken, for ever."""
         while True:
-            command = await self._waiting.get()
+            command = await self._next(self._waiting)
+            self._say(command.nonce, "accepted", "", clock.now())
+            act = Act(command.target, command.value == "on", f"command {command.nonce}", command.actor)
+            self._actuators.drive(act, lambda error, nonce=command.nonce: self._done(nonce, error))  # type: ignore[misc]
+
+    async def run_devices(self) -> None:
+        """Send to devices what was taken, for ever."""
+        while True:
+            command = await self._next(self._waiting_devices)
+            now = clock.now()
+            if reason := outcome_of(partial(self._devices.send, command, now)):
+                self._say(command.nonce, "refused", reason, now)
+
+    def _queue_of(self, command: Command) -> asyncio.Queue[Command]:
+        return self._waiting_devices if command.action.startswith(PREFIX) else self._waiting
+
+    async def _next(self, queue: asyncio.Queue[Command]) -> Command:
+        """The next one that is recorded, as far as the disk lets it be, and has not expired."""
+        while True:
+            command = await queue.get()
             if error := await self._newest.record():
                 log.error("command_not_recorded", error=error)
             now = clock.now()
-            if command.expires_at <= now:
-                self._say(command.nonce, "expired", "expired while it waited", now)
-                continue
-            self._say(command.nonce, "accepted", "", now)
-            act = Act(command.target, command.value == "on", f"command {command.nonce}", command.actor)
-            self._actuators.drive(act, lambda error, nonce=command.nonce: self._done(nonce, error))  # type: ignore[misc]
+            if command.expires_at > now:
+                return command
+            self._say(command.nonce, "expired", "expired while it waited", now)
 
     def _started(self, now: datetime, at: float) -> datetime:
         """When this agent started, as the clock shows that now; later where it is not known what acted before."""
@@ -155,11 +178,13 @@ class Commands:
         """Why a command that is trusted is not carried out."""
         if command.issued_at <= started:
             return JUST_STARTED
+        if self._queue_of(command).full():
+            return "too many commands"
+        if command.action.startswith(PREFIX):
+            return self._devices.cannot(command)
         if command.action != "actuator.set" or command.value not in ("on", "off"):
             return "unknown action or value"
-        if command.target not in self._actuators.names:
-            return f"no actuator {command.target}"
-        return "too many commands" if self._waiting.full() else ""
+        return "" if command.target in self._actuators.names else f"no actuator {command.target}"
 
     def _done(self, nonce: str, error: str) -> None:
         self._say(nonce, "refused" if error else "confirmed", error, clock.now())

@@ -6,21 +6,28 @@ Each link has its own share, so that one that floods does not keep another from 
 
 import asyncio
 from collections.abc import Callable, Container, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
 
+from devices.family import CommandRefused, DeviceCommand
 from devices.observation import Result
 from edge import clock
 from edge.intake import Intake
 from edge.spool_file import SpoolError
 
 SAID_EVERY_S = 60.0
+NO_WAY, CRASHED = "this kind of link carries no commands", "the gateway could not write it"
 SWEEP_S = 0.5
 
 
 class LinkError(Exception):
     """A link that cannot be opened; the text is the one line to show."""
+
+
+class NotHere(CommandRefused):
+    """The device of a command is not on this link; it may be on another."""
 
 
 class Link(Protocol):
@@ -47,6 +54,9 @@ class Link(Protocol):
 
     def sweep(self) -> None:
         """Look after quiet connections; called every SWEEP_S."""
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """Write it to the device now; what that says to it goes to the intake. Raises NotHere, CommandRefused."""
 
 
 class Wiring(Struct, frozen=True):

@@ -10,12 +10,13 @@ Rules
 - `done` is called when everything found is durable, or with the error when it is not: then nobody is answered.
 - What the edge says of itself has no one to send it again: alarms and events that the disk does not take are held
   here, the newest UNSAID_MAX of them, and offered again. What is dropped is counted.
+- What a device says to a command is handed on at once: it is no row.
 - A device that is not enrolled is named once an hour in the log, with what an installer needs; its bytes make no row
   but one Event of the gateway. At most STRANGERS_MAX are named in an hour.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -23,7 +24,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from devices.observation import Alarm, DeviceId, Observation, Rejected, Result, Telemetry
+from devices.observation import Alarm, CommandAnswer, DeviceId, Observation, Rejected, Result, Telemetry
 from edge import clock, contacts, pipeline
 from edge.actuators import Actuators
 from edge.config import Rule
@@ -64,6 +65,7 @@ class Intake:
         actuators: Actuators,
         spool: Spool,
         contacts: Contacts,
+        answered: Callable[[CommandAnswer], None],
     ) -> None:
         self.counts = Counts()
         self._gateway = gateway
@@ -72,6 +74,7 @@ class Intake:
         self._actuators = actuators
         self._spool = spool
         self._contacts = contacts
+        self._answered = answered
         self._strangers: dict[DeviceId, datetime] = {}
         self._unsaid: deque[Observation] = deque()
         self._driven: dict[tuple[DeviceId, str], None] = {}  # reports that drove something, oldest first
@@ -96,6 +99,9 @@ class Intake:
             self.say(heard)
         if strange:
             self.say(strange)
+        for result in results:
+            if isinstance(result, CommandAnswer):
+                self._answered(result)
 
     def say(self, observations: Sequence[Observation]) -> None:
         """Observations of the edge itself."""

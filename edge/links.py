@@ -9,10 +9,11 @@ Rules
 """
 
 import os
+from datetime import datetime
 
 import structlog
 
-from devices.family import Family
+from devices.family import DeviceCommand, Family
 from edge.flow import LinkError, Seldom, Wiring
 from edge.links_connection import Connection, Lines
 from edge.listener import Listener
@@ -60,6 +61,9 @@ class TcpServer:
 
     def sweep(self) -> None:
         self.lines.look()
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        self.lines.command(command, now)
 
     def _admit(self, _: Connection) -> bool:
         if self.connections < self._connections_max:

@@ -10,6 +10,7 @@ Rules
   which nobody has noticed yet. A connection on which other devices have shown themselves, too, stays.
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
   allows is ended, and so is one that does not read what it is told (WRITE_BYTES_MAX).
+- A command is written at once to the connection on which its device spoke last.
 """
 
 import asyncio
@@ -18,10 +19,10 @@ from datetime import datetime
 
 import structlog
 
-from devices.family import Family
+from devices.family import Commanded, CommandRefused, DeviceCommand, Family
 from devices.observation import DeviceId, Observation, Result
 from edge import clock
-from edge.flow import Delivery, Flow, Seldom, Wiring
+from edge.flow import CRASHED, NO_WAY, Delivery, Flow, NotHere, Seldom, Wiring
 from edge.spool_file import SpoolError
 from edge.turns import Turns
 
@@ -50,14 +51,27 @@ class Lines:
         self.connections: set[Connection] = set()
         self.flow = Flow(wiring.rows_max, self._hold, self._go_on)
         self._crash = Seldom()
-        self._of: dict[DeviceId, Connection] = {}  # where devices with one connection are
+        self._of: dict[DeviceId, Connection] = {}  # where devices spoke last
+        self.finds_devices = family.one_connection or bool(family.commands)
 
-    def shown(self, connection: "Connection", device: DeviceId) -> None:
-        """An enrolled device has shown itself for the first time on this connection."""
+    def spoke(self, connection: "Connection", device: DeviceId) -> None:
+        """An enrolled device spoke on this connection."""
         older = self._of.get(device)
+        if older is connection:
+            return
         self._of[device] = connection
-        if older is not None and older.devices == {device}:
+        first = device not in connection.devices
+        connection.devices.add(device)
+        if self.family.one_connection and first and older is not None and older.devices == {device}:
             older.end()
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        """See edge.flow.Link. A lone connection may lead to devices that have not spoken yet: its session knows."""
+        device = DeviceId(f"{self.family.name}:{command.native_id}")
+        there = self._of.get(device) or (next(iter(self.connections)) if len(self.connections) == 1 else None)
+        if there is None:
+            raise NotHere(f"{device} is not connected")
+        there.command(command, now)
 
     def left(self, connection: "Connection") -> None:
         self.connections.discard(connection)
@@ -102,7 +116,7 @@ class Lines:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """`known`: an enrolled device has shown itself on it. `devices`: which, where they have one connection each."""
+    """`known`: an enrolled device has shown itself on it. `devices`: which, where the link has to find them again."""
 
     def __init__(self, lines: Lines, admitted: Callable[["Connection"], bool] = lambda _: True) -> None:
         self.last_byte_at = clock.monotonic()
@@ -193,6 +207,23 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        transport, session = self._transport, self._session
+        if self._broken or transport is None or transport.is_closing():
+            raise NotHere("its connection has just ended")
+        if not isinstance(session, Commanded):
+            raise CommandRefused(NO_WAY)
+        try:
+            session.command(command, now)
+            transport.write(session.to_send())
+        except CommandRefused:
+            raise
+        except Exception as error:
+            self._broken = True
+            self._lines.crashed()
+            self.abort()
+            raise CommandRefused(CRASHED) from error
+
     def _work(self, read: Callable[[datetime], Sequence[Result]]) -> None:
         """Let the session read, hand over what it found, answer when that is durable."""
         if self._broken:
@@ -215,14 +246,13 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
 
     def _show(self, results: Sequence[Result]) -> None:
-        if self.known and not self._lines.family.one_connection:
+        if self.known and not self._lines.finds_devices:
             return
         devices = {result.device for result in results if isinstance(result, Observation)}
         self.known = self.known or bool(devices)
-        if self._lines.family.one_connection and self._transport is not None:
-            for device in devices - self.devices:
-                self.devices.add(device)
-                self._lines.shown(self, device)
+        if self._lines.finds_devices and self._transport is not None:
+            for device in devices:
+                self._lines.spoke(self, device)
 
     def _answer(self, delivery: Delivery, answer: bytes, error: SpoolError | None) -> None:
         self._lines.flow.settle(delivery)

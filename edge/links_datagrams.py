@@ -12,13 +12,14 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
-from devices.family import Message, MessageFamily
+from devices.family import Commanded, CommandRefused, DeviceCommand, Message, MessageFamily
 from devices.observation import Result, rejected
 from edge import clock
-from edge.flow import Delivery, Flow, LinkError, Seldom, Wiring
+from edge.flow import CRASHED, NO_WAY, Delivery, Flow, LinkError, Seldom, Wiring
 from edge.spool_file import SpoolError
 
 RECEIVE_BYTES_MAX = 4_000_000  # what the kernel keeps for us while the loop is busy
@@ -74,6 +75,20 @@ class DatagramLink:
     def sweep(self) -> None:
         """The session forgets by itself."""
 
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if not isinstance(self._session, Commanded):
+            raise CommandRefused(NO_WAY)
+        try:
+            self._session.command(command, now)
+            self._send(self._session.to_send())
+        except CommandRefused:
+            raise
+        except Exception as error:
+            self._begin_anew()
+            if self._crash.due():
+                log.exception("link_crashed", link=self.name)
+            raise CommandRefused(CRASHED) from error
+
     def _arrived(self, port: int, peer: tuple[str, int], data: bytes) -> None:
         if self.flow.holding:
             self.dropped += 1
@@ -99,12 +114,15 @@ class DatagramLink:
         self.flow.settle(delivery)
         if error is not None:
             self._begin_anew()
-            return
-        for answer in answers:
-            _, port, peer = answer.channel.split("/")
+        else:
+            self._send(answers)
+
+    def _send(self, messages: list[Message]) -> None:
+        for message in messages:
+            _, port, peer = message.channel.split("/")
             host, _, peer_port = peer.rpartition(":")
             if (transport := self._open.get(int(port))) is not None:
-                transport.sendto(answer.data, (host, int(peer_port)))
+                transport.sendto(message.data, (host, int(peer_port)))
 
     def _begin_anew(self) -> None:
         self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)

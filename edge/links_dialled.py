@@ -8,10 +8,11 @@ import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import structlog
 
-from devices.family import Family
+from devices.family import DeviceCommand, Family
 from edge import clock
 from edge.flow import Wiring
 from edge.links_connection import Connection, Lines
@@ -60,6 +61,9 @@ class DialledLink:
 
     def sweep(self) -> None:
         self.lines.look()
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        self.lines.command(command, now)
 
     async def _dial(self) -> None:
         attempt = 0

@@ -11,6 +11,7 @@ Rules
 
 import asyncio
 import os
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,10 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from devices.family import Message, MessageFamily
+from devices.family import CommandRefused, DeviceCommand, Message, MessageFamily
 from devices.observation import Result
 from edge import clock
-from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
+from edge.flow import NO_WAY, Flow, LinkError, Seldom, Wiring, hand_over
 from edge.mqtt import end
 from edge.supervisor import apart, supervise
 
@@ -83,6 +84,9 @@ class FolderLink:
 
     def sweep(self) -> None:
         """Nothing waits in this link."""
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        raise CommandRefused(NO_WAY)
 
     async def _look_for_ever(self) -> None:
         while True:

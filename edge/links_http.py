@@ -16,15 +16,16 @@ import hashlib
 import hmac
 import os
 import ssl
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
 from aiohttp import web
 from msgspec import Struct
 
-from devices.family import Message, MessageFamily
+from devices.family import CommandRefused, DeviceCommand, Message, MessageFamily
 from edge import clock
-from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
+from edge.flow import NO_WAY, Flow, LinkError, Seldom, Wiring, hand_over
 from edge.listener import Listener
 
 BODY_S_MAX = 10.0
@@ -141,6 +142,9 @@ class HttpServer:
         for one in open_now:
             if now - self._quiet_since[one] > IDLE_S_MAX:
                 one.force_close()
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        raise CommandRefused(NO_WAY)
 
     def _admit(self) -> asyncio.Protocol:
         here = [one for one in self._http.connections if one not in self._ended]

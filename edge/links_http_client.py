@@ -15,15 +15,16 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 
 import httpx
 import structlog
 from msgspec import Struct
 
-from devices.family import Family, Message, MessageFamily, MessageSession
+from devices.family import CommandRefused, DeviceCommand, Family, Message, MessageFamily, MessageSession
 from devices.observation import Result
 from edge import clock
-from edge.flow import Flow, Seldom, Wiring, hand_over
+from edge.flow import NO_WAY, Flow, Seldom, Wiring, hand_over
 from edge.mqtt import end
 
 CONNECT_S_MAX = 10.0
@@ -92,6 +93,9 @@ class _Asking:
 
     def sweep(self) -> None:
         """Time limits are kept where the answers are waited for."""
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        raise CommandRefused(NO_WAY)
 
     async def _work(self, client: httpx.AsyncClient) -> None:
         raise NotImplementedError

@@ -9,13 +9,14 @@ Rules
 """
 
 import asyncio
+from datetime import datetime
 
 import structlog
 
 from devices.families.modbus import Read, Settings, reads
-from devices.family import Message, MessageFamily
+from devices.family import CommandRefused, DeviceCommand, Message, MessageFamily
 from edge import clock
-from edge.flow import Flow, LinkError, Seldom, Wiring, hand_over
+from edge.flow import NO_WAY, Flow, LinkError, Seldom, Wiring, hand_over
 from edge.modbus_units import Bus, UnitError
 from edge.mqtt import end
 from edge.supervisor import apart, supervise
@@ -60,6 +61,9 @@ class ModbusLink:
 
     def sweep(self) -> None:
         """Silence is noticed by asking."""
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        raise CommandRefused(NO_WAY)
 
     async def _read_for_ever(self) -> None:
         while True:

@@ -7,20 +7,22 @@ Rules
   unread (QoS 0 knows no waiting: what is more is dropped and counted). A message longer than the family's
   `message_bytes_max` is rejected.
 - A crash inside the session costs the message that did it. Then, and when the spool refuses, a new session begins.
+- A command is published at once, or refused while the broker is away.
 """
 
 import asyncio
 import ssl
 from collections import deque
+from datetime import datetime
 
 import structlog
 from msgspec import Struct
 
-from devices.family import Message, MessageFamily
+from devices.family import Commanded, CommandRefused, DeviceCommand, Message, MessageFamily
 from devices.observation import Result, rejected
 from edge import clock
 from edge.config import Broker
-from edge.flow import Delivery, Flow, Seldom, Wiring
+from edge.flow import CRASHED, NO_WAY, Delivery, Flow, Seldom, Wiring
 from edge.mqtt import Confirm, Subscriber, end
 from edge.spool_file import SpoolError
 
@@ -88,6 +90,26 @@ class MqttLink:
     def sweep(self) -> None:
         """Silence is the broker's to notice."""
 
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if not isinstance(self._session, Commanded):
+            raise CommandRefused(NO_WAY)
+        if not self._subscriber.connected:
+            raise CommandRefused("the broker of the devices is away")
+        try:
+            self._session.command(command, now)
+            self._publish(self._session.to_send())
+        except CommandRefused:
+            raise
+        except Exception as error:
+            self._begin_anew()
+            if self._crash.due():
+                log.exception("link_crashed", link=self.name)
+            raise CommandRefused(CRASHED) from error
+
+    def _publish(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._subscriber.publish(message.channel, message.data, bool(message.headers.get("retain")))
+
     def _arrived(self, topic: str, data: bytes, retained: bool, confirm: Confirm) -> None:
         arrival = _Arrival(Message(topic, data, {"retained": "1"} if retained else {}), confirm)
         if not self.flow.holding:
@@ -128,8 +150,7 @@ class MqttLink:
             self.flow.settle(delivery)
             return
         arrival.confirm()
-        for answer in answers:
-            self._subscriber.publish(answer.channel, answer.data, bool(answer.headers.get("retain")))
+        self._publish(answers)
         self.flow.settle(delivery)
 
     def _begin_anew(self) -> None:

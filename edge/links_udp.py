@@ -8,6 +8,7 @@ Rules
   quietest of all: a forged address costs an attacker nothing), and rows on their way to the disk. While the link holds,
   datagrams are dropped and counted: UDP knows no other back pressure, and a device that is not answered sends again.
 - A crash inside a Session costs that Session.
+- A command is sent at once to the address from which its device spoke last.
 - `group`: an IPv4 multicast group to join on the interface `host`.
 """
 
@@ -15,14 +16,15 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 from msgspec import Struct
 
-from devices.family import Family, Session
-from devices.observation import Observation, Result
+from devices.family import Commanded, CommandRefused, DeviceCommand, Family, Session
+from devices.observation import DeviceId, Observation, Result
 from edge import clock
-from edge.flow import Delivery, Flow, LinkError, Seldom, Wiring
+from edge.flow import CRASHED, NO_WAY, Delivery, Flow, LinkError, NotHere, Seldom, Wiring
 from edge.spool_file import SpoolError
 
 RECEIVE_BYTES_MAX = 4_000_000  # what the kernel keeps for us while the loop is busy
@@ -52,6 +54,7 @@ class UdpServer(asyncio.DatagramProtocol):
         self._peers_max = peers_max
         self._enrolled: dict[Peer, _Known] = {}  # both: the one that was quiet longest first
         self._strangers: dict[Peer, _Known] = {}
+        self._of: dict[DeviceId, Peer] = {}  # where devices spoke last
         self.flow = Flow(wiring.rows_max, lambda: None, lambda: None)
         self._full, self._crash = Seldom(), Seldom()
         self._transport: asyncio.DatagramTransport | None = None
@@ -107,6 +110,25 @@ class UdpServer(asyncio.DatagramProtocol):
             while peers and peers[first := next(iter(peers))].last_at < before:
                 del peers[first]
 
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        peer = self._of.get(DeviceId(f"{self._family.name}:{command.native_id}"))
+        known = self._enrolled.get(peer) if peer is not None else None
+        if peer is None or known is None or self._transport is None or self._transport.is_closing():
+            raise NotHere(f"{command.native_id} has not been heard")
+        if not isinstance(known.session, Commanded):
+            raise CommandRefused(NO_WAY)
+        try:
+            known.session.command(command, now)
+            if data := known.session.to_send():
+                self._transport.sendto(data, peer)
+        except CommandRefused:
+            raise
+        except Exception as error:
+            del self._enrolled[peer]
+            if self._crash.due():
+                log.exception("link_crashed", link=self.name)
+            raise CommandRefused(CRASHED) from error
+
     def datagram_received(self, data: bytes, addr: Peer) -> None:
         if self.flow.holding:
             self.dropped += 1
@@ -116,7 +138,9 @@ class UdpServer(asyncio.DatagramProtocol):
         known.last_at = clock.monotonic()
         found = self._work(addr, known.session, data)
         if found is not None:
-            enrolled = enrolled or any(isinstance(result, Observation) for result in found)
+            devices = {result.device for result in found if isinstance(result, Observation)}
+            self._of |= dict.fromkeys(devices, addr)
+            enrolled = enrolled or bool(devices)
             (self._enrolled if enrolled else self._strangers)[addr] = known
 
     def error_received(self, exc: Exception) -> None:

@@ -7,6 +7,8 @@ Actions: sos, fall, off_wrist, on_wrist, low_battery, charged, heart with `bpm`,
 An alarm of the same kind within REPEAT_S of the last one is a repetition to the other side: it is answered and makes no
 new alarm, so the band does not claim one.
 
+It does what it is asked (`find`, `CR`, `UPLOAD`, …) and sends the word back; POWEROFF makes it silent for good.
+
 A band is not answered for a position. It therefore sends LK behind each one: links are read in order, so the answer to
 that LK says that the position before it was taken, too.
 """
@@ -35,9 +37,19 @@ from simulators.device import (
 SOS, REMOVED, FALL, LOW_BATTERY_STATE, LOW_BATTERY, WORN_STATE = 1 << 16, 1 << 20, 1 << 21, 1, 1 << 17, 1 << 3
 BATTERY_FULL, BATTERY_LOW = 88, 12
 HEX = re.compile(rb"[0-9A-Fa-f]{1,8}")
+CONFIRMS = frozenset({"AL", "LK"})
+OBEYED = frozenset("FIND CR PING CALL MONITOR CENTER SOS1 SOS2 SOS3 UPLOAD RESET POWEROFF FACTORY MESSAGE LZ".split())
+OBEYED |= frozenset("hrtstart bphrt bodytemp2 oxstart REMOVE FALLDOWN LSSET IP".split())
+MEASURED = {
+    "hrtstart": "heart,72",
+    "bphrt": "bphrt,121,79,72,,,,",
+    "bodytemp2": "btemp2,1,36.6",
+    "oxstart": "oxygen,0,97",
+}
 METRES_PER_DEGREE = 111_320.0
 STRIDE_M = 5.0
 REPEAT_S = 60
+ASKED_KEPT = 20
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +96,8 @@ class Band:
         self._link = Every(settings.link_every_s)
         self._seconds = OwnSeconds()
         self._received = b""
+        self.asked: list[str] = []  # contents of what it was asked, for whoever looks
+        self._off = False
 
     @property
     def unanswered(self) -> int:
@@ -115,6 +129,8 @@ class Band:
             self._position(now, over="low_battery")
 
     def tick(self, now: datetime) -> None:
+        if self._off:
+            return
         if self._settings.report_every_s and self._seconds.free(now) and self._report.due(now):
             self._wander()
             self._position(now)
@@ -127,8 +143,13 @@ class Band:
         *frames, self._received = self._received.split(b"]")
         for frame in frames:
             fields = frame.rpartition(b"[")[2].split(b"*")
-            if len(fields) == 5 and HEX.fullmatch(fields[2]):
+            if len(fields) != 5 or not HEX.fullmatch(fields[2]):
+                continue
+            content = fields[4].decode("ascii", "replace")
+            if content in CONFIRMS:
                 self._mail.confirm(int(fields[2], 16))
+            elif not self._off:
+                self._obey(content, now)
 
     def to_send(self) -> list[bytes]:
         return self._mail.take_out()
@@ -138,6 +159,21 @@ class Band:
 
     def owed(self) -> list[Accepted]:
         return self._mail.owed()
+
+    def _obey(self, content: str, now: datetime) -> None:
+        word, *args = content.split(",")
+        if word not in OBEYED:
+            return
+        self.asked = [*self.asked[-ASKED_KEPT:], content]
+        self._say(word)
+        if word == "CR":
+            self._position(now)
+        elif word == "UPLOAD" and args and args[0].isdecimal():
+            self._report = Every(float(args[0]))
+        elif word == "POWEROFF":
+            self._off = True
+        elif word in MEASURED and args != ["0"]:
+            self._say(MEASURED[word])
 
     # --- reports ---
 

@@ -1,7 +1,9 @@
 """A fire transmission device with a panel and smoke detectors behind it, GB/T 26875.3-2011, device side.
 
 Settings: `report_every_s` (temperature of a component, 0 = never), `heartbeat_s`, `components` (numbers on loop 0).
+`on_duty`: somebody presses the key when the centre checks (type 91).
 Actions: smoke, clear, fault, repaired, manual_call_point with `component` = number; reset of the panel.
+It answers what the centre asks (commands 1 and 4) as the standard says, and denies what it does not have.
 """
 
 import random
@@ -18,7 +20,10 @@ LOCAL = timezone(timedelta(hours=8))
 SYSTEM_TYPE, SYSTEM_ADDRESS = 1, 3
 PHOTOELECTRIC_SMOKE, CALL_POINT = 42, 23
 NORMAL, FIRE, FAULT = 1, 2, 4
-SEND_DATA, CONFIRM = 2, 3
+CONTROL, SEND_DATA, CONFIRM, REQUEST, RESPONSE, DENY = range(1, 7)
+SET_CLOCK, INITIALISE, DUTY_CHECK = 90, 89, 91
+CONFIRMED_DUTY = 1 << 5
+VERSION = (3, 7)
 DESCRIPTION_BYTES = 31
 ANSWER_BYTES_MIN = 30
 
@@ -31,6 +36,7 @@ ComponentNumber = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     report_every_s: Seconds = 30.0
     heartbeat_s: Seconds = 20.0
+    on_duty: bool = True
     components: Annotated[tuple[ComponentNumber, ...], Meta(min_length=1, max_length=10_000)] = (18,)
 
 
@@ -59,6 +65,7 @@ class Panel:
         self._report = Every(settings.report_every_s)
         self._seconds = OwnSeconds()
         self._received = b""
+        self._duty_asked = False
 
     @property
     def unanswered(self) -> int:
@@ -93,10 +100,14 @@ class Panel:
             self._say(b"", now, [])
         if self._settings.report_every_s and self._report.due(now):
             self._analog(self._random.choice(self._settings.components), now)
+        if self._duty_asked and self._settings.on_duty:
+            self._duty_asked = False
+            row = Accepted(device=self._device, kind="confirm", observed_at=_whole(now))
+            self._say(bytes((24, 1, CONFIRMED_DUTY, 1)) + _time(now), now, [row])
         self._mail.send_due(now)
 
     def receive(self, data: bytes, now: datetime) -> None:
-        """Confirmations free their report; anything else (a denial, a command) leaves it to be sent again."""
+        """Confirmations free their report; a denial leaves it to be sent again; what is asked is answered."""
         self._received += data
         while True:
             start = self._received.find(b"@@")
@@ -109,6 +120,8 @@ class Panel:
             frame, self._received = self._received[start:end], self._received[end:]
             if frame[26] == CONFIRM:
                 self._mail.confirm(unpack_from("<H", frame, 2)[0])
+            elif frame[26] in (CONTROL, REQUEST):
+                self._obey(unpack_from("<H", frame, 2)[0], frame[26], frame[27:-3], now)
 
     def to_send(self) -> list[bytes]:
         return self._mail.take_out()
@@ -119,6 +132,49 @@ class Panel:
     def owed(self) -> list[Accepted]:
         return self._mail.owed()
 
+    # --- what the centre asks ---
+
+    def _obey(self, serial: int, command: int, unit: bytes, now: datetime) -> None:
+        kind = unit[0] if unit else 0
+        if command == CONTROL and kind in (SET_CLOCK, INITIALISE, DUTY_CHECK):
+            self._duty_asked = self._duty_asked or kind == DUTY_CHECK
+            self._mail.say(self._frame(serial, CONFIRM, b"", now))
+            return
+        told = self._told(kind, unit[2:], now) if command == REQUEST else b""
+        self._mail.say(self._frame(serial, RESPONSE if told else DENY, told, now))
+
+    def _told(self, kind: int, asked: bytes, now: datetime) -> bytes:
+        """The response's application data; nothing for what it does not have."""
+        system, component = bytes((SYSTEM_TYPE, SYSTEM_ADDRESS)), int.from_bytes(asked[2:6], "little")
+        if kind in (61, 62, 63, 65, 66, 67, 68) and asked[:2] != system:
+            return b""
+        if kind in (62, 63, 67) and component not in self._settings.components:
+            return b""
+        states = self._state.values()
+        state = (
+            NORMAL
+            | (FIRE if any(one & FIRE for one in states) else 0)
+            | (FAULT if any(one & FAULT for one in states) else 0)
+        )
+        tenths = self._random.randrange(180, 260)
+        text = "模拟".encode("gb18030")
+        answers = {
+            61: lambda: bytes((1, 1)) + system + pack("<H", state) + _time(now),
+            62: lambda: self._state_unit(component, now),
+            63: lambda: _analog_unit(component, tenths, now),
+            65: lambda: bytes((5, 1)) + system + bytes(VERSION),
+            66: lambda: bytes((6, 1)) + system + bytes((len(text),)) + text,
+            67: lambda: (
+                pack("<BB2sBI", 7, 1, system, PHOTOELECTRIC_SMOKE, component) + text.ljust(DESCRIPTION_BYTES, b"\0")
+            ),
+            68: lambda: bytes((8, 1)) + system + _time(now),
+            81: lambda: bytes((21, 1, state)) + _time(now),
+            85: lambda: bytes((25, 1, *VERSION)),
+            86: lambda: bytes((26, 1, len(text))) + text,
+            88: lambda: bytes((28, 1)) + _time(now),
+        }
+        return answers[kind]() if kind in answers else b""
+
     # --- reports ---
 
     def _component_state(self, component: int, before: int, now: datetime) -> None:
@@ -128,16 +184,18 @@ class Panel:
         kinds = {FIRE: "manual_call_point" if call_point else "smoke", FAULT: "fault"}
         rows = [self._row(kinds[bit], at, component, raised=True) for bit in kinds if state & bit]
         rows += [self._row(kinds[bit], at, component, raised=False) for bit in kinds if before & ~state & bit]
+        self._say(self._state_unit(component, at), now, rows)
+
+    def _state_unit(self, component: int, at: datetime) -> bytes:
         text = f"{component}号".encode("gb18030").ljust(DESCRIPTION_BYTES, b"\0")
-        kind = CALL_POINT if call_point else PHOTOELECTRIC_SMOKE
-        head = pack("<BBBBBIH", 2, 1, SYSTEM_TYPE, SYSTEM_ADDRESS, kind, component, state or NORMAL)
-        self._say(head + text + _time(at), now, rows)
+        kind = CALL_POINT if component in self._call_points else PHOTOELECTRIC_SMOKE
+        state = self._state.get(component, 0) or NORMAL
+        return pack("<BBBBBIH", 2, 1, SYSTEM_TYPE, SYSTEM_ADDRESS, kind, component, state) + text + _time(at)
 
     def _analog(self, component: int, now: datetime) -> None:
         tenths = self._random.randrange(180, 260)
-        head = pack("<BBBBBIBh", 3, 1, SYSTEM_TYPE, SYSTEM_ADDRESS, PHOTOELECTRIC_SMOKE, component, 3, tenths)
         row = self._row("telemetry", now, component, temperature_c=tenths / 10)
-        self._say(head + _time(now), now, [row])
+        self._say(_analog_unit(component, tenths, now), now, [row])
 
     def _operation(self, bits: int, kind: str, now: datetime) -> None:
         row = Accepted(
@@ -155,14 +213,23 @@ class Panel:
 
     def _say(self, unit: bytes, now: datetime, rows: list[Accepted]) -> None:
         self._serial = (self._serial + 1) & 0xFFFF
-        source = int(self.native_id).to_bytes(6, "little")
-        body = pack("<HBB", self._serial, 1, 1) + _time(now) + source + CENTRE.to_bytes(6, "little")
-        body += pack("<HB", len(unit), SEND_DATA) + unit
-        frame = b"@@" + body + bytes((sum(body) % 256,)) + b"##"
+        frame = self._frame(self._serial, SEND_DATA, unit, now)
         if rows:
             self._mail.report(Report(self._serial, frame, rows))
         else:
             self._mail.say(frame)
+
+    def _frame(self, serial: int, command: int, unit: bytes, now: datetime) -> bytes:
+        source = int(self.native_id).to_bytes(6, "little")
+        body = pack("<HBB", serial, 1, 1) + _time(now) + source + CENTRE.to_bytes(6, "little")
+        body += pack("<HB", len(unit), command) + unit
+        return b"@@" + body + bytes((sum(body) % 256,)) + b"##"
+
+
+def _analog_unit(component: int, tenths: int, now: datetime) -> bytes:
+    """Temperature of a component."""
+    head = pack("<BBBBBIBh", 3, 1, SYSTEM_TYPE, SYSTEM_ADDRESS, PHOTOELECTRIC_SMOKE, component, 3, tenths)
+    return head + _time(now)
 
 
 def _time(now: datetime) -> bytes:

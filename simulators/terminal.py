@@ -3,6 +3,8 @@
 Settings: `report_every_s`, `heartbeat_s`, `standard` ("2013" or "2019"), `longitude`, `latitude` (middle of its round),
 `round_m` (radius), `speed_kmh`.
 Actions: emergency, emergency_over, overspeed, overspeed_over, park, drive.
+It does what the platform asks, answers as the standard says, and watches areas and routes itself (terminal_kept.py):
+the report in which one was entered or left has the alarm bit and says which.
 """
 
 import math
@@ -15,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, convert
 
+from simulators import terminal_kept
 from simulators.device import (
     Accepted,
     Every,
@@ -30,12 +33,17 @@ from simulators.device import (
 
 LOCAL = timezone(timedelta(hours=8))
 EMERGENCY, OVERSPEED = 1, 2
-ACC_ON, POSITIONED = 1, 2
+ACC_ON, POSITIONED, DOORS_LOCKED = 1, 2, 1 << 12
+AREA_CROSSED, ROUTE_CROSSED = 1 << 20, 1 << 21
+CONFIRMED_BY_PEOPLE = EMERGENCY
 KINDS = {EMERGENCY: "sos", OVERSPEED: "overspeed"}
 REGISTER, AUTHENTICATE, HEARTBEAT, LOCATION = 0x0100, 0x0102, 0x0002, 0x0200
 GENERAL_ANSWER, REGISTER_ANSWER = 0x8001, 0x8100
+OK, FAILED, UNKNOWN = 0, 1, 3
+DONE = frozenset({0x8105, 0x8202, 0x8203, 0x8300, 0x8900})  # nothing but the general answer comes of them
 METRES_PER_DEGREE = 111_320.0
 SATELLITES = 11
+ASKED_KEPT = 20
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +79,10 @@ class Terminal:
         self._heartbeat = Every(settings.heartbeat_s)
         self._seconds = OwnSeconds()
         self._received = b""
+        self._doors_locked = False
+        self._crossed = False  # the newest report had the bit of an area or a route
+        self.kept = terminal_kept.Kept()
+        self.asked: list[int] = []  # message ids of what it was asked, for whoever looks
 
     @property
     def unanswered(self) -> int:
@@ -116,7 +128,7 @@ class Terminal:
         for piece in filter(None, pieces):
             frame = piece.replace(b"\x7d\x02", b"\x7e").replace(b"\x7d\x01", b"\x7d")
             if len(frame) > self._header_bytes and reduce(xor, frame) == 0:
-                self._answer(frame)
+                self._answer(frame, now)
 
     def to_send(self) -> list[bytes]:
         return self._mail.take_out()
@@ -129,7 +141,7 @@ class Terminal:
 
     # --- what the platform says ---
 
-    def _answer(self, frame: bytes) -> None:
+    def _answer(self, frame: bytes, now: datetime) -> None:
         id_, body = int.from_bytes(frame[:2]), frame[self._header_bytes : -1]
         if id_ == REGISTER_ANSWER and body[2:3] == b"\0":
             self._code = body[3:]
@@ -140,6 +152,42 @@ class Terminal:
                 self._ready = True
             elif answered == LOCATION:
                 self._mail.confirm(int.from_bytes(body[:2]))
+        elif id_ >= 0x8000 and id_ not in (GENERAL_ANSWER, REGISTER_ANSWER):
+            self.asked = [*self.asked[-ASKED_KEPT:], id_]
+            self._obey(id_, frame[self._header_bytes - 2 : self._header_bytes], body, now)
+
+    def _obey(self, id_: int, serial: bytes, body: bytes, now: datetime) -> None:
+        kept, result = self.kept, OK
+        if id_ in (0x8104, 0x8106):
+            ids = [int.from_bytes(body[at : at + 4]) for at in range(1, len(body), 4)]
+            self._mail.say(self._frame(0x0104, serial + kept.told_parameters(ids)))
+            return
+        if id_ == 0x8107:
+            self._mail.say(self._frame(0x0107, self._attributes()))
+            return
+        if id_ == 0x8500:
+            self._doors_locked = body[4:5] == b"\0" if self._settings.standard == "2019" else body[:1] == b"\1"
+        if id_ in (0x8201, 0x8500):
+            place, _ = self._place(self._seconds.take(now), 0, self._move(now))
+            self._mail.say(self._frame(0x0201 if id_ == 0x8201 else 0x0500, serial + place))
+            return
+        if id_ == 0x8103:
+            result = OK if kept.set_parameters(body) else FAILED
+        elif id_ in terminal_kept.SET_BY:
+            result = OK if kept.set_area(id_, body) else FAILED
+        elif id_ in terminal_kept.DELETED_BY:
+            kept.delete_areas(id_, body)
+        elif id_ not in DONE:
+            result = UNKNOWN
+        if id_ == 0x8203:
+            self._flags &= ~CONFIRMED_BY_PEOPLE
+        self._mail.say(self._frame(0x0001, serial + id_.to_bytes(2) + bytes((result,))))
+
+    def _attributes(self) -> bytes:
+        maker, model, terminal = (11, 30, 30) if self._settings.standard == "2019" else (5, 20, 7)
+        body = pack(">H", 1) + b"GRDWD".ljust(maker, b"\0") + b"SIM-1".ljust(model, b"\0")
+        body += self.native_id[-7:].encode().ljust(terminal, b"\0") + bytes(10)
+        return body + b"\x031.0" + b"\x032.0" + b"\x01\x02"
 
     # --- reports ---
 
@@ -161,21 +209,35 @@ class Terminal:
 
     def _location(self, now: datetime, before: int) -> None:
         at = self._seconds.take(now)
-        longitude, latitude, course = self._move(now)
-        speed = self._settings.speed_kmh if self._driving else 0.0
-        east, north = round(longitude * 1e6), round(latitude * 1e6)
-        status = POSITIONED | (ACC_ON if self._driving else 0)
-        time = bytes.fromhex(at.astimezone(LOCAL).strftime("%y%m%d%H%M%S"))
-        body = pack(">IIIIHHH", self._flags, status, north, east, 5, round(speed * 10), course) + time
-        tenths_km = self._mileage_m // 100
-        body += b"\x01\x04" + pack(">I", tenths_km) + b"\x31\x01" + bytes((SATELLITES,))
-        rows = [self._row(kind, at, raised=True) for bit, kind in KINDS.items() if self._flags & bit]
+        way = self._move(now)
+        crossing = self.kept.moved(way[0], way[1])
+        bit = 0 if crossing is None else ROUTE_CROSSED if crossing.kind == terminal_kept.ROUTE else AREA_CROSSED
+        body, place_rows = self._place(at, bit, way)
+        if crossing is not None:
+            body += b"\x12\x06" + pack(">BIB", crossing.kind, crossing.id, crossing.left)
+        rows = [self._row(kind, at, raised=True) for flag, kind in KINDS.items() if self._flags & flag]
         if before & ~self._flags & OVERSPEED:  # an SOS is never taken back by the terminal
             rows.append(self._row("overspeed", at, raised=False))
-        rows.append(self._row("position", at, longitude=east / 1e6, latitude=north / 1e6))
-        rows.append(self._row("telemetry", at, mileage_km=tenths_km / 10, gnss_satellites=SATELLITES))
+        if bit or self._crossed:
+            rows.append(self._row("zone_violation", at, raised=bool(bit)))
+        self._crossed = bool(bit)
         frame = self._frame(LOCATION, body)
-        self._mail.report(Report(self._serial, frame, rows))
+        self._mail.report(Report(self._serial, frame, [*rows, *place_rows]))
+
+    def _place(self, at: datetime, bits: int, way: tuple[float, float, int]) -> tuple[bytes, list[Accepted]]:
+        """Body of a location, and what it says of the place."""
+        longitude, latitude, course = way
+        speed = self._settings.speed_kmh if self._driving else 0.0
+        east, north = round(longitude * 1e6), round(latitude * 1e6)
+        status = POSITIONED | (ACC_ON if self._driving else 0) | (DOORS_LOCKED if self._doors_locked else 0)
+        time = bytes.fromhex(at.astimezone(LOCAL).strftime("%y%m%d%H%M%S"))
+        body = pack(">IIIIHHH", self._flags | bits, status, north, east, 5, round(speed * 10), course) + time
+        tenths_km = self._mileage_m // 100
+        body += b"\x01\x04" + pack(">I", tenths_km) + b"\x31\x01" + bytes((SATELLITES,))
+        return body, [
+            self._row("position", at, longitude=east / 1e6, latitude=north / 1e6),
+            self._row("telemetry", at, mileage_km=tenths_km / 10, gnss_satellites=SATELLITES),
+        ]
 
     def _row(self, kind: str, at: datetime, **values: Any) -> Accepted:
         return Accepted(device=f"jt808:{self.native_id}", kind=kind, observed_at=at, values=values)

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
@@ -18,6 +19,7 @@ from edge import clock, commands
 from edge.actuators import Actuators
 from edge.commands import FILE_NAME, WAITING_MAX, Commands, Newest
 from edge.config import GpioFile
+from edge.device_commands import DeviceCommands
 from edge.mqtt import end
 from edge.rules import Act
 from tests.edge import site
@@ -44,6 +46,7 @@ class Desk:
             public,
             "gw-test",
             actuators=self.actuators,
+            devices=DeviceCommands("gw-test", {"watch:1"}, list, self.answers.append),
             answer=self.answers.append,
             newest=self.newest,
             started_at=started_at,
@@ -264,6 +267,17 @@ async def test_only_so_many_wait(tmp_path: Path) -> None:
             made.offer(sign(command(nonce=f"n-{number}", issued_s_ago=5 - number / 100), KEY))
         assert [answer.reason for answer in made.answers] == ["too many commands"] * 2
         await made.answered(2 + 2 * WAITING_MAX)
+
+
+async def test_no_siren_waits_behind_commands_to_devices(tmp_path: Path) -> None:
+    async with desk(tmp_path) as made:  # which never sends what goes to devices
+        for number in range(WAITING_MAX + 2):
+            asked = command(nonce=f"n-{number}", issued_s_ago=5 - number / 100, action="device.find", target="watch:1")
+            made.offer(sign(msgspec.structs.replace(asked, value=""), KEY))
+        assert [answer.reason for answer in made.answers] == ["too many commands"] * 2
+        made.offer(sign(command(nonce="siren"), KEY))
+        await made.answered(4)
+        assert made.siren.read_text() == "1"
 
 
 @pytest.mark.parametrize("offered", [b"", b"{}", b"\xff", b'{"content":"{}","signature":"AA=="}', b"[" * 100_000])

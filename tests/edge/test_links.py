@@ -52,6 +52,7 @@ class Rig:
             rules=config.rules,
             actuators=self.actuators,
             spool=self.spool,
+            answered=lambda answer: None,
             contacts=self.contacts,
         )
         self.link = self._link(family, connections_max, Turns())

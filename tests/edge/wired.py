@@ -32,6 +32,7 @@ class Behind:
             rules=config.rules,
             actuators=Actuators(config.actuators, lambda act, error: None),
             spool=self.spool,
+            answered=lambda answer: None,
             contacts=Contacts({}, (), clock.monotonic(), {}),
         )
 

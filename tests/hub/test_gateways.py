@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from structlog.testing import capture_logs
 
 from devices.documents import CLOCK_SKEW_S_MAX, COMMAND_S_MAX, TrustError, verify_command, verify_document
 from devices.envelope import CommandResult, GatewayState, encode, topic
@@ -288,3 +289,14 @@ def test_a_key_that_cannot_be_used_is_not_replaced(tmp_path, content, mode, why)
     with pytest.raises(KeyUnusable, match=why):
         hub_key(tmp_path)
     assert key.read_bytes() == before
+
+
+async def test_what_a_person_tells_a_device_stays_out_of_the_log() -> None:
+    away = Commands(Ed25519PrivateKey.generate(), lambda topic, payload: False)
+    with capture_logs() as logs:
+        await away.command("gw-1", "device.sos_number", "watch:1", '{"number": "13800138000"}', "guard-7")
+        await away.command("gw-1", "actuator.set", "siren", "on", "guard-7")
+    assert [(line["actor"], line["target"], line.get("value")) for line in logs] == [
+        ("guard-7", "watch:1", None),
+        ("guard-7", "siren", "on"),
+    ]
