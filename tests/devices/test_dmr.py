@@ -294,6 +294,27 @@ def test_numbers_end_with_their_bytes() -> None:
     assert reader.take(2**40) == bytes(6)
 
 
+@pytest.mark.parametrize(("value", "raw"), [(0, "00"), (127, "7F"), (128, "8100"), (34725, "828F25")])
+def test_numbers_of_several_bytes_are_written_as_they_are_read(value: int, raw: str) -> None:
+    assert write_uintvar(value).hex().upper() == raw
+    assert Reader(bytes.fromhex(raw)).uintvar() == value
+
+
+def test_speeds_in_hundredths_are_a_quirk() -> None:
+    [found] = bodies(session(speed_in_cm_s=True).receive(datagram(LOCATION), NOW))
+    assert isinstance(found, Position)
+    assert found.speed_kmh == pytest.approx(0.00225)
+
+
+def test_a_refusal_without_words_and_a_text_without_a_number() -> None:
+    [refused] = bodies(session().receive(datagram("070423013705"), NOW))
+    assert refused == Event(kind="answer", attributes={"document": "Immediate-Location-Report", "code": "5"})
+    link = session()
+    body = bytes((0x40, 0)) + "hello".encode("utf-16-le")
+    link.receive(datagram((len(body).to_bytes(2) + body).hex(), TMS), NOW)
+    assert sent(link) == ["00021F00"]
+
+
 def test_ports_must_differ() -> None:
     with pytest.raises(ValueError, match="different"):
         dmr.Settings(ars_port=4001)

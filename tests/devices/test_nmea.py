@@ -140,6 +140,12 @@ def test_weak_fixes_and_jumps_are_flagged() -> None:
     assert only(link.receive(frame(far), NOW)).flags == ("jump",)
 
 
+def test_a_coarse_fix_is_weak_though_satellites_are_many() -> None:
+    weak = session().receive(frame(GGA.replace(",09,0.8,", ",04,10.1,")), NOW)[0]
+    good = session().receive(frame(GGA.replace(",09,0.8,", ",04,10.0,")), NOW)[0]
+    assert [one.flags for one in (weak, good) if isinstance(one, Observation)] == [("weak_fix",), ()]
+
+
 def test_alarms_and_transducers() -> None:
     [raised] = bodies(session().receive(frame("AIALR,122950,006,A,V,AIS:general failure"), NOW))
     assert raised == Alarm(kind="fault", component="006", description="AIS:general failure")

@@ -240,3 +240,16 @@ def test_an_answer_is_no_sign_of_life_and_not_answered(answer: str) -> None:
     link = session(keys={"1234": KEY})
     assert link.receive(frame(f'"{answer}"0001L0#1234[]'), NOW) == []
     assert link.to_send() == b""
+
+
+def test_the_end_of_a_datagram_ends_a_frame_too() -> None:
+    link = session()
+    assert link.receive(frame(FIRE_TEXT).rstrip(b"\r"), NOW) == []
+    assert bodies(link.idle(NOW)) == [Alarm(kind="fire", component="2-017", description="Hall A")]
+    assert link.to_send() == frame('"ACK"0008R0L0#1234[]')
+
+
+def test_a_frame_without_any_account_is_refused() -> None:
+    [refused] = session().receive(frame('"NULL"0000R0L0[]'), NOW)
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "no account"

@@ -142,6 +142,12 @@ def test_a_simple_location_is_a_position() -> None:
     assert found.body == Position(longitude=120.4838, latitude=30.7436, speed_kmh=18.52, course_deg=90.0)
 
 
+@pytest.mark.parametrize("place", ["0000.0000,N,00000.0000,E", "3044.6160,N,,", ",,,"])
+def test_a_simple_location_without_a_place_is_a_sign_of_life(place: str) -> None:
+    rmc = f"GNRMC,122950.00,A,{place},10.0,90.0,241126,,,A,V"
+    assert bodies(session().receive(sds("0300" + sentence(rmc).strip().hex()), NOW)) == [Telemetry({})]
+
+
 @pytest.mark.parametrize(
     ("calling", "device"),
     [
