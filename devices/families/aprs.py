@@ -22,6 +22,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from devices.asked import Asked, Waiting, until
 from devices.dictionary import in_range
 from devices.families import aprs_wire as wire
 from devices.families.aprs_wire import Fields
@@ -32,7 +33,6 @@ from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
-    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -48,7 +48,6 @@ REPEAT_S = 30
 COPIES_MAX = 5_000  # packets of one link, remembered for their copies
 EMERGENCY_BITS = "000"
 NUMBER_MAX = 99_999
-ASKED_MAX = 64  # messages that wait for their acknowledgement
 COMMANDS = (CommandKind(name="text", meaning="sends a message to the station", args={"text": "up to 67 characters"}),)
 ALTITUDE_M = (-1_000.0, 20_000.0)
 SPEED_KMH_MAX = 1_500.0
@@ -89,7 +88,7 @@ class Session:
         login = wire.write_login(settings.callsign, settings.filter) if settings.callsign else b""
         self._replies: list[bytes] = [login]
         self._number = 0
-        self._asked: dict[tuple[str, str], str] = {}  # (native id, message number) -> nonce of the command
+        self._asked: Waiting[tuple[str, str]] = Waiting()  # (native id, message number)
 
     def command(self, command: DeviceCommand, now: datetime) -> None:
         if command.native_id not in self._enrolled:
@@ -102,9 +101,7 @@ class Session:
         if sent is None:
             raise CommandRefused("the text is empty, longer than 67 characters, or has one of | ~ { in it")
         self._replies.append(sent)
-        if len(self._asked) >= ASKED_MAX:
-            del self._asked[next(iter(self._asked))]
-        self._asked[command.native_id, str(self._number)] = command.nonce
+        self._asked.add((command.native_id, str(self._number)), Asked(command.nonce, command.action, until(now)))
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -139,7 +136,7 @@ class Session:
         copy = digest(native_id.encode(), packet["to"].encode(), text.partition(":")[2].encode())
         name = self._name(copy, now)
         at, flags = self._observed(packet.get("raw_timestamp", ""), now)
-        found = self._answered(native_id, packet)
+        found = self._answered(native_id, packet, now)
         return found + [
             Observation(
                 device=device,
@@ -157,14 +154,14 @@ class Session:
         if self._settings.transmit and ours and "msgNo" in packet and "response" not in packet:
             self._replies.append(wire.write_ack(self._settings.callsign, packet["from"], packet["msgNo"]))
 
-    def _answered(self, native_id: str, packet: Fields) -> list[Result]:
+    def _answered(self, native_id: str, packet: Fields, now: datetime) -> list[Result]:
         ours = packet.get("addresse", "").upper() == self._settings.callsign
-        nonce = self._asked.pop((native_id, packet["msgNo"]), "") if ours and "response" in packet else ""
-        if not nonce:
+        asked = self._asked.take((native_id, packet["msgNo"]), now) if ours and "response" in packet else None
+        if asked is None:
             return []
         if packet["response"] == "ack":
-            return [CommandAnswer(nonce=nonce, result="accepted")]
-        return [CommandAnswer(nonce=nonce, result="refused", reason="rejected by the station")]
+            return [asked.answer("accepted")]
+        return [asked.answer("refused", "rejected by the station")]
 
     def _name(self, copy: str, now: datetime) -> str:
         """The same for copies that come within REPEAT_S of the first."""

@@ -129,7 +129,7 @@ class Session:
     def command(self, command: DeviceCommand, now: datetime) -> None:
         if command.native_id not in self._enrolled:
             raise CommandRefused(f"{command.native_id} is no enrolled radio")
-        asked = self._asked.ask(command)
+        asked = self._asked.ask(command, now)
         data = self._packed(asked.data) if asked.in_packet else asked.data
         self._replies.append(Message(asked.channel, data))
 
@@ -199,7 +199,9 @@ class Session:
         ]
         if not document.whole:
             found.append(rejected("location document not read to its end", report.message.data))
-        answered = self._asked.answered(radio, "locate", lrrp_number(request_id), "" if place else "no location")
+        answered = self._asked.answered(
+            radio, "locate", lrrp_number(request_id), report.now, "" if place else "no location"
+        )
         return [*answered, *(found or [_heard(radio, report.now)])]
 
     def _tms(self, report: Report, radio: str) -> list[Result]:
@@ -211,7 +213,7 @@ class Session:
         if fields["pdu"] == "service_availability":
             self._answer(report, motorola.AVAILABILITY_ACK)
         if fields["pdu"] != "text_message":
-            answered = self._asked.answered(radio, "text", fields.get("sequence"))
+            answered = self._asked.answered(radio, "text", fields.get("sequence"), report.now)
             return [*answered, _heard(radio, report.now)]
         if fields["ack_requested"]:
             self._answer(report, motorola.write_tms_ack(fields.get("sequence")))
@@ -304,16 +306,15 @@ class Session:
         found: list[Result] = [
             self._observation(report, radio, body, number + at, claimed) for at, body in enumerate(bodies)
         ]
-        return [*self._hdap_answered(radio, fields), *(found or [_heard(radio, report.now)])]
+        return [*self._hdap_answered(radio, fields, report.now), *(found or [_heard(radio, report.now)])]
 
-    def _hdap_answered(self, radio: str, fields: Fields) -> list[CommandAnswer]:
+    def _hdap_answered(self, radio: str, fields: Fields, now: datetime) -> list[CommandAnswer]:
         if fields["message"] == "standard_report":
-            return self._asked.answered(
-                radio, "locate", fields["request_id"], "no location" if fields["result"] else ""
-            )
+            reason = "no location" if fields["result"] else ""
+            return self._asked.answered(radio, "locate", fields["request_id"], now, reason)
         if fields["message"] == "private_text_ack":
             reason = "not delivered" if fields["result_code"] else ""
-            return self._asked.answered(radio, "text", fields["request_id"], reason)
+            return self._asked.answered(radio, "text", fields["request_id"], now, reason)
         return []
 
     def _observation(

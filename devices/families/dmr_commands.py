@@ -4,10 +4,13 @@ A radio is asked in the way in which it was last heard: a Hytera radio at the re
 Motorola radio at its own address. One that was not heard yet cannot be asked.
 """
 
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
 
+from devices.asked import Asked as Command
+from devices.asked import Waiting, until
 from devices.families import dmr_hytera as hytera
 from devices.families import dmr_lrrp as lrrp
 from devices.families import dmr_motorola as motorola
@@ -15,7 +18,7 @@ from devices.family import CommandKind, CommandRefused, DeviceCommand
 from devices.observation import CommandAnswer
 
 TEXT_CHARS_MAX = 200
-RADIOS_MAX, ASKED_MAX = 5_000, 64
+RADIOS_MAX = 5_000
 COMMANDS = (
     CommandKind(name="locate", meaning="asks the radio where it is"),
     CommandKind(name="text", meaning="sends a text to the radio", args={"text": f"up to {TEXT_CHARS_MAX} characters"}),
@@ -48,7 +51,7 @@ class Asked:
         self._dispatcher = dispatcher
         self._ports = {"locate": lrrp_port, "text": tms_port}
         self._routes: dict[str, Route] = {}
-        self._waiting: dict[tuple[str, str, int], str] = {}  # (radio, action, number) -> nonce
+        self._waiting: Waiting[tuple[str, str, int]] = Waiting()  # radio, action, number
         self._number = 0
 
     def heard(self, radio: str, route: Route) -> None:
@@ -57,7 +60,7 @@ class Asked:
             del self._routes[next(iter(self._routes))]
         self._routes[radio] = route
 
-    def ask(self, command: DeviceCommand) -> Ask:
+    def ask(self, command: DeviceCommand, now: datetime) -> Ask:
         """Raises CommandRefused."""
         text = command.args.get("text", "")
         route = self._routes.get(command.native_id)
@@ -68,9 +71,8 @@ class Asked:
         if command.action == "text" and not 0 < len(text) <= TEXT_CHARS_MAX:
             raise CommandRefused(f"the text is empty, or longer than {TEXT_CHARS_MAX} characters")
         self._number = self._number % 0x7F + 1  # a text has seven bits for it
-        if len(self._waiting) >= ASKED_MAX:
-            del self._waiting[next(iter(self._waiting))]
-        self._waiting[command.native_id, command.action, self._number] = command.nonce
+        asked = Command(command.nonce, command.action, until(now))
+        self._waiting.add((command.native_id, command.action, self._number), asked)
         if route.maker == "motorola":
             port = self._ports[command.action]
             return Ask(f"udp/{port}/{route.peer}:{port}", self._motorola(command.action, text), in_packet=False)
@@ -89,12 +91,12 @@ class Asked:
         body = request + route.address + ours + text.encode("utf-16-le")
         return hytera.write_message(hytera.TMP, hytera.TMP_TEXT, body)
 
-    def answered(self, radio: str, action: str, number: int | None, reason: str = "") -> list[CommandAnswer]:
+    def answered(
+        self, radio: str, action: str, number: int | None, now: datetime, reason: str = ""
+    ) -> list[CommandAnswer]:
         """The answer to the command that asked for it, none when nobody did; `reason`: why the radio refused."""
-        nonce = self._waiting.pop((radio, action, number), "") if number is not None else ""
-        if not nonce:
-            return []
-        return [CommandAnswer(nonce=nonce, result="refused" if reason else "accepted", reason=reason)]
+        asked = self._waiting.take((radio, action, number), now) if number is not None else None
+        return [asked.answer("refused" if reason else "accepted", reason)] if asked else []
 
 
 def lrrp_number(request_id: bytes | None) -> int | None:

@@ -22,6 +22,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from devices.asked import Asked, Waiting, until
 from devices.families import nmea_wire
 from devices.families import tetra_wire as wire
 from devices.families.tetra_wire import Head, Sds, ShortReport
@@ -32,7 +33,6 @@ from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
-    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -46,7 +46,6 @@ from devices.observation import (
 
 HEX_CHARS_MAX = 400
 EMERGENCY_PRIORITY = 15
-ASKED_MAX = 64  # texts that wait for their report
 EMERGENCY_STATUS = 0
 ALARM_OF_REASON = {2: "sos", 12: "low_battery"}
 EVENT_OF_REASON = {0: "registered", 1: "logout"}
@@ -85,7 +84,7 @@ class Session:
         self._head: tuple[Head, bytes] | None = None  # its data is the next line
         self._replies: list[bytes] = []
         self._reference = 0
-        self._asked: dict[tuple[str, int], str] = {}  # (native id, message reference) -> nonce of the command
+        self._asked: Waiting[tuple[str, int]] = Waiting()  # (native id, message reference)
 
     def command(self, command: DeviceCommand, now: datetime) -> None:
         if command.native_id not in self._enrolled or not command.native_id.isdigit():
@@ -97,9 +96,7 @@ class Session:
         if sent is None:
             raise CommandRefused("the text is empty, or longer than one message")
         self._replies.append(sent)
-        if len(self._asked) >= ASKED_MAX:
-            del self._asked[next(iter(self._asked))]
-        self._asked[command.native_id, self._reference] = command.nonce
+        self._asked.add((command.native_id, self._reference), Asked(command.nonce, command.action, until(now)))
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -185,12 +182,14 @@ class Session:
 
     def _answered(self, report: Report, sds: Sds) -> list[Result]:
         native_id = report.device.partition(":")[2]
-        nonce = self._asked.pop((native_id, sds.reference), "") if sds.message_type == wire.REPORT else ""
-        if not nonce:
+        if sds.message_type != wire.REPORT:
             return []
-        if sds.status <= wire.DELIVERED_MAX:
-            return [CommandAnswer(nonce=nonce, result="accepted")]
-        return [CommandAnswer(nonce=nonce, result="refused", reason="not delivered")]
+        asked = self._asked.take((native_id, sds.reference), report.now)
+        if asked is None:
+            return []
+        return [
+            asked.answer("accepted") if sds.status <= wire.DELIVERED_MAX else asked.answer("refused", "not delivered")
+        ]
 
 
 def _observation(
