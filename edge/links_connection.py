@@ -215,7 +215,8 @@ class Connection(asyncio.BufferedProtocol):
             raise CommandRefused(NO_WAY)
         try:
             session.command(command, now)
-            transport.write(session.to_send())
+            if data := self._session.to_send():
+                transport.write(data)
         except CommandRefused:
             raise
         except Exception as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from devices.observation import DeviceId, Observation
+from devices.observation import CommandAnswer, DeviceId, Observation
 from edge import clock
 from edge.actuators import Actuators
 from edge.contacts import Contacts
@@ -26,13 +26,14 @@ class Behind:
         self.file = site.spool_file(folder / "state")
         self.spool = Spool(self.file, self.file._reports, lambda: None)
         self.siren = folder / "siren"
+        self.answers: list[CommandAnswer] = []
         self._intake = Intake(
             gateway=DeviceId("gateway:gw"),
             view=view_of(config.devices),
             rules=config.rules,
             actuators=Actuators(config.actuators, lambda act, error: None),
             spool=self.spool,
-            answered=lambda answer: None,
+            answered=self.answers.append,
             contacts=Contacts({}, (), clock.monotonic(), {}),
         )
 
