@@ -49,6 +49,12 @@ _METRICS = (
     Metric("fuel_l", "L", 0, 1e5, "fuel in the tank"),
     Metric("recorder_speed_kmh", "km/h", 0, 1000, "speed from the driving recorder"),
     Metric("cabin_temperature_c", "Cel", -100, 200, "cabin temperature"),
+    Metric(
+        "vehicle_signals", "1", 0, 2**32 - 1, "lights, horn, brake and others of a vehicle, bits of JT/T 808 item 25"
+    ),
+    Metric("vehicle_io_status", "1", 0, 65_535, "sleep states of a vehicle terminal, bits of JT/T 808 item 2A"),
+    Metric("vehicle_analog_0", "1", 0, 65_535, "first analog input of a vehicle terminal, not scaled"),
+    Metric("vehicle_analog_1", "1", 0, 65_535, "second analog input of a vehicle terminal, not scaled"),
     Metric("component_event_count", "1", -32768, 32767, "event counter of a fire system component"),
     Metric("height_m", "m", -400, 400, "liquid level or height"),
     Metric("temperature_c", "Cel", -200, 3300, "temperature at a component"),

@@ -5,7 +5,7 @@ Each family runs in a process of its own under libFuzzer (atheris), beginning fr
 code is 1; give it to a test. What was learnt stays there too, so that the next run goes on from it.
 
 An input is a byte that says how the rest is cut (or, for families of messages, which channel it comes in), and the
-rest.
+rest. When that byte is odd, the commands of tests.devices.frames wait for their answers.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def fuzz(name: str, seconds: int) -> None:
         target = _message_target(family, settings, channels)
     else:
         _begin(corpus, [b"\x00" + frames.GOOD[name][1], b"\x05" + frames.GOOD[name][1] * 2])
-        target = _byte_target(family, family.settings())
+        target = _byte_target(family, family.settings(), frames.GOOD[name], frames.COMMANDS.get(name, ()))
     limits = [f"-max_total_time={seconds}", f"-max_len={INPUT_BYTES_MAX}", f"-rss_limit_mb={RSS_MB_MAX}"]
     argv = [sys.argv[0], str(corpus), *limits, f"-timeout={HANG_S}", f"-artifact_prefix={KEPT / name}{os.sep}"]
     atheris.Setup(argv, target)
@@ -99,13 +99,20 @@ def _begin(corpus: Path, inputs: list[bytes]) -> None:
         (corpus / f"good-{number}").write_bytes(data[:INPUT_BYTES_MAX])
 
 
-def _byte_target(family: Any, settings: Any) -> Any:
-    from devices.family import Everyone
+def _byte_target(family: Any, settings: Any, good: tuple[str, bytes], commands: Any) -> Any:
+    from devices.family import DeviceCommand, Everyone
+
+    native_id, frame = good
+    asked = [DeviceCommand(nonce=action, native_id=native_id, action=action, args=args) for action, args in commands]
 
     def target(data: bytes) -> None:
         session = family.open_session(settings, Everyone())
         cut = data[0] if data else 0
         rest = data[1:]
+        if cut % 2 and asked:
+            session.receive(frame, NOW)
+            for command in asked:
+                session.command(command, NOW)
         for at in range(0, len(rest), cut or len(rest) or 1):
             session.receive(rest[at : at + (cut or len(rest))], NOW)
             assert len(session.to_send()) < WAITING_MAX

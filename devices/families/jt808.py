@@ -88,6 +88,10 @@ METRIC_OF_ITEM = {
     "recorder_speed_kmh": "recorder_speed_kmh",
     "cabin_temperature_c": "cabin_temperature_c",
     "network_signal": "cell_signal_level",
+    "vehicle_signals": "vehicle_signals",
+    "io_status": "vehicle_io_status",
+    "analog_0": "vehicle_analog_0",
+    "analog_1": "vehicle_analog_1",
     "gnss_satellites": "gnss_satellites",
 }
 CLEARED_BY_TERMINAL = frozenset(kind for kind in wire.ALARM_BITS.values() if not ALARMS[kind].latching)

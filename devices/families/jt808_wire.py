@@ -67,12 +67,15 @@ ITEMS: dict[int, tuple[str, int, float, bool]] = {
     0x03: ("recorder_speed_kmh", 2, 0.1, False),
     0x04: ("manual_alarm_event_id", 2, 1, False),
     0x06: ("cabin_temperature_c", 2, 1, True),
+    0x25: ("vehicle_signals", 4, 1, False),
+    0x2A: ("io_status", 2, 1, False),
     0x30: ("network_signal", 1, 1, False),
     0x31: ("gnss_satellites", 1, 1, False),
 }
 
 AREA_TYPES = ("place", "circle", "rectangle", "polygon", "route")
 OVERSPEED_IN, AREA_PASSED, SEGMENT_TIME = 0x11, 0x12, 0x13
+ANALOG = 0x2B  # AD1 in the high half, AD0 in the low one
 
 Fields = dict[str, Any]
 _LOCATION = Packer(">IIIIHHH6s")
@@ -272,6 +275,8 @@ def _values(items: tuple[tuple[int, bytes], ...]) -> dict[str, float]:
         if name and len(raw) == size:
             value = int.from_bytes(raw, signed=signed)
             found[name] = round(value * digit, 1) if digit != 1 else value
+        elif id_ == ANALOG and len(raw) == 4:
+            found |= {"analog_0": int.from_bytes(raw[2:]), "analog_1": int.from_bytes(raw[:2])}
     return found
 
 

@@ -278,3 +278,19 @@ def test_texts_are_short_and_hold_no_nul() -> None:
     assert isinstance(found.body, Event)
     assert found.body.attributes["manufacturer_id"] == "7017"
     assert len(found.body.attributes["plate"]) == TEXT_CHARS_MAX
+
+
+def test_items_of_inputs_and_signals_are_telemetry_and_a_wrong_length_is_none() -> None:
+    items = "2504" + "00000411" + "2A02" + "0002" + "2B04" + "00070102"
+    [*_, telemetry] = bodies(session().receive(frame("0200", LOCATION_BODY + items), NOW))
+    assert isinstance(telemetry, Telemetry)
+    assert telemetry.values == {
+        "gnss_satellites": 9,
+        "vehicle_signals": 0x411,
+        "vehicle_io_status": 2,
+        "vehicle_analog_0": 0x102,
+        "vehicle_analog_1": 7,
+    }
+    short = "2503" + "000411" + "2A01" + "02" + "2B02" + "0007"
+    [*_, telemetry] = bodies(session().receive(frame("0200", LOCATION_BODY + short), NOW))
+    assert telemetry == Telemetry({"gnss_satellites": 9})
