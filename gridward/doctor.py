@@ -213,12 +213,16 @@ def database(named: _Database) -> Finding:
         dsn = _dsn(named)
         version = rows(dsn, "SELECT split_part(version(), ' on ', 1) AS version")[0]["version"]
         hypertables = rows(dsn, "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'")
+        [fits] = rows(dsn, "SELECT current_setting('server_encoding') = 'UTF8' AS utf8")
     except (OSError, ProcessError) as error:
         advice = "start PostgreSQL, check [database] dsn"
         return Finding("database connection", "failure", str(error).removeprefix("database: ").splitlines()[0], advice)
     except ValueError:
         found = f"{named.dsn_file or 'dsn'}: is not text"
         return Finding("database connection", "failure", found, "check [database] dsn, dsn_file")
+    if not fits["utf8"]:
+        advice = "make another: createdb -E UTF8 -T template0 NAME"
+        return Finding("database connection", "failure", "its encoding is not UTF8", advice)
     extension = "with TimescaleDB" if hypertables else "native partitions (no TimescaleDB)"
     return Finding("database connection", "ok", f"{version}, {extension}")
 

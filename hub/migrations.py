@@ -4,7 +4,7 @@ Rules
 - A file that was applied must stay as it was: its sha256 is kept and compared at every start.
 - All files that are missing are applied in one transaction: a failure leaves the schema as it was.
 - The extension TimescaleDB is created first when the server has loaded it; 0001 decides by its presence.
-- A database that is newer than this program is refused.
+- A database that is newer than this program is refused, and one whose encoding cannot hold every alphabet.
 """
 
 import re
@@ -17,6 +17,7 @@ from msgspec import Struct
 from hub.store import Store, Transaction
 
 FOLDER = Path(__file__).parent / "schema"
+CREATE = "createdb -E UTF8 -T template0"
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 
 log = structlog.get_logger()
@@ -50,6 +51,8 @@ async def migrate(store: Store, migrations: list[Migration] | None = None) -> li
     """Apply what is missing; the numbers applied now. Raises MigrationError."""
     wanted = load() if migrations is None else migrations
     async with store.transaction() as tx:
+        if not (await tx.one("database_fits"))["utf8"]:
+            raise MigrationError(f"its encoding is not UTF8: make another with {CREATE}")
         await tx.execute("migration_lock")
         await tx.execute("migration_table")
         held = await tx.rows("migrations_applied")

@@ -18,11 +18,19 @@ SELECT number, name, sha256 FROM migrations ORDER BY number;
 -- migration_record --
 INSERT INTO migrations (number, name, sha256) VALUES (%(number)s, %(name)s, %(sha256)s);
 
+-- database_fits --
+-- As a yes or no: with SQL_ASCII no text can be read, this answer neither.
+SELECT current_setting('server_encoding') = 'UTF8' AS utf8;
+
 -- timescaledb_available --
--- The extension can be created only when the server loaded it at its start.
+-- The extension can be created only when the server loaded it at its start, which its settings show to everyone
+-- (shared_preload_libraries is for superusers), and by a role that may.
 SELECT true AS available
-FROM pg_available_extensions
-WHERE name = 'timescaledb' AND current_setting('shared_preload_libraries') ~ 'timescaledb';
+FROM pg_available_extensions e
+JOIN pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version
+WHERE e.name = 'timescaledb' AND EXISTS (SELECT FROM pg_settings WHERE starts_with(name, 'timescaledb.'))
+    AND (NOT v.superuser OR v.trusted OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
+    AND has_database_privilege(current_database(), 'CREATE');
 
 -- timescaledb_create --
 CREATE EXTENSION IF NOT EXISTS timescaledb;
