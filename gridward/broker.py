@@ -106,6 +106,11 @@ def free_port() -> int:
     return port
 
 
+def free_port_or(wished: int) -> int:
+    """`wished` when nobody has it; any free one when somebody has, or it is 0."""
+    return wished if wished and not listens(HOST, wished) else free_port()
+
+
 def listens(host: str, port: int) -> bool:
     try:
         with socket.create_connection((host, port), timeout=0.5):

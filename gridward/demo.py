@@ -18,12 +18,14 @@ from rich.console import Console
 
 from gridward import clock
 from gridward.hub_client import HubError
+from gridward.lock import only_demo
 from gridward.processes import ProcessError
 from gridward.rehearsal import Rehearsal
 from gridward.stack import Stack
 from gridward.venue import OPERATOR
 
 SCENARIO = "wuzhen-evening.toml"
+BROKER_PORT = 18830  # when it is free: an edge of one's own finds the demo again
 WATCH_S = 0.5
 OBITUARY_S_MAX = 2.0
 FAILED = 1
@@ -41,21 +43,27 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 def run(wish: Wish, console: Console) -> int:
-    """Run the demo to its end; the process's exit code."""
+    """Run the demo to its end; the process's exit code. Raises ProcessError when the folder cannot be had."""
+    with only_demo(wish.directory):
+        return _run(wish, console)
+
+
+def _run(wish: Wish, console: Console) -> int:
     began = clock.monotonic()
 
     def tell(text: str) -> None:
         console.print(f"[dim]{clock.monotonic() - began:6.1f} s[/dim]  {text}", highlight=False)
 
     scenario = wish.scenario or default_scenario()
-    stack = Stack(wish.directory, scenario, tell, wish.port)
+    stack = Stack(wish.directory, scenario, tell, wish.port, broker_port=BROKER_PORT)
     with stopping_by_signal():
         try:
             with console.status("starting the venue"):
                 stack.start(wish.keep)
             _introduce(stack, console)
             stack.start_simulators("--speed", str(wish.speed))
-            tell(f"devices of {scenario.stem} connect, {wish.speed:g} times life")
+            pace = "as fast as life" if wish.speed == 1 else f"{wish.speed:g} times as fast as life"
+            tell(f"devices of {scenario.stem} connect and play, {pace}")
             return _rehearse(stack, console, tell) if wish.check else _watch(stack, tell)
         except KeyboardInterrupt:
             tell("stopping")
@@ -91,7 +99,8 @@ def _introduce(stack: Stack, console: Console) -> None:
     console.print(f"  console   {stack.venue.console_url}", highlight=False)
     console.print(f"  user      {OPERATOR}", highlight=False)
     console.print(f"  password  {stack.venue.password}", highlight=False, markup=False)
-    console.print(f"  files     {stack.directory}\n", highlight=False)
+    console.print(f"  broker    {stack.broker.host}:{stack.broker.port} (for an edge of your own: docs/install.md)")
+    console.print(f"  files     {stack.directory}\n", highlight=False, soft_wrap=True)
 
 
 def _watch(stack: Stack, tell: Any) -> int:

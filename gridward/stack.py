@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gridward import clock
-from gridward.broker import HOST, Broker, free_port, listens
+from gridward.broker import HOST, Broker, free_port_or, listens
 from gridward.hub_client import HubClient, HubError
 from gridward.postgres import Postgres
 from gridward.processes import Child, ProcessError, start, stop_all, wait_until
@@ -31,14 +31,23 @@ class Stack:
     """One running product in `directory`; `tell` hears of each part as it becomes ready."""
 
     def __init__(
-        self, directory: Path, scenario: Path, tell: Progress, console_port: int, durable: bool = True
+        self,
+        directory: Path,
+        scenario: Path,
+        tell: Progress,
+        console_port: int,
+        *,
+        broker_port: int = 0,
+        durable: bool = True,
     ) -> None:
+        """Ports are wishes: when one is taken, or 0, any free one is."""
         self.directory = directory.resolve()
         self._scenario = scenario
         self._tell = tell
-        self._console_port = free_port() if console_port == 0 or listens(HOST, console_port) else console_port
+        self._wished = {"console": console_port, "broker": broker_port}
+        self._console_port = free_port_or(console_port)
         self.postgres = Postgres(self.directory / "postgres", durable=durable)
-        self.broker = Broker(self.directory / "broker")
+        self.broker = Broker(self.directory / "broker", free_port_or(broker_port))
         self.hub: Child | None = None
         self.edge: Child | None = None
         self.simulators: Child | None = None
@@ -57,6 +66,7 @@ class Stack:
         """Start everything but the devices; with `keep` on the data of the last run."""
         for path in (self.directory / "log").glob("*.log"):
             path.unlink()
+        self._tell_ports()
         self._timed("PostgreSQL", self._start_postgres, keep)
         self._timed(f"broker ({self.broker.program})", self.broker.start)
         servers = Servers(
@@ -71,6 +81,11 @@ class Stack:
         self._timed("hub", self.start_hub)
         self.client.login(OPERATOR, self.venue.password)
         self._timed("edge", self.start_edge)
+
+    def _tell_ports(self) -> None:
+        for what, port in (("console", self._console_port), ("broker", self.broker.port)):
+            if self._wished[what] not in (0, port):
+                self._tell(f"port {self._wished[what]} is in use by another program: the {what} takes {port}")
 
     def start_hub(self) -> None:
         self.hub = self._program("hub", self.venue.hub_config)

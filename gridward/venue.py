@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gridward.broker import HOST, free_port, listens
+from gridward.broker import HOST, free_port_or
 from gridward.processes import ProcessError
 from gridward.toml_text import toml_text
 
@@ -115,7 +115,7 @@ def _place_links(played: dict[str, Any]) -> dict[str, int]:
         family = device["family"]
         wished = int(device.get("port", 0))
         if family not in links:
-            links[family] = wished if wished and not listens(HOST, wished) else free_port()
+            links[family] = free_port_or(wished)
         device.update(host=HOST, port=links[family])
     return links
 
