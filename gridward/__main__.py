@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -9,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from gridward import clock
 from gridward.processes import ProcessError
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from gridward.decode import Given
 
 USER_ERROR = 2
+COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
+INDENT = " " * 9
 app = typer.Typer(
     help="Gridward: open edge gateway and hub for venue security and community-grid sensing.",
     no_args_is_help=True,
@@ -127,15 +128,14 @@ def doctor(
     """
     from gridward.doctor import examine
 
-    marks = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "failure": "[red]failure[/red]"}
-    table = Table("check", "verdict")
-    for heading in ("found", "what to do"):
-        table.add_column(heading, overflow="fold")  # a path that is cut off helps nobody
-    findings = list(examine(edge_config, hub_config))
-    for finding in findings:
-        table.add_row(finding.name, marks[finding.verdict], escape(finding.found), escape(finding.advice))
-    Console().print(table)
-    raise typer.Exit(any(finding.verdict == "failure" for finding in findings))
+    console = Console()
+    failed = False
+    for finding in examine(edge_config, hub_config):
+        failed = failed or finding.verdict == "failure"
+        console.print(f"{finding.verdict:8}", style=COLOURS[finding.verdict], end=" ")
+        told = [*f"{finding.name}: {finding.found}".splitlines(), finding.advice and f"→ {finding.advice}"]
+        typer.echo(_folded(told, console.width))
+    raise typer.Exit(failed)
 
 
 @app.command(epilog="Example: gridward version")
@@ -160,6 +160,12 @@ def _frames(hex_text: str | None, jsonl: Path | None) -> "Iterable[Given]":
         raise DecodeError(f"{jsonl}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DecodeError(f"{jsonl}: not text") from error
+
+
+def _folded(texts: Iterable[str], width: int) -> str:
+    """Under each other, wrapped between words only: a path that is cut in two helps nobody."""
+    fold = textwrap.TextWrapper(width - len(INDENT), break_long_words=False, break_on_hyphens=False)
+    return f"\n{INDENT}".join(line for text in texts for line in fold.wrap(text))
 
 
 def _become(module: str, *words: str) -> NoReturn:

@@ -28,7 +28,13 @@ from gridward.processes import ProcessError
 PYTHON_MIN = (3, 11)
 DISK_FREE_MB_MIN = 1_000
 DISK_FREE_MB_WARN = 5_000
-PORTS = {8460: "console and API", 18830: "demo broker", 26875: "fire panels", 8090: "bands", 8080: "vehicle terminals"}
+PORTS = {  # what the demo takes when they are free
+    8460: "console and API",
+    18830: "demo broker",
+    26875: "fire panels",
+    26900: "bands",
+    26808: "vehicle terminals",
+}
 CHECK_S_MAX = 30
 SET_ASIDE: LiteralString = (
     "SELECT count(*) AS number, count(*) FILTER (WHERE lane = 'urgent') AS urgent, max(received_at) AS newest"
@@ -147,11 +153,13 @@ def database_program() -> Finding:
 
 def config_file(program: str, config: Path) -> Finding:
     """What the program itself says about its file."""
+    if not config.exists():
+        return Finding(f"{program} config", "failure", f"{config}: no such file", "give the path of its TOML file")
     said = _said([sys.executable, "-m", program, "--config", str(config), "--check"])
     if said.returncode == 0:
         return Finding(f"{program} config", "ok", str(config))
     lines = (said.stderr or said.stdout).strip().splitlines() or ["refused"]
-    return Finding(f"{program} config", "failure", lines[-1], "mend the named key in the named file")
+    return Finding(f"{program} config", "failure", "\n".join(lines), "mend what is named")
 
 
 class _Database(msgspec.Struct):

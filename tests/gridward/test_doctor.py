@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gridward import doctor
 from gridward.broker import HOST, free_port, listens, mosquitto
 from gridward.broker_check import BrokerConfig, certificate, examine_broker, login
+from gridward.demo import BROKER_PORT, default_scenario
 from gridward.finding import Finding
 from gridward.postgres import connect
 from gridward.processes import start, wait_until
@@ -291,9 +293,9 @@ def test_what_to_do_is_shown_whole(tmp_path: Path) -> None:
         env={**os.environ, "COLUMNS": "80"},
     )
     assert said.returncode == 1
-    cells = [[cell.strip() for cell in line.split("│")] for line in said.stdout.splitlines() if line.startswith("│")]
-    assert "check [database] dsn" in " ".join(cell[4] for cell in cells)
-    assert str(tmp_path / "hub.key") in "".join(cell[3] for cell in cells).replace(" ", "")
+    words = " ".join(said.stdout.split())
+    assert "check [database] dsn" in words
+    assert str(tmp_path / "hub.key") in words, "a path is not cut"
 
 
 def test_doctor_says_what_the_programs_say_of_their_files(tmp_path: Path) -> None:
@@ -310,7 +312,18 @@ def test_doctor_says_what_the_programs_say_of_their_files(tmp_path: Path) -> Non
         assert said.returncode == 1
         assert "edge config" in said.stdout
         assert "Traceback" not in said.stdout + said.stderr
-        assert max(map(len, said.stdout.splitlines())) <= int(columns)
+        wide = [line for line in said.stdout.splitlines() if len(line) > int(columns)]
+        assert all(len(line.split()) == 1 for line in wide), "only a word that is wider than the window"
+
+
+def test_a_file_that_is_not_there_is_said_to_be_so() -> None:
+    finding = doctor.config_file("edge", Path("/nope.toml"))
+    assert finding.found == "/nope.toml: no such file" and "path" in finding.advice
+
+
+def test_without_files_the_ports_of_the_demo_are_looked_at() -> None:
+    scenario = msgspec.toml.decode(default_scenario().read_bytes())
+    assert {device["port"] for device in scenario["devices"]} | {8460, BROKER_PORT} == set(doctor.PORTS)
 
 
 def test_doctor_changes_nothing(tmp_path: Path) -> None:
