@@ -60,7 +60,7 @@ def from_hex(text: str) -> bytes:
         raise DecodeError("nothing to decode")
     try:
         return binascii.unhexlify(compact)
-    except binascii.Error as error:
+    except ValueError as error:  # also of a letter that is not ASCII
         raise DecodeError(f"not hex: {text[:40]!r}: {str(error).lower()}") from error
 
 

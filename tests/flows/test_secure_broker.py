@@ -70,19 +70,25 @@ def secure_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     for account in ACCOUNTS:
         said = ["mosquitto_passwd", "-b", str(passwords), account, secret.read_text()]
         subprocess.run(said, check=True, capture_output=True)
-    found = re.search(r"```\n(user hub\n.*?)```", INSTALL.read_text(), re.DOTALL)
-    assert found, "docs/install.md shows the rights"
-    rights.write_text(found[1])
+    rights.write_text(printed("user hub\n"))
     broker = SecureBroker(free_port(), secret)
     user = "user root\n" if os.geteuid() == 0 else ""
-    (home / "conf").write_text(
-        f"{user}listener {broker.port} {HOST}\ncertfile {server}\nkeyfile {server}\nallow_anonymous false\n"
-        f"password_file {passwords}\nacl_file {rights}\nset_tcp_nodelay true\nlog_dest stdout\n"
-    )
+    settings = printed("listener 8883\n").replace("listener 8883", f"listener {broker.port} {HOST}")
+    for shown, ours in (("server.pem", server), ("server.key", server), ("passwords", passwords), ("acl", rights)):
+        assert f"/etc/mosquitto/{shown}\n" in settings
+        settings = settings.replace(f"/etc/mosquitto/{shown}\n", f"{ours}\n")
+    (home / "conf").write_text(f"{user}{settings}log_dest stdout\n")
     child = start("mosquitto", [mosquitto() or "", "-c", str(home / "conf")], home / "log")
     wait_until(child, lambda: listens(HOST, broker.port), 15)
     yield broker
     child.stop()
+
+
+def printed(begin: str) -> str:
+    """The example of docs/install.md that begins so."""
+    found = re.search(rf"```\n({begin}.*?)```", INSTALL.read_text(), re.DOTALL)
+    assert found, f"docs/install.md shows {begin}"
+    return found[1]
 
 
 def hub_config(home: Path, dsn: str, broker: SecureBroker) -> Config:

@@ -1,6 +1,7 @@
 """The command line as a person meets it: help with examples, one clear line for each mistake, no traceback."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.vectors import SHARED, lines_of
 
 COMMANDS = ("demo", "edge", "hub", "simulate", "decode", "doctor", "version")
+README = Path(__file__).parents[2] / "README.md"
 POWER_FAULT = (
     "404001000101203A091A090C790300000000385B01000000090002150108023A091A090C422323"  # shared vector gbt26875-002
 )
@@ -46,6 +48,14 @@ def test_decode_reads_hex_from_the_option_and_from_stdin() -> None:
     assert found[0]["flags"] == ["time_invalid"]
     bodies = [one["body"] for one in found]
     assert [json.loads(line)["observation"]["body"] for line in typed.stdout.splitlines()] == bodies
+
+
+def test_the_frame_of_the_readme_is_whole() -> None:
+    found = re.search(r'decode gbt26875 --hex "([^"]+)"', README.read_text())
+    assert found
+    said = gridward("decode", "gbt26875", "--hex", found[1])
+    assert said.returncode == 0, said.stderr
+    assert said.stdout and all("observation" in json.loads(line) for line in said.stdout.splitlines())
 
 
 def test_decode_carries_the_id_of_a_jsonl_line_and_shows_rejected_bytes(tmp_path: Path) -> None:
@@ -90,6 +100,7 @@ def test_decode_says_something_of_every_line_of_the_shared_vectors(family: str) 
     [
         (("decode", "nothing", "--hex", "00"), None, "gridward: no family 'nothing'; known: "),
         (("decode", "watch", "--hex", "0g"), None, "gridward: not hex: '0g'"),
+        (("decode", "watch", "--hex", "40 40 …"), None, "gridward: not hex: '40 40 …'"),
         (("decode", "watch"), '{"frame": 1}', "gridward: stdin:1: neither frame_hex nor frame_text"),
         (("decode", "watch", "--jsonl", "/nowhere"), None, "gridward: /nowhere: No such file or directory"),
         (("decode", "watch"), "5b33\n5g33\n", "gridward: stdin:2: not hex: '5g33"),
