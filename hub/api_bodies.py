@@ -7,13 +7,16 @@ is as described here is what tests/hub/test_api_document.py checks, against the 
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from devices.envelope import NAME_PATTERN
 from hub.config import NAME_CHARS_MAX, PASSWORD_CHARS_MAX
 from hub.incidents import ACTIONS_OF_PEOPLE, Phase
 
 REASON_CHARS_MAX = 500
+ARGS_CHARS_MAX = 2_000
+ACTUATOR_SET = "actuator.set"
+TARGET_PATTERN = rf"({NAME_PATTERN})|(^[a-z][a-z0-9_]{{0,31}}:[^\x00-\x1f]{{1,200}}$)"
 
 Action = Literal["acknowledge", "dispatch", "arrive", "resolve", "close", "note"]
 PhaseFilter = Literal["active", "open", "acknowledged", "dispatched", "on_scene", "resolved", "closed"]
@@ -280,9 +283,30 @@ class StepAsked(Asked):
 
 
 class CommandAsked(Asked):
-    action: Literal["actuator.set"]
-    target: Annotated[str, Field(pattern=NAME_PATTERN, description="name of the actuator")]
-    value: Literal["on", "off"]
+    action: Annotated[
+        str,
+        Field(
+            pattern=r"^(actuator\.set|device\.[a-z][a-z_]{0,39})$",
+            description="actuator.set, or device. and a command of the device's family",
+        ),
+    ]
+    target: Annotated[str, Field(pattern=TARGET_PATTERN, description="name of the actuator, or id of the device")]
+    value: Annotated[
+        str,
+        Field(
+            max_length=ARGS_CHARS_MAX,
+            pattern=r"^[^\x00]*$",
+            description="on or off; a device's arguments, a JSON object",
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "CommandAsked":
+        if (self.action == ACTUATOR_SET) == (":" in self.target):
+            raise ValueError("target must be an actuator's name for actuator.set, and a device's id for device.…")
+        if self.action == ACTUATOR_SET and self.value not in ("on", "off"):
+            raise ValueError("value must be on or off")
+        return self
 
 
 class CommandDone(Told):

@@ -22,7 +22,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
-from devices.documents import CLOCK_SKEW_S_MAX, COMMAND_S_MAX, Command, sign
+from devices.documents import CLOCK_SKEW_S_MAX, COMMAND_BYTES_MAX, COMMAND_S_MAX, Command, sign
 from devices.envelope import NAME_PATTERN, CommandResult, topic
 from devices.observation import GatewayId
 from hub import clock
@@ -95,9 +95,12 @@ class Commands:
             issued_at=now,
             expires_at=expires_at,
         )
+        signed = sign(command, self._key)
+        if len(signed) > COMMAND_BYTES_MAX:
+            return "refused", "too long for a command"
         pending = self._pending[nonce] = Pending(gateway, asyncio.Event())
         try:
-            if not self._publish(topic(GatewayId(gateway), "cmd"), sign(command, self._key)):
+            if not self._publish(topic(GatewayId(gateway), "cmd"), signed):
                 return "refused", "the broker is not reachable"
             await _wait(pending.done, ANSWER_S)
         finally:

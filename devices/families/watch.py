@@ -54,6 +54,7 @@ KEPT = "UD2"
 MEDIA = frozenset({"TK", "TK2", "img", "IMG"})
 BATTERY_GOOD_PERCENT = 20
 REPEAT = timedelta(seconds=60)
+WORD_S_MAX = 15.0  # a band that has not sent the word back by then has not heard it
 VOICE_PARTS_MAX = 9_999
 
 KIND_OF_ALARM = {
@@ -153,10 +154,9 @@ class Session:
         self._index = (self._index + 1) & 0xFFFF
         index = f"{self._index:04X}" if band.numbered else ""
         self._replies.append(wire.write_frame(band.vendor, command.native_id, index, request.content))
-        asked = Asked(command.nonce, command.action, until(now))
-        self._waiting.add(key, asked)
+        self._waiting.add(key, Asked(command.nonce, command.action, until(now, WORD_S_MAX)))
         for kind in request.shown_by:
-            self._accepted.add((command.native_id, kind), asked)
+            self._accepted.add((command.native_id, kind), Asked(command.nonce, command.action, until(now)))
 
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
         found: list[Result] = []

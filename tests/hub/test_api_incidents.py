@@ -297,6 +297,27 @@ async def test_a_command_goes_to_the_gateway_with_the_name_of_its_giver(postgres
         assert len(hub.commands) == 1
 
 
+async def test_a_command_to_a_device_goes_to_its_gateway(postgres: str) -> None:
+    async with world(postgres) as hub, hub.client() as client:
+        path = f"/api/v1/gateways/{GATEWAY}/commands"
+        band = {"action": "device.interval", "target": "watch:8800000015", "value": '{"seconds": 600}'}
+        assert (await client.post(path, json=band)).json()["result"] == "confirmed"
+        assert hub.commands == [(GATEWAY, "device.interval", "watch:8800000015", '{"seconds": 600}', NAME)]
+        for wrong in (
+            {"action": "device."},
+            {"action": "device.Reboot"},
+            {"action": "actuator.set"},
+            {"target": "siren"},
+            {"target": "watch:"},
+            {"target": "watch:1\n"},
+            {"value": "x" * 2_001},
+            {"value": "\0"},
+            {"value": {"seconds": 600}},
+        ):
+            problem(await client.post(path, json={**band, **wrong}), 422)
+        assert len(hub.commands) == 1
+
+
 async def test_a_device_of_another_panel_is_not_this_incident(postgres: str) -> None:
     async with world(postgres) as hub, hub.client() as client:
         number = await hub.smoke()

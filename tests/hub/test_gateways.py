@@ -255,6 +255,13 @@ async def test_what_is_not_sent_is_refused() -> None:
     assert len(sent) == 1
 
 
+async def test_what_no_gateway_would_read_is_refused() -> None:
+    sent: list[bytes] = []
+    held = Commands(Ed25519PrivateKey.generate(), lambda topic, payload: bool(sent.append(payload)))
+    done = await held.command("gw-1", "device.text", "jt808:1", "北" * 2_000, "guard-7")
+    assert (done["result"], done["reason"], sent) == ("refused", "too long for a command", [])
+
+
 async def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "ANSWER_S", 0.3)
     held = Commands(Ed25519PrivateKey.generate(), lambda topic, payload: True)
