@@ -95,9 +95,11 @@ POSITION_METRICS = {
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`strict_length`: frames whose length field is wrong are dropped (quirk of bands that send broken frames).
-    `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
+    `allow_monitor`: the command `monitor` may be given, which listens to a person unheard: only where the law and the
+    wearer allow it. `any_time`: impossible times are flagged, but kept (recordings, `gridward decode`)."""
 
     strict_length: bool = False
+    allow_monitor: bool = False
     any_time: bool = False
 
 
@@ -125,6 +127,7 @@ class Session:
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._enrolled = enrolled
         self._any_time = settings.any_time
+        self._may_monitor = settings.allow_monitor
         self._framer = Framer(wire.cutter(settings.strict_length), wire.FRAME_BYTES_MAX)
         self._replies: list[bytes] = []
         self._bands: dict[str, Held] = {}
@@ -147,6 +150,8 @@ class Session:
         band = self._bands.get(command.native_id)
         if band is None:
             raise CommandRefused(f"{command.native_id} has not shown itself on this link")
+        if command.action == "monitor" and not self._may_monitor:
+            raise CommandRefused("monitor: this link does not allow to listen to people (setting allow_monitor)")
         request = commands.request(command)
         key = (command.native_id, request.word)
         if self._waiting.find(key, now) is not None:

@@ -16,8 +16,8 @@ from tests.devices.frames import watch as frame
 OBSERVED = datetime(2026, 11, 24, 12, 29, 50, tzinfo=UTC)
 
 
-def session() -> watch.Session:
-    return watch.Session(watch.Settings(), {"8800000015"})
+def session(**settings: bool) -> watch.Session:
+    return watch.Session(watch.Settings(**settings), {"8800000015"})
 
 
 def bodies(found: list[Result]) -> list[object]:
@@ -176,9 +176,9 @@ def asked(action: str, native_id: str = "8800000015", nonce: str = "n", **args: 
     return DeviceCommand(nonce=nonce, native_id=native_id, action=action, args=args)
 
 
-def heard() -> watch.Session:
+def heard(**settings: bool) -> watch.Session:
     """A link on which the band has shown itself."""
-    link = session()
+    link = session(**settings)
     link.receive(frame("LK"), NOW)
     link.to_send()
     return link
@@ -219,12 +219,19 @@ CONTENTS: list[tuple[str, dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("action", "args", "content"), CONTENTS, ids=[one[2] for one in CONTENTS])
 def test_a_command_is_a_frame_and_its_word_accepts_it(action: str, args: dict[str, str], content: str) -> None:
-    link = heard()
+    link = heard(allow_monitor=True)
     link.command(asked(action, **args), NOW)
     assert link.to_send() == frame(content)
     word = content.partition(",")[0]
     assert answers(link.receive(frame(word.lower()), NOW)) == ["accepted"]
     assert answers(link.receive(frame(word), NOW)) == [], "it is answered"
+
+
+def test_nobody_is_listened_to_unless_the_site_allows_it() -> None:
+    link = heard()
+    with pytest.raises(CommandRefused, match="allow_monitor"):
+        link.command(asked("monitor", number="13800138000"), NOW)
+    assert link.to_send() == b""
 
 
 def test_every_command_is_tried_above() -> None:
