@@ -84,7 +84,7 @@ class Band:
         self.native_id = native_id
         self._settings = settings
         self._random = random.Random(f"{seed}/{native_id}")
-        self._mail = Mailbag()
+        self._mail = Mailbag[bytes]()
         self._index = self._random.randrange(60_000)
         self._battery = BATTERY_FULL
         self._worn = True
@@ -156,6 +156,9 @@ class Band:
 
     def accepted(self) -> list[Accepted]:
         return self._mail.take_accepted()
+
+    def said(self) -> list[Accepted]:
+        return []
 
     def owed(self) -> list[Accepted]:
         return self._mail.owed()

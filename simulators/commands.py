@@ -9,10 +9,11 @@ from pathlib import Path
 from msgspec import json
 from msgspec.structs import replace
 
-from simulators.parts import play_parts
+from simulators.edge_file import edge_document, edge_toml, password_file
 from simulators.play import Ledger, Play
 from simulators.replay import ReplayError, replay
-from simulators.scenario import Scenario, ScenarioError, load
+from simulators.scenario import ScenarioError, load
+from simulators.spec import Scenario
 from simulators.truth import truth_of
 
 UNANSWERED, REFUSED = 1, 2
@@ -20,6 +21,7 @@ SPEED_MAX = 10_000
 EXAMPLE = """\
 Example: gridward simulate simulators/scenarios/wuzhen-evening.toml --speed 10
          gridward simulate simulators/scenarios/wuzhen-evening.toml --check --truth truth.jsonl
+         gridward simulate simulators/scenarios/venue-large.toml --check --edge-file site/edge.toml
          gridward simulate --replay vectors/watch.jsonl --port 26900
 
 A scenario's form is told in simulators/scenario.py; faults (drop, delay, duplicate, garbage, reconnect storms) are part
@@ -33,7 +35,7 @@ Tell = Callable[[str], None]
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="gridward simulate",
-        description="Simulated fire panels, bands and vehicle terminals on their real wire.",
+        description="Simulated devices of every family on their real wire.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -42,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", default="", metavar="FAMILY", help="play only the devices of this family")
     made.add_argument("--ledger", type=Path, metavar="FILE", help="append what was accepted, as JSON lines")
     made.add_argument("--truth", type=Path, metavar="FILE", help="write which alarms must come and when, as JSON lines")
+    made.add_argument("--edge-file", type=Path, metavar="FILE", help="write the edge file that goes with the scenario")
     made.add_argument("--check", action="store_true", help="read the scenario, write its truth, play nothing")
     made.add_argument("--replay", type=Path, metavar="FILE", help="send the frames of a vector file instead")
     made.add_argument("--host", default="127.0.0.1", help="with --replay: where to")
@@ -78,21 +81,20 @@ def _play(options: argparse.Namespace, tell: Tell) -> int:
         if options.only not in families:
             there = ", ".join(families)
             raise ScenarioError(f"{options.scenario}: no devices of family {options.only!r}; there are {there}")
-        scenario, families = _part(scenario, options.only), [options.only]
+        scenario = _part(scenario, options.only)
     truth = truth_of(scenario, str(options.scenario))
     if options.truth is not None:
         _write(options.truth, b"".join(json.encode(row) + b"\n" for row in truth))
+    if options.edge_file is not None:
+        _write_edge_file(scenario, options.edge_file)
     if options.check:
         counted = f"{len(scenario.devices)} devices, {len(scenario.events)} events"
         tell(f"{options.scenario}: {counted}, from which {len(truth)} alarms and events must come")
         return 0
-    if len(families) > 1:
-        ledger = ["--ledger", str(options.ledger)] if options.ledger else []
-        return play_parts(families, [str(options.scenario), "--speed", str(options.speed), *ledger])
-    return asyncio.run(_play_family(scenario, options, tell))
+    return asyncio.run(_play_all(scenario, options, tell))
 
 
-async def _play_family(scenario: Scenario, options: argparse.Namespace, tell: Tell) -> int:
+async def _play_all(scenario: Scenario, options: argparse.Namespace, tell: Tell) -> int:
     play = Play(scenario, options.speed, Ledger(options.ledger), tell)
     playing = asyncio.ensure_future(play.run())
     loop = asyncio.get_running_loop()
@@ -103,10 +105,20 @@ async def _play_family(scenario: Scenario, options: argparse.Namespace, tell: Te
     except asyncio.CancelledError:
         return 0
     tell(
-        f"{scenario.devices[0].family}: {len(scenario.devices)} devices, {play.counts.accepted} reports accepted, "
-        f"{unanswered} unanswered, {play.counts.connections} connections"
+        f"{len(scenario.devices)} devices, {play.counts.accepted} rows accepted, {play.counts.said} said that nobody "
+        f"confirms, {unanswered} unanswered, {play.counts.connections} connections"
     )
     return UNANSWERED if unanswered else 0
+
+
+def _write_edge_file(scenario: Scenario, path: Path) -> None:
+    """With the passwords that it names beside it."""
+    state_dir = path.parent / "state"
+    state_dir.mkdir(parents=True, exist_ok=True)
+    _write(path, edge_toml(edge_document(scenario, str(state_dir))).encode())
+    for spec in scenario.devices:
+        if spec.password:
+            _write(password_file(spec, state_dir), spec.password.encode())
 
 
 def _write(path: Path, data: bytes) -> None:

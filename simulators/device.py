@@ -4,13 +4,16 @@ Every simulator module has `build(native_id, settings, seed) -> SimulatedDevice`
 send the same bytes again, after RESEND_S and on every new connection, until the other side confirms: the rows of
 `accepted` are the ground truth that nothing may be lost from, whatever was killed in between.
 
+Many protocols confirm nothing. Their devices say each thing once (`Mailbag.unconfirmed`), and what they said is told
+apart from what was accepted: it may have been lost.
+
 Encoders here are written from the byte tables, apart from devices.families, so that the two check each other.
 """
 
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert, field
 
@@ -32,7 +35,20 @@ class Accepted(Struct, frozen=True, kw_only=True):
     values: dict[str, Any] = {}
 
 
-class SimulatedDevice(Protocol):
+class Packet(Struct, frozen=True):
+    """A whole message, of transports that keep them apart. `channel`: the MQTT topic, "POST /path" of HTTP, the port of
+    a datagram. `key`: of the report that the transport confirms with it, None for what needs no confirmation."""
+
+    channel: str
+    data: bytes
+    key: int | None = None
+    headers: dict[str, str] = {}
+
+
+_Frame = TypeVar("_Frame", bytes, Packet)
+
+
+class _Device(Protocol[_Frame]):
     native_id: str
 
     def connected(self, now: datetime) -> None:
@@ -44,14 +60,14 @@ class SimulatedDevice(Protocol):
     def tick(self, now: datetime) -> None:
         """Time passes: heartbeats, periodic reports, sending again."""
 
-    def receive(self, data: bytes, now: datetime) -> None:
-        """Bytes from the other side."""
-
-    def to_send(self) -> list[bytes]:
+    def to_send(self) -> list[_Frame]:
         """Take the frames that wait, in order."""
 
     def accepted(self) -> list[Accepted]:
         """Take the rows that were confirmed since last asked."""
+
+    def said(self) -> list[Accepted]:
+        """Take the rows that were sent and that nobody will ever confirm."""
 
     def owed(self) -> list[Accepted]:
         """Take the rows of the reports that wait, and forget these: for the ground truth, where nobody answers."""
@@ -59,6 +75,23 @@ class SimulatedDevice(Protocol):
     @property
     def unanswered(self) -> int:
         """How many reports wait for their confirmation."""
+
+
+class SimulatedDevice(_Device[bytes], Protocol):
+    """A device whose link carries bytes."""
+
+    def receive(self, data: bytes, now: datetime) -> None:
+        """Bytes from the other side."""
+
+
+class MessageDevice(_Device[Packet], Protocol):
+    """A device whose link keeps messages apart and confirms them itself."""
+
+    def confirm(self, key: int) -> None:
+        """The transport has confirmed the packet with this key."""
+
+    def receive(self, packet: Packet, now: datetime) -> None:
+        """A message from the other side."""
 
 
 class ActionError(ValueError):
@@ -82,31 +115,35 @@ def args_of(known: Mapping[str, type[_Args]], device: str, action: str, args: Ma
         raise ActionError(f"{action}: {str(error).replace(' - at `$', ' - at `args')}") from error
 
 
-class Report(Struct):
+class Report(Struct, Generic[_Frame]):
     """One frame that must be confirmed, and the rows that are true once it is. `sent_at` None: not on this link."""
 
     key: int  # what the confirmation names: serial number or index
-    frame: bytes
+    frame: _Frame
     rows: list[Accepted] = field(default_factory=list)
     sent_at: datetime | None = None
 
 
-class Mailbag:
-    """The reports of one device that are not confirmed yet, sent in order and again when nothing comes back."""
+class Mailbag(Generic[_Frame]):
+    """The reports of one device that are not confirmed yet, sent in order and again when nothing comes back.
 
-    def __init__(self) -> None:
-        self._waiting: deque[Report] = deque()
-        self._out: list[bytes] = []
+    `unconfirmed`: nothing ever comes back; a report is said once and counts as said when it is taken out."""
+
+    def __init__(self, unconfirmed: bool = False) -> None:
+        self._unconfirmed = unconfirmed
+        self._waiting: deque[Report[_Frame]] = deque()
+        self._out: list[_Frame] = []
         self._accepted: list[Accepted] = []
+        self._said: list[Accepted] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def say(self, frame: bytes) -> None:
+    def say(self, frame: _Frame) -> None:
         """Send something that needs no confirmation."""
         self._out.append(frame)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Report[_Frame]) -> None:
         self._waiting.append(report)
         if len(self._waiting) > UNANSWERED_MAX:
             self._waiting.popleft()
@@ -123,6 +160,9 @@ class Mailbag:
             if report.sent_at is None or now - report.sent_at > patience:
                 report.sent_at = now
                 self._out.append(report.frame)
+        if self._unconfirmed:
+            self._said += [row for report in self._waiting for row in report.rows]
+            self._waiting.clear()
 
     def confirm(self, key: int) -> bool:
         """The other side has this report; whether we were waiting for that."""
@@ -139,13 +179,18 @@ class Mailbag:
         self._waiting.clear()
         return rows
 
-    def take_out(self) -> list[bytes]:
+    def take_out(self) -> list[_Frame]:
         out, self._out = self._out, []
         return out
 
     def take_accepted(self) -> list[Accepted]:
         accepted, self._accepted = self._accepted, []
         return accepted
+
+    def take_said(self) -> list[Accepted]:
+        """What was said and cannot be confirmed."""
+        said, self._said = self._said, []
+        return said
 
 
 class OwnSeconds:

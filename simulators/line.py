@@ -1,80 +1,49 @@
-"""One device on its TCP connection: dials, moves bytes, hangs up and dials again. The only code that knows sockets.
+"""Lines that carry bytes: a device dials, waits to be dialled, or sits at a serial line. The only code that knows them.
 
 A device that cannot be reached is dialled again with full jitter, for ever; who plays the scenario ends it. What a
-device raises is a bug of ours, and ends the line with it.
+device raises is a bug of ours, and ends the line with it. Devices that share a line (readers on a bus, radios behind a
+server) all hear what comes and speak in turn.
 """
 
 import asyncio
+import contextlib
+import os
 import random
-from collections.abc import Callable
-
-from msgspec import Struct
+import tty
+from collections.abc import Sequence
+from pathlib import Path
 
 from simulators import clock
-from simulators.device import Accepted, SimulatedDevice
 from simulators.faults import disturbed
-from simulators.scenario import DeviceSpec, Faults
+from simulators.stage import BACKOFF_S_MAX, Member, Stage, backoff_s
 
-TICK_S = 0.1
-BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.2, 3.0
 READ_BYTES = 65536
 CLOSE_S_MAX = 1.0
+WAITING_MAX = 4  # connections to a device that serves one
 
 
-class Counts(Struct):
-    connections: int = 0
-    lost: int = 0
-    accepted: int = 0
+class _Line:
+    def __init__(self, members: Sequence[Member], stage: Stage) -> None:
+        self._members = members
+        self._stage = stage
+        self._spec = members[0].spec
+        self._random: random.Random = stage.chance(members)
 
-
-class Line:
-    """`run` it as a task; `accepted` gets every row that the other side confirmed."""
-
-    def __init__(
-        self,
-        spec: DeviceSpec,
-        device: SimulatedDevice,
-        *,
-        faults: Faults,
-        seed: int,
-        accepted: Callable[[list[Accepted]], None],
-        counts: Counts,
-    ) -> None:
-        self.device = device
-        self._spec = spec
-        self._faults = faults
-        self._random = random.Random(f"{seed}/line/{spec.device}")
-        self._accepted = accepted
-        self._counts = counts
-
-    async def run(self) -> None:
-        """Until cancelled; raises only what the device raises."""
-        attempt = 0
-        while True:
-            began = clock.monotonic()
-            try:
-                await self._connect_once()
-            except OSError:
-                attempt += 1
-            else:
-                attempt = 0
-            if clock.monotonic() - began > BACKOFF_S_MAX:
-                attempt = 0
-            await clock.sleep(self._random.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2 ** min(attempt, 10))))
-
-    async def _connect_once(self) -> None:
-        reader, writer = await asyncio.open_connection(self._spec.host, self._spec.port)
-        self._counts.connections += 1
-        self.device.connected(clock.now())
-        listening = asyncio.ensure_future(self._listen(reader))
-        hang_up_at = clock.monotonic() + self._faults.reconnect_every_s if self._faults.reconnect_every_s else None
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the line ends; raises OSError and what a device raises."""
+        self._stage.counts.connections += 1
+        for member in self._members:
+            member.device.connected(clock.now())
+        listening = asyncio.ensure_future(self._listen(reader, writer))
+        storm_s = self._stage.faults.reconnect_every_s
+        hang_up_at = clock.monotonic() + storm_s if storm_s else None
         try:
-            while not listening.done() and await self._write(writer):
+            while not listening.done() and await self._write(writer, tick=True):
                 if hang_up_at is not None and clock.monotonic() > hang_up_at:
                     break
-                await asyncio.wait([listening], timeout=TICK_S)
+                await asyncio.wait([listening], timeout=self._stage.tick_s)
         finally:
-            self._counts.lost += 1
+            self._stage.counts.lost += 1
             listening.cancel()
             writer.close()
             await asyncio.wait([asyncio.ensure_future(_closed(writer))], timeout=CLOSE_S_MAX)
@@ -82,24 +51,94 @@ class Line:
         if isinstance(heard, Exception):
             raise heard
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(READ_BYTES):
-            self.device.receive(data, clock.now())
-            rows = self.device.accepted()
-            self._counts.accepted += len(rows)
-            self._accepted(rows)
+            for member in self._members:
+                member.device.receive(data, clock.now())
+            self._stage.collect(self._members)
+            if not await self._write(writer, tick=False):
+                return
 
-    async def _write(self, writer: asyncio.StreamWriter) -> bool:
-        """What the device has to say; False when the line was dropped."""
-        self.device.tick(clock.now())
-        for piece in disturbed(self.device.to_send(), self._faults, self._random):
-            if piece.data is None:
-                return False
-            if piece.wait_s:
-                await clock.sleep(piece.wait_s)
-            writer.write(piece.data)
+    async def _write(self, writer: asyncio.StreamWriter, tick: bool) -> bool:
+        """What the devices have to say; False when the line was dropped."""
+        for member in self._members:
+            if tick:
+                member.device.tick(clock.now())
+            for piece in disturbed(member.device.to_send(), self._stage.faults, self._random):
+                if piece.data is None:
+                    return False
+                if piece.wait_s:
+                    await clock.sleep(piece.wait_s)
+                writer.write(piece.data)
         await writer.drain()
+        self._stage.collect(self._members)
         return True
+
+
+class Line(_Line):
+    """TCP; the device dials."""
+
+    async def run(self) -> None:
+        """Until cancelled; raises only what the device raises."""
+        attempt = 0
+        while True:
+            began = clock.monotonic()
+            try:
+                await self._talk(*await asyncio.open_connection(self._spec.host, self._spec.port))
+            except OSError:
+                attempt += 1
+            else:
+                attempt = 0
+            if clock.monotonic() - began > BACKOFF_S_MAX:
+                attempt = 0
+            await clock.sleep(backoff_s(self._random, attempt))
+
+
+class ListeningLine(_Line):
+    """TCP; the devices wait to be dialled and speak to one centre at a time."""
+
+    async def run(self) -> None:
+        """Until cancelled; raises what a device raises."""
+        dialled: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue(WAITING_MAX)
+
+        async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await dialled.put((reader, writer))
+
+        async with await asyncio.start_server(taken, self._spec.host, self._spec.port):
+            while True:
+                with contextlib.suppress(OSError):
+                    await self._talk(*await dialled.get())
+
+
+class SerialLine(_Line):
+    """One end of a pty pair; the other is at `path` of the scenario, as a serial line would be."""
+
+    async def run(self) -> None:
+        """Until cancelled; raises what a device raises."""
+        ours, theirs = os.openpty()
+        place = Path(self._spec.path)
+        place.unlink(missing_ok=True)
+        try:
+            tty.setraw(theirs)
+            place.symlink_to(os.ttyname(theirs))
+            while True:
+                with contextlib.suppress(OSError):
+                    await self._talk(*await _streams(ours))
+        finally:
+            place.unlink(missing_ok=True)
+            os.close(ours)
+            os.close(theirs)
+
+
+async def _streams(handle: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await loop.connect_read_pipe(lambda: protocol, os.fdopen(os.dup(handle), "rb", 0))
+    transport, _ = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), os.fdopen(os.dup(handle), "wb", 0)
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:

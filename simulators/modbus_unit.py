@@ -7,10 +7,14 @@ answer until it is set to False again.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
+
+from simulators import clock
+from simulators.stage import Member, Stage
 
 READ_DISCRETE, READ_HOLDING, WRITE_COIL = 2, 3, 5
 COILS = REGISTERS = 64
@@ -80,3 +84,49 @@ class ModbusUnit:
             else:
                 self.switched.append((address, bool(wanted[0])))
         return None
+
+
+class ModbusLine:
+    """Units of a scenario behind one address. A device's packets are what stands in its registers from then on; the
+    channel is the table and the address ("holding/3"), two bytes a register."""
+
+    def __init__(self, members: Sequence[Member], stage: Stage) -> None:
+        self._members = members
+        self._spec = members[0].spec
+        self._stage = stage
+        self._tables: dict[int, dict[str, list[int]]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled; raises what a device raises."""
+        address = (self._spec.host, self._spec.port)
+        server = ModbusTcpServer([self._unit(member) for member in self._members], address=address)
+        await server.serve_forever(background=True)
+        self._stage.counts.connections += 1
+        try:
+            while True:
+                for member in self._members:
+                    member.device.tick(clock.now())
+                    self._put(member)
+                self._stage.collect(self._members)
+                await clock.sleep(self._stage.tick_s)
+        finally:
+            await server.shutdown()  # type: ignore[no-untyped-call]
+
+    def _put(self, member: Member) -> None:
+        for packet in member.device.to_send():
+            table, _, address = packet.channel.partition("/")
+            self._tables[member.device.unit][table][int(address)] = int.from_bytes(packet.data)
+
+    def _unit(self, member: Member) -> SimDevice:
+        tables = self._tables[member.device.unit] = {"holding": [0] * REGISTERS, "input": [0] * REGISTERS}
+
+        async def asked(  # noqa: PLR0917 - the signature that pymodbus calls
+            function: int, start: int, address: int, count: int, registers: list[int], wanted: Values | None
+        ) -> ExcCodes | None:
+            table = tables["holding" if function == READ_HOLDING else "input"]
+            registers[address - start : address - start + count] = table[address : address + count]
+            return None
+
+        bits = [SimData(0, values=[False] * COILS, datatype=DataType.BITS)]
+        registers = [SimData(0, values=[0] * REGISTERS, datatype=DataType.REGISTERS)]
+        return SimDevice(member.device.unit, (bits, bits, registers, registers), action=asked)

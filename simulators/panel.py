@@ -57,7 +57,7 @@ class Panel:
         self.native_id = native_id
         self._settings = settings
         self._random = random.Random(f"{seed}/{native_id}")
-        self._mail = Mailbag()
+        self._mail = Mailbag[bytes]()
         self._serial = self._random.randrange(60_000)
         self._state: dict[int, int] = {}  # component -> fire and fault bits
         self._call_points: set[int] = set()
@@ -128,6 +128,9 @@ class Panel:
 
     def accepted(self) -> list[Accepted]:
         return self._mail.take_accepted()
+
+    def said(self) -> list[Accepted]:
+        return []
 
     def owed(self) -> list[Accepted]:
         return self._mail.owed()

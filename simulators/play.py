@@ -13,13 +13,17 @@ from msgspec import json
 
 from simulators import clock
 from simulators.device import Accepted
-from simulators.line import Counts, Line
-from simulators.scenario import Scenario, ScenarioError, WorldEvent, build
+from simulators.lines import lines_of
+from simulators.scenario import ScenarioError, build
+from simulators.spec import Scenario, WorldEvent
+from simulators.stage import TICK_S, Counts, Member, Stage
 
 DRAIN_S_MAX = 60.0
+DEVICES_PER_S_MAX = 4_000  # are asked what they have to say
 LOOK_S = 0.1
 
 Tell = Callable[[str], None]
+Said = Callable[[list[Accepted]], None]
 
 
 class Ledger:
@@ -42,31 +46,33 @@ class Ledger:
 class Play:
     """One playing of `scenario`, `speed` times as fast as life; devices keep their own pace on the wire."""
 
-    def __init__(self, scenario: Scenario, speed: float, ledger: Ledger, tell: Tell) -> None:
+    def __init__(
+        self, scenario: Scenario, speed: float, ledger: Ledger, tell: Tell, said: Said = lambda rows: None
+    ) -> None:
+        """`said` gets what devices say that nobody confirms."""
         self._scenario = scenario
         self._speed = speed
         self._tell = tell
         self.counts = Counts()
-        self._lines = {
-            spec.device: Line(
-                spec,
-                build(spec, scenario.seed),
-                faults=scenario.faults,
-                seed=scenario.seed,
-                accepted=ledger.write,
-                counts=self.counts,
-            )
-            for spec in scenario.devices
-        }
+        self._members = {spec.device: Member(spec, build(spec, scenario.seed)) for spec in scenario.devices}
+        stage = Stage(
+            faults=scenario.faults,
+            seed=scenario.seed,
+            counts=self.counts,
+            accepted=ledger.write,
+            said=said,
+            tick_s=max(TICK_S, len(scenario.devices) / DEVICES_PER_S_MAX),
+        )
+        self._lines = lines_of(list(self._members.values()), stage)
 
     @property
     def unanswered(self) -> int:
-        return sum(line.device.unanswered for line in self._lines.values())
+        return sum(member.device.unanswered for member in self._members.values())
 
     async def run(self) -> int:
         """Play to the end, then wait for what is unanswered; how many reports still are."""
         began = clock.monotonic()
-        running = [asyncio.create_task(line.run()) for line in self._lines.values()]
+        running = [asyncio.create_task(line.run()) for line in self._lines]
         try:
             for event in sorted(self._scenario.events, key=lambda event: event.at_s):
                 await self._until(began, event.at_s, running)
@@ -93,5 +99,5 @@ class Play:
             task.result()
 
     def _act(self, event: WorldEvent) -> None:
-        self._lines[event.device].device.act(event.action, event.args, clock.now())
+        self._members[event.device].device.act(event.action, event.args, clock.now())
         self._tell(f"{event.at_s:6.1f} s  {event.device}: {event.action}")

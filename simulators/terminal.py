@@ -66,7 +66,7 @@ class Terminal:
         self.native_id = native_id
         self._settings = settings
         self._random = random.Random(f"{seed}/{native_id}")
-        self._mail = Mailbag()
+        self._mail = Mailbag[bytes]()
         self._serial = self._random.randrange(60_000)
         self._flags = 0
         self._driving = True
@@ -135,6 +135,9 @@ class Terminal:
 
     def accepted(self) -> list[Accepted]:
         return self._mail.take_accepted()
+
+    def said(self) -> list[Accepted]:
+        return []
 
     def owed(self) -> list[Accepted]:
         return self._mail.owed()

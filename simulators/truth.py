@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from simulators.device import Accepted, ActionError
-from simulators.scenario import Scenario, ScenarioError, build
+from simulators.scenario import ScenarioError, build
+from simulators.spec import Scenario
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NO_ALARM = ("position", "telemetry")

@@ -14,7 +14,7 @@ from gridward.broker import free_port
 from gridward.ledger import PLACES, VALUE_PLACES, Fact, facts_of, read
 from simulators.play import Ledger, Play
 from simulators.relay import Relay
-from simulators.scenario import DeviceSpec, Faults, Scenario, WorldEvent
+from simulators.spec import DeviceSpec, Faults, Scenario, WorldEvent
 from tests.conftest import BrokerAddress
 from tests.edge import site
 from tests.edge.hub_side import HubSide

@@ -9,8 +9,9 @@ import pytest
 from devices.families import FAMILIES
 from devices.observation import Alarm, Event, Observation, Position, Telemetry
 from simulators.device import Accepted, ActionError, SimulatedDevice
+from simulators.families import BUILDERS
 from simulators.faults import disturbed
-from simulators.scenario import BUILDERS, Faults
+from simulators.spec import Faults
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ID = {"gbt26875": "889", "watch": "8800000001", "jt808": "13957300001"}

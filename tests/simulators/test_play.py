@@ -21,6 +21,7 @@ from simulators.device import SimulatedDevice
 from simulators.play import Ledger, Play
 from simulators.replay import ReplayError, replay
 from simulators.scenario import load
+from simulators.stage import Member
 from simulators.truth import truth_of
 
 PLAYED_S_MAX = 90
@@ -103,7 +104,7 @@ class Centre:
     async def open(self) -> AsyncIterator[dict[str, int]]:
         servers = {
             name: await asyncio.start_server(lambda r, w, name=name: self._serve(name, r, w), "127.0.0.1", 0)
-            for name in FAMILIES
+            for name in PLAYED
         }
         yield {name: server.sockets[0].getsockname()[1] for name, server in servers.items()}
         for server in servers.values():
@@ -191,8 +192,8 @@ async def test_a_bug_in_a_device_ends_the_play(tmp_path: Path) -> None:
         file = tmp_path / "scenario.toml"
         file.write_text(SCENARIO.format(seed=3, **ports))
         play = Play(load(file), 20, Ledger(None), lambda text: None)
-        line = play._lines["gbt26875:889"]
-        line.device = Buggy(line.device)
+        for line in play._lines:
+            line._members = [Member(one.spec, Buggy(one.device)) for one in line._members]
         with pytest.raises(ZeroDivisionError):
             async with asyncio.timeout(PLAYED_S_MAX):
                 await play.run()

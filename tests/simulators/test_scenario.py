@@ -8,7 +8,8 @@ import pytest
 
 from simulators.faults import disturbed
 from simulators.relay import Relay
-from simulators.scenario import Faults, ScenarioError, load
+from simulators.scenario import ScenarioError, load
+from simulators.spec import Faults
 
 EVENING = Path(__file__).parents[2] / "simulators" / "scenarios" / "wuzhen-evening.toml"
 DEVICE = '[[devices]]\nfamily = "gbt26875"\nid = "889"\nhost = "h"\nport = 1\n'

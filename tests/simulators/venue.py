@@ -1,0 +1,186 @@
+"""A few devices of each simulated family on their real links, played at speed: what came of it.
+
+The edge's links are the ones that a generated edge file names, before a real spool.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from devices.families import FAMILIES
+from devices.observation import Alarm, Event, Observation, Position
+from edge import config, link_kinds
+from edge.flow import SWEEP_S, Link
+from edge.links_mqtt import MqttLink
+from edge.turns import Turns
+from simulators import commands
+from simulators.device import Accepted
+from simulators.play import Ledger, Play
+from simulators.scenario import load
+from tests.edge.site import until
+from tests.edge.wired import Behind, behind
+
+SPEED = 30
+PLAYED_S_MAX = 60
+
+
+class Case(NamedTuple):
+    """`devices`: tables of a scenario; {port} is a free one, {broker} the broker's, {folder} a folder of the test.
+    `acts`: (seconds, device, action). `timed`: reports carry the device's own time. `confirmed`: by wire or transport,
+    and two copies of a report can be told from two reports."""
+
+    devices: str
+    acts: tuple[tuple[float, str, str], ...]
+    timed: bool = True
+    confirmed: bool = True
+
+
+def device(family: str, native_id: str, settings: str = "", **keys: object) -> str:
+    given = {"family": f'"{family}"', "id": f'"{native_id}"', "port": "{port}"} | keys
+    given["settings"] = "{ " + ", ".join(filter(None, ("report_every_s = 0.5", settings))) + " }"
+    return "[[devices]]\n" + "".join(f"{key} = {value}\n" for key, value in given.items())
+
+
+class Outcome(NamedTuple):
+    accepted: list[Accepted]
+    said: list[Accepted]
+    stored: list[Observation]
+    unanswered: int
+
+
+def scenario_text(case: Case, faults: str, folder: Path, broker: int) -> str:
+    text = f"duration_s = 60\n{case.devices}"
+    for at_s, device, action in case.acts:
+        text += f'[[events]]\nat_s = {at_s}\ndevice = "{device}"\naction = "{action}"\n'
+    for number in range(1, 4):
+        text = text.replace(f"{{port{number}}}", str(free_port()))
+    return text.replace("{port}", str(free_port())).replace("{broker}", str(broker)).replace(
+        "{folder}", str(folder / "dropped")
+    ) + (f"[faults]\n{faults}\n" if faults else "")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@asynccontextmanager
+async def links_of(edge_file: Path, made: Behind) -> AsyncIterator[None]:
+    """Open, and those that have somebody to be heard by, heard."""
+    site = config.load(edge_file, FAMILIES)
+    async with AsyncExitStack() as stack:
+        links = []
+        for told in site.links:
+            family = FAMILIES[told.family]
+            settings = config.family_settings(told, family, site.time_zone)
+            names = [device.id.partition(":")[2] for device in site.devices if device.id.startswith(f"{told.family}:")]
+            link = link_kinds.build(told, made.wiring(settings, *names), family, Turns(), edge_file.parent.name)
+            links.append(link)
+            await link.open()
+            stack.push_async_callback(link.close)
+            stack.callback(link.stop_reading)
+        sweeping = asyncio.ensure_future(_sweep(links))
+        stack.callback(sweeping.cancel)
+        brokers = [link for link in links if isinstance(link, MqttLink)]
+        await until(lambda: all(link.connections for link in brokers), "subscribed")
+        yield
+
+
+async def _sweep(links: list[Link]) -> None:
+    while True:
+        for link in links:
+            link.sweep()
+        await asyncio.sleep(SWEEP_S)
+
+
+async def played(case: Case, folder: Path, broker: int, faults: str = "") -> Outcome:
+    """Everything that was accepted or said is there, or time is over."""
+    file, edge_file, ledger = folder / "scenario.toml", folder / "links.toml", folder / "ledger.jsonl"
+    file.write_text(scenario_text(case, faults, folder, broker))
+    told: list[str] = []
+    assert commands.run([str(file), "--check", "--edge-file", str(edge_file)], told.append) == 0, told
+    said: list[Accepted] = []
+    play = Play(load(file), SPEED, Ledger(ledger), lambda text: None, said.extend)
+    async with behind(folder) as made, links_of(edge_file, made):
+        async with asyncio.timeout(PLAYED_S_MAX):
+            unanswered = await play.run()
+        accepted = [msgspec.json.decode(line, type=Accepted) for line in ledger.read_bytes().splitlines()]
+
+        def stored() -> list[Observation]:
+            return [*made.rows("urgent"), *made.rows("routine")]
+
+        owed = {fact_of_row(row, case.timed) for row in [*accepted, *said]}
+        with contextlib.suppress(AssertionError):  # the test shows what is missing
+            await until(lambda: owed <= {fact_of(row, case.timed) for row in stored()}, "stored", 5)
+        return Outcome(accepted, said, stored(), unanswered)
+
+
+Fact = tuple[Any, ...]
+
+
+def fact_of_row(row: Accepted, timed: bool) -> Fact:
+    """What is compared of a row: which device said what of which part, and when."""
+    at = row.observed_at if timed else None
+    if row.kind == "position":
+        return row.device, "position", "", at, round(row.values["longitude"], 4), round(row.values["latitude"], 4)
+    if row.kind == "telemetry":
+        return row.device, "telemetry", row.component, at if timed else ""
+    return row.device, row.kind, row.component, at, row.values.get("raised")
+
+
+def fact_of(stored: Observation, timed: bool) -> Fact:
+    at, body = stored.observed_at if timed else None, stored.body
+    if isinstance(body, Position):
+        return stored.device, "position", "", at, round(body.longitude, 4), round(body.latitude, 4)
+    if isinstance(body, Alarm | Event):
+        return stored.device, body.kind, body.component, at, body.raised if isinstance(body, Alarm) else None
+    return stored.device, "telemetry", getattr(body, "component", ""), at if timed else ""
+
+
+def differences(outcome: Outcome, timed: bool) -> dict[Fact, tuple[int, int]]:
+    """Fact -> how often it was told and how often it is there, where that is not the same."""
+    told = Counter(fact_of_row(row, timed) for row in [*outcome.accepted, *outcome.said])
+    held = Counter(fact_of(row, timed) for row in outcome.stored)
+    measured = {fact for fact in told if fact[1] == "telemetry"}  # of several parts: at least there
+    wrong = {fact: (count, held[fact]) for fact, count in told.items() if fact not in measured and held[fact] != count}
+    return wrong | {fact: (told[fact], 0) for fact in measured if not held[fact]}
+
+
+DETECTOR, BUTTON = "24e12422115a212f", "24e124221150aaaa"
+CASES: dict[str, Case] = {
+    "gbt26875": Case(
+        device("gbt26875", "889", "heartbeat_s = 1"),
+        ((10, "gbt26875:889", "smoke"), (30, "gbt26875:889", "clear"), (45, "gbt26875:889", "reset")),
+    ),
+    "jt808": Case(
+        device("jt808", "13957300001", "heartbeat_s = 1"),
+        ((10, "jt808:13957300001", "overspeed"), (30, "jt808:13957300001", "overspeed_over")),
+    ),
+    "lorawan": Case(
+        device("lorawan", DETECTOR, port="{broker}") + device("lorawan", BUTTON, 'model = "ws101"', port="{broker}"),
+        (
+            (10, f"lorawan:{DETECTOR}", "smoke"),
+            (20, f"lorawan:{BUTTON}", "press"),
+            (30, f"lorawan:{DETECTOR}", "smoke_over"),
+            (50, f"lorawan:{BUTTON}", "press"),
+        ),
+    ),
+    "sia_dc09": Case(
+        device("sia_dc09", "1234", "heartbeat_s = 1"),
+        ((10, "sia_dc09:1234", "fire"), (20, "sia_dc09:1234", "fire_over"), (30, "sia_dc09:1234", "panic")),
+    ),
+    "sia_dc09-udp": Case(
+        device("sia_dc09", "1234", link='"udp"'), ((10, "sia_dc09:1234", "fire"), (40, "sia_dc09:1234", "duress"))
+    ),
+    "watch": Case(
+        device("watch", "8800000001", "link_every_s = 1"),
+        ((10, "watch:8800000001", "sos"), (30, "watch:8800000001", "off_wrist")),
+    ),
+}
