@@ -1,31 +1,35 @@
 """Configuration of one edge: a TOML file parsed once, strictly, into frozen values that are passed by argument.
 
 Rules
-- An unknown key, a wrong type, a value out of range or a name that points nowhere stops the start. The error is one
-  line: file, key, what is wrong or allowed.
+- An unknown key, a wrong type, a value out of range or a name that points nowhere stops the start. Each mistake is a
+  line: file, key, what is wrong or allowed. What contradicts something else is told when every value is well formed.
 - Secrets stand in files of their own, named here by path. Relative paths are relative to the working directory.
 - A family's settings are checked by the family's own struct. A family that has a `time_zone` setting gets the edge's,
   unless its link names one.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
 
 from devices.dictionary import ALARMS, P4
+from devices.envelope import NAME_WORDS
 from devices.family import AnyFamily
+from devices.mistakes import mistakes
 from edge import link_config
 from edge.link_config import Link, Name, OptionalPort, Port
 
-DeviceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}:[!-~]{1,64}$")]
+DEVICE_WORDS = (
+    "family:native-id, such as gbt26875:889, the native id of 1 to 64 printable ASCII characters without space"
+)
+DeviceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}:[!-~]{1,64}$", description=DEVICE_WORDS)]
 Text = Annotated[str, Meta(max_length=200)]
-Zone = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$")]
+Zone = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$", description=NAME_WORDS)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 
@@ -34,11 +38,9 @@ RULES_MAX = 1_000
 DEVICES_MAX = 20_000
 RULE_AGE_S_MAX = 100 * 86_400  # beyond what any device keeps
 
-_PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
-
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the text is the one line to show."""
+    """A configuration that cannot be used; the text is what to show, a line for each mistake."""
 
 
 class Broker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,24 +142,33 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def load(path: Path, families: Mapping[str, AnyFamily]) -> Config:
     """The configuration in `path`; raises ConfigError."""
     try:
-        config = msgspec.toml.decode(path.read_bytes(), type=Config)
+        given = msgspec.toml.decode(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_placed(str(error))}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    for wrong in _cross_checks(config, families):
-        raise ConfigError(f"{path}: {wrong}")
+    _refuse(path, mistakes(given, Config))
+    config = msgspec.convert(given, Config)
+    _refuse(path, _cross_checks(config, families))
     return config
+
+
+def _refuse(path: Path, wrong: Iterable[str]) -> None:
+    """Raises ConfigError when anything is wrong."""
+    if lines := [f"{path}: {one}" for one in wrong]:
+        raise ConfigError("\n".join(lines))
 
 
 def family_settings(link: Link, family: AnyFamily, time_zone: str) -> Struct:
     """The link's settings as its family's struct; raises msgspec.ValidationError."""
+    return msgspec.convert(_given_settings(link, family, time_zone), family.settings)
+
+
+def _given_settings(link: Link, family: AnyFamily, time_zone: str) -> dict[str, Any]:
     given = dict(link.settings)
     if "time_zone" in family.settings.__struct_fields__:
         given.setdefault("time_zone", time_zone)
-    return msgspec.convert(given, family.settings)
+    return given
 
 
 def read_secret(path: Path) -> str:
@@ -173,9 +184,10 @@ def read_secret(path: Path) -> str:
 
 def _cross_checks(config: Config, families: Mapping[str, AnyFamily]) -> Iterator[str]:
     """What single values cannot show, the most telling first."""
-    yield from _time_zone(config)
+    no_zone = list(_time_zone(config))
+    yield from no_zone
     yield from _files(config)
-    yield from _links(config, families)
+    yield from _links(config, families, "UTC" if no_zone else config.time_zone)
     yield from _twice("links", "name", [link.name for link in config.links])
     yield from _twice("links", "port", list(link_config.listening(config.links)))
     yield from _twice("devices", "id", [device.id for device in config.devices])
@@ -203,7 +215,7 @@ def _files(config: Config) -> Iterator[str]:
             yield f"{key}: no file {file}"
 
 
-def _links(config: Config, families: Mapping[str, AnyFamily]) -> Iterator[str]:
+def _links(config: Config, families: Mapping[str, AnyFamily], time_zone: str) -> Iterator[str]:
     for index, link in enumerate(config.links):
         family = families.get(link.family)
         if family is None:
@@ -214,10 +226,7 @@ def _links(config: Config, families: Mapping[str, AnyFamily]) -> Iterator[str]:
             yield f"links[{index}].kind: {link.family} does not run on {kind}; expected {_listed(family.links)}"
         for key, wrong in link_config.wrong_files(link):
             yield f"links[{index}].{key}: {wrong}"
-        try:
-            family_settings(link, family, config.time_zone)
-        except (msgspec.ValidationError, ValueError) as error:
-            yield _placed(str(error), f"links[{index}].settings")
+        yield from mistakes(_given_settings(link, family, time_zone), family.settings, f"links[{index}].settings")
 
 
 def _device(where: str, device: Device, families: Mapping[str, AnyFamily]) -> Iterator[str]:
@@ -254,12 +263,3 @@ def _twice(section: str, key: str, values: Iterable[object]) -> Iterator[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return " or ".join(names) or "one to be configured"
-
-
-def _placed(text: str, prefix: str = "") -> str:
-    """ "Expected `int` <= 65535 - at `$.links[0].port`" becomes "links[0].port: Expected int ≤ 65535"."""
-    found = _PLACE.match(text)
-    what = (found["what"] if found else text).replace("`", "").replace("<=", "≤").replace(">=", "≥")
-    where = found["where"].removeprefix("key in ").removeprefix("$").removeprefix(".") if found else ""
-    place = ".".join(filter(None, (prefix, where)))
-    return f"{place}: {what}" if place else what

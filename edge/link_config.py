@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from devices.envelope import NAME_PATTERN
+from devices.envelope import NAME_PATTERN, NAME_WORDS
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 OptionalPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one for a link, off for metrics
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_WORDS)]
 Connections = Annotated[int, Meta(ge=1, le=20_000)]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
@@ -46,7 +46,13 @@ class UdpServer(_Link, frozen=True, kw_only=True, tag="udp_server"):
 
     host: str = "127.0.0.1"
     port: OptionalPort
-    group: Annotated[str, Meta(pattern=r"^((22[4-9]|23\d)\.\d{1,3}\.\d{1,3}\.\d{1,3})?$")] = ""
+    group: Annotated[
+        str,
+        Meta(
+            pattern=r"^((22[4-9]|23\d)\.\d{1,3}\.\d{1,3}\.\d{1,3})?$",
+            description="an IPv4 multicast group, 224.0.0.0 to 239.255.255.255",
+        ),
+    ] = ""
     connections_max: Connections = 1_000
 
 
@@ -60,7 +66,9 @@ class HttpServer(_Link, frozen=True, kw_only=True, tag="http_server"):
     connections_max: Connections = 200
     allow: tuple[str, ...] = ()
     path_secret_file: str = ""
-    hmac_header: Annotated[str, Meta(pattern="^[a-z0-9-]{1,64}$")] = "x-signature"
+    hmac_header: Annotated[str, Meta(pattern="^[a-z0-9-]{1,64}$", description="a lower-case header name")] = (
+        "x-signature"
+    )
     hmac_key_file: str = ""
     tls_certificate_file: str = ""
     tls_key_file: str = ""
@@ -94,7 +102,9 @@ class HttpClient(_Link, frozen=True, kw_only=True, tag="http_client"):
     """The edge asks a device again and again. `url`: scheme, host and port; the family knows the paths. `period_s`: the
     pause when the family has nothing to ask at once."""
 
-    url: Annotated[str, Meta(pattern=r"^https?://[^/?#\s]+$")]
+    url: Annotated[
+        str, Meta(pattern=r"^https?://[^/?#\s]+$", description="http:// or https://, host and port, no path")
+    ]
     username: str = ""
     password_file: str = ""
     tls_ca_file: str = ""
@@ -104,7 +114,9 @@ class HttpClient(_Link, frozen=True, kw_only=True, tag="http_client"):
 class HttpStream(_Link, frozen=True, kw_only=True, tag="http_stream"):
     """The edge asks once and the answer never ends. `url`: the whole of it, with path and query."""
 
-    url: Annotated[str, Meta(pattern=r"^https?://[^\s]+$")]
+    url: Annotated[
+        str, Meta(pattern=r"^https?://[^\s]+$", description="an address that begins with http:// or https://")
+    ]
     username: str = ""
     password_file: str = ""
     tls_ca_file: str = ""

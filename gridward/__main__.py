@@ -32,7 +32,23 @@ FAMILY_ARGUMENT = typer.Argument(
     help="A device family, such as gbt26875 or lorawan.", metavar="FAMILY", show_default=False
 )
 CONFIG_OPTION = typer.Option("--config", help="Its TOML file.", show_default=False)
+CHECK_OPTION = typer.Option("--check", help="Only check the file and what it names, then exit.")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gridward {metadata.version('gridward')}")
+        raise typer.Exit
+
+
+@app.callback()
+def front(
+    version: Annotated[  # read by its callback
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command(
@@ -59,21 +75,21 @@ def demo(  # noqa: PLR0917 - each is a named option
 
 
 @app.command(
-    epilog="\b\nExample: gridward edge --config site/edge.toml\n         gridward edge --config site/edge.toml --check",
-    context_settings=PASS_ON,
+    epilog="\b\nExample: gridward edge --config /etc/gridward/edge.toml\n"
+    "         gridward edge --config /etc/gridward/edge.toml --check",
 )
-def edge(context: typer.Context, config: Annotated[Path, CONFIG_OPTION]) -> None:
-    """Run one edge agent. Add --check to check its file only."""
-    _become("edge", "--config", str(config), *context.args)
+def edge(config: Annotated[Path, CONFIG_OPTION], check: Annotated[bool, CHECK_OPTION] = False) -> None:
+    """Run one edge agent."""
+    _become("edge", "--config", str(config), *_checking(check))
 
 
 @app.command(
-    epilog="\b\nExample: gridward hub --config site/hub.toml\n         gridward hub --config site/hub.toml --check",
-    context_settings=PASS_ON,
+    epilog="\b\nExample: gridward hub --config /etc/gridward/hub.toml\n"
+    "         gridward hub --config /etc/gridward/hub.toml --check",
 )
-def hub(context: typer.Context, config: Annotated[Path, CONFIG_OPTION]) -> None:
-    """Run the hub: ingest, incidents, API and console. Add --check to check its file only."""
-    _become("hub", "--config", str(config), *context.args)
+def hub(config: Annotated[Path, CONFIG_OPTION], check: Annotated[bool, CHECK_OPTION] = False) -> None:
+    """Run the hub: ingest, incidents, API and console."""
+    _become("hub", "--config", str(config), *_checking(check))
 
 
 @app.command(
@@ -116,7 +132,7 @@ def decode(
         _refuse(str(error))
 
 
-@app.command(epilog="\b\nExample: gridward doctor\n         gridward doctor --edge site/edge.toml --hub site/hub.toml")
+@app.command(epilog="\b\nExample: gridward doctor\n         gridward doctor --edge /etc/gridward/edge.toml")
 def doctor(
     edge_config: Annotated[Path | None, typer.Option("--edge", help="Also check this edge file.")] = None,
     hub_config: Annotated[Path | None, typer.Option("--hub", help="Also check this hub file.")] = None,
@@ -141,7 +157,7 @@ def doctor(
 @app.command(epilog="Example: gridward version")
 def version() -> None:
     """The version of this software."""
-    typer.echo(f"gridward {metadata.version('gridward')}")
+    _show_version(True)
 
 
 def _frames(hex_text: str | None, jsonl: Path | None) -> "Iterable[Given]":
@@ -166,6 +182,10 @@ def _folded(texts: Iterable[str], width: int) -> str:
     """Under each other, wrapped between words only: a path that is cut in two helps nobody."""
     fold = textwrap.TextWrapper(width - len(INDENT), break_long_words=False, break_on_hyphens=False)
     return f"\n{INDENT}".join(line for text in texts for line in fold.wrap(text))
+
+
+def _checking(check: bool) -> list[str]:
+    return ["--check"] if check else []
 
 
 def _become(module: str, *words: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """`python -m hub --config FILE [--check]`: run one hub until SIGTERM or SIGINT.
 
 Exit codes: 0 stopped politely, 1 it cannot start or broke, 2 the configuration or the command line is wrong. Each
-error is one line. Logs are JSON lines on stderr.
+error is one line; a wrong configuration has a line for each mistake. Logs are JSON lines on stderr.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def main(config: Annotated[Path, CONFIG_OPTION], check: Annotated[bool, CHECK_OP
         held = load(config)
         if check:
             _check(held)
-            print(f"{config}: fine")
+            print(f"{config}: good")
             return
         asyncio.run(server.run(held, _stop_on_signals))
     except ConfigError as error:
@@ -45,7 +45,7 @@ def main(config: Annotated[Path, CONFIG_OPTION], check: Annotated[bool, CHECK_OP
     except server.StartError as error:
         _fail(str(error), 1)
     except OSError as error:
-        _fail(f"{error.filename or 'hub'}: {error.strerror or error}", 1)
+        _fail(f"{error.filename or 'hub'}: {' '.join((error.strerror or str(error)).split())}", 1)
     except Exception:
         structlog.get_logger().exception("hub_crashed")
         raise SystemExit(1) from None
@@ -68,7 +68,8 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def _fail(text: str, code: int) -> None:
-    print(f"hub: {' '.join(text.split())}", file=sys.stderr)
+    for line in text.splitlines():
+        print(f"hub: {' '.join(line.split())}", file=sys.stderr)
     raise SystemExit(code)
 
 

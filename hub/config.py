@@ -1,35 +1,47 @@
 """Configuration of one hub: a TOML file parsed once, strictly, into frozen values that are passed by argument.
 
 Rules
-- An unknown key, a wrong type or a value out of range stops the start; the error names file, key and what is allowed.
+- An unknown key, a wrong type or a value out of range stops the start; each mistake is a line: file, key, what is
+  wrong or allowed.
 - Secrets stand in files of their own, named here by path. Relative paths are relative to the working directory.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
+from devices.envelope import NAME_PATTERN, NAME_WORDS
+from devices.mistakes import mistakes
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 ListenPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one (tests)
 Days = Annotated[int, Meta(ge=1, le=36_500)]
 Hours = Annotated[float, Meta(gt=0, le=24 * 31)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_WORDS)]
 NAME_CHARS_MAX = 64  # what a login takes
+PASSWORD_CHARS_MIN = 10
 PASSWORD_CHARS_MAX = 1_000
 UserName = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 URL_CHARS_MAX = 2_000
-Url = Annotated[str, Meta(pattern=r"^https?://[^/]", max_length=URL_CHARS_MAX)]
+Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^/]",
+        max_length=URL_CHARS_MAX,
+        description="an address that begins with http:// or https://",
+    ),
+]
 
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\xa0]")
-_PLACE = re.compile(r"^(?P<what>.*?) - at `(?P<where>(?:\$|key in \$).*)`$")
 Found = TypeVar("Found", bound=Struct)
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; the text is the one line to show."""
+    """A configuration that cannot be used; the text is what to show, a line for each mistake."""
 
 
 class Retention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,51 +97,57 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def load(path: Path) -> Config:
     """The configuration in `path`; raises ConfigError."""
     config = read_toml(path, Config)
-    if bool(config.database.dsn) == bool(config.database.dsn_file):
-        raise ConfigError(f"{path}: database: give either dsn or dsn_file")
-    try:
-        _check_texts(msgspec.to_builtins(config))
-        _check_host("listen_host", config.listen_host)
-        _check_host("broker.host", config.broker.host)
-        _check_urls(config.notify)
-        _check_file("database.dsn_file", config.database.dsn_file)
-        _check_file("broker.password_file", config.broker.password_file)
-        _check_file("site_file", config.site_file)
-        if config.first_user is not None:
-            _check_file("first_user.password_file", config.first_user.password_file)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    refuse(path, _cross_checks(config))
     return config
 
 
-def _check_texts(table: dict[str, Any], where: str = "") -> None:
-    """No text that is used as a path, a name or an address has a NUL. Raises ConfigError."""
+def refuse(path: Path, wrong: Iterable[str]) -> None:
+    """Raises ConfigError when anything is wrong, with a line for each."""
+    if lines := [f"{path}: {one}" for one in wrong]:
+        raise ConfigError("\n".join(lines))
+
+
+def _cross_checks(config: Config) -> Iterator[str]:
+    """What the types cannot show."""
+    if bool(config.database.dsn) == bool(config.database.dsn_file):
+        yield "database: give either dsn or dsn_file"
+    if nuls := list(_texts(msgspec.to_builtins(config))):
+        yield from nuls
+        return  # no file and no host can be asked for with them
+    yield from _host("listen_host", config.listen_host)
+    yield from _host("broker.host", config.broker.host)
+    yield from _urls(config.notify)
+    files = {
+        "database.dsn_file": config.database.dsn_file,
+        "broker.password_file": config.broker.password_file,
+        "site_file": config.site_file,
+        "first_user.password_file": config.first_user.password_file if config.first_user else "",
+    }
+    yield from (f"{key}: no file {file}" for key, file in files.items() if file and not Path(file).is_file())
+
+
+def _texts(table: dict[str, Any], where: str = "") -> Iterator[str]:
+    """No text that is used as a path, a name or an address has a NUL."""
     for key, value in table.items():
         if isinstance(value, dict):
-            _check_texts(value, f"{where}{key}.")
+            yield from _texts(value, f"{where}{key}.")
         elif isinstance(value, str) and "\0" in value:
-            raise ConfigError(f"{where}{key}: holds a NUL character")
+            yield f"{where}{key}: holds a NUL character"
 
 
-def _check_host(key: str, host: str) -> None:
-    """What Python cannot even ask for; raises ConfigError."""
+def _host(key: str, host: str) -> Iterator[str]:
+    """What Python cannot even ask for."""
     try:
         host.encode("idna")
     except UnicodeError as error:
-        raise ConfigError(f"{key}: {host[:80]} is not a host name: {error.__cause__ or error}") from error
+        yield f"{key}: {host[:80]} is not a host name: {error.__cause__ or error}"
 
 
-def _check_urls(notify: tuple[Notify, ...]) -> None:
-    """An address travels beside each notice, in the transaction of its alarm. Raises ConfigError; shows no secret."""
+def _urls(notify: tuple[Notify, ...]) -> Iterator[str]:
+    """An address travels beside each notice, in the transaction of its alarm. Shows no secret."""
     for number, one in enumerate(notify, 1):
         if found := _NOT_IN_URL.search(one.url):
-            raise ConfigError(f"notify {number}: url: holds {found[0]!r}: write it as %{ord(found[0]):02X}")
-
-
-def _check_file(key: str, file: str) -> None:
-    """Raises ConfigError."""
-    if file and not Path(file).is_file():
-        raise ConfigError(f"{key}: no file {file}")
+            yield f"notify {number}: url: holds {found[0]!r}: write it as %{ord(found[0]):02X}"
 
 
 def dsn(config: Config) -> str:
@@ -145,6 +163,8 @@ def first_password(config: Config) -> str:
     password = read_secret(path)
     if len(password) > PASSWORD_CHARS_MAX:
         raise ConfigError(f"{path}: has {len(password)} characters, a login takes at most {PASSWORD_CHARS_MAX}")
+    if len(password) < PASSWORD_CHARS_MIN:
+        raise ConfigError(f"{path}: has {len(password)} characters, at least {PASSWORD_CHARS_MIN} are asked for")
     return password
 
 
@@ -164,22 +184,14 @@ def read_secret(path: Path) -> str:
 
 
 def read_toml(path: Path, kind: type[Found]) -> Found:
-    """`path` as a `kind`; raises ConfigError with file, key and what is allowed."""
+    """`path` as a `kind`; raises ConfigError with file, key and what is allowed, for each mistake."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=kind)
+        given = msgspec.toml.decode(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_placed(str(error))}") from error
     except msgspec.DecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not TOML: not UTF-8") from error
-
-
-def _placed(text: str) -> str:
-    """ "Expected `int` <= 65535 - at `$.broker.port`" becomes "broker.port: Expected int ≤ 65535"."""
-    found = _PLACE.match(text)
-    what = (found["what"] if found else text).replace("`", "").replace("<=", "≤").replace(">=", "≥")
-    where = found["where"].removeprefix("$").removeprefix(".") if found else ""
-    return f"{where}: {what}" if where else what
+    refuse(path, mistakes(given, kind))
+    return msgspec.convert(given, kind)

@@ -2,28 +2,30 @@
 
 Rules
 - An unknown key, a wrong type, a zone that cannot be drawn, a name that is given twice or points nowhere stops the
-  start; the error names the file, where in it, and what is wrong.
+  start; each mistake is a line: the file, where in it, and what is wrong.
 - The file is what holds: a zone that it no longer has is forgotten unless a device outside the file still stands in
   it. Gateways and devices that it no longer names stay, because observations name them.
 - All of it is written in one transaction.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
-from devices.envelope import NAME_PATTERN
+from devices.envelope import NAME_PATTERN, NAME_WORDS
 from geofences.validity import drawn_zone
 from geofences.zones import ZoneError, Zones
-from hub.config import ConfigError, read_toml
+from hub.config import read_toml, refuse
 from hub.store import Store, jsonb
 
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_WORDS)]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
-DeviceName = Annotated[str, Meta(pattern=r"^[a-z0-9]{1,32}:[!-~]{1,100}$")]  # family:native-id
+DEVICE_WORDS = "family:native-id, such as gbt26875:889, in printable ASCII characters without space"
+DeviceName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}:[!-~]{1,100}$", description=DEVICE_WORDS)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Ring = Annotated[int, Meta(ge=0, le=100)]
@@ -77,10 +79,7 @@ class SiteFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read(path: Path) -> SiteFile:
     """Raises ConfigError."""
     found = read_toml(path, SiteFile)
-    try:
-        _check(found)
-    except (ZoneError, ConfigError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    refuse(path, _cross_checks(found))
     return found
 
 
@@ -127,28 +126,41 @@ async def write(store: Store, found: SiteFile) -> None:
         await tx.execute("zones_forget", site=site.id, zones=[drawn.id for drawn in found.zones])
 
 
-def _check(found: SiteFile) -> None:
-    """Raises ConfigError or ZoneError."""
+def _cross_checks(found: SiteFile) -> Iterator[str]:
+    """What the types cannot show."""
     try:
         ZoneInfo(found.site.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(f"site.time_zone: {found.site.time_zone} is not a time zone") from error
-    _check_unique("gateways", (gateway.id for gateway in found.gateways))
-    _check_unique("devices", (device.id for device in found.devices))
-    zones = Zones(drawn_zone(drawn.id, drawn.shape) for drawn in found.zones).ids
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield f"site.time_zone: {found.site.time_zone} is not a time zone; expected a name such as Asia/Shanghai"
+    yield from _twice("gateways", (gateway.id for gateway in found.gateways))
+    yield from _twice("devices", (device.id for device in found.devices))
+    yield from _zones(found)
+    zones = {drawn.id for drawn in found.zones}
     gateways = {gateway.id for gateway in found.gateways}
     for device in found.devices:
         if device.zone and device.zone not in zones:
-            raise ConfigError(f"devices: {device.id}: there is no zone {device.zone}")
+            yield f"devices: {device.id}: there is no zone {device.zone}"
         if device.gateway and device.gateway not in gateways:
-            raise ConfigError(f"devices: {device.id}: there is no gateway {device.gateway}")
+            yield f"devices: {device.id}: there is no gateway {device.gateway}"
         if (device.longitude is None) != (device.latitude is None):
-            raise ConfigError(f"devices: {device.id}: give longitude and latitude, or neither")
+            yield f"devices: {device.id}: give longitude and latitude, or neither"
 
 
-def _check_unique(where: str, names: Iterable[str]) -> None:
-    held: set[str] = set()
-    for name in names:
-        if name in held:
-            raise ConfigError(f"{where}: {name} is given twice")
-        held.add(name)
+def _zones(found: SiteFile) -> Iterator[str]:
+    """Each that cannot be drawn; then what only all of them together can be wrong in."""
+    drawn = []
+    for zone in found.zones:
+        try:
+            drawn.append(drawn_zone(zone.id, zone.shape))
+        except ZoneError as error:
+            yield str(error)
+    try:
+        Zones(drawn)
+    except ZoneError as error:
+        yield str(error)
+
+
+def _twice(where: str, names: Iterable[str]) -> Iterator[str]:
+    for name, times in Counter(names).items():
+        if times > 1:
+            yield f"{where}: {name} is given {'twice' if times == 2 else f'{times} times'}"

@@ -131,3 +131,34 @@ def test_a_secret_that_is_not_there_is_one_line(tmp_path: Path, content: str | N
         path.write_text(content)
     with pytest.raises(config.ConfigError, match=reason):
         config.read_secret(path)
+
+
+def test_every_mistake_is_told_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    links = [{**LINK, "kind": "tcp"}, {**LINK, "port": 70_000, "prot": 1}]
+    devices = [{"id": "889"}, {"id": site.PANEL, "zone": "Hall A"}]
+    rules = [{**RULE, "actuate": {"actuator": "siren", "state": "up"}}]
+    given = {**site.told(tmp_path), "links": links, "devices": devices, "rules": rules, "gateway": 7}
+    path.write_text(site.toml_text({key: given[key] for key in given if key != "site"}, "for a test"))
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(path, site.FAMILIES)
+    lines = [line.removeprefix(f"{path}: ") for line in str(refused.value).splitlines()]
+    assert "site: is missing" in lines and "gateway: expected str, got int" in lines
+    assert any(
+        line.startswith("links[0].kind: 'tcp' is not known; expected tcp_server or tcp_client") for line in lines
+    )
+    assert "links[1].port: expected int ≤ 65535" in lines and "links[1].prot: unknown key; port is meant?" in lines
+    assert "rules[0].actuate.state: 'up' is not known; expected on or off" in lines
+    assert any(line.startswith("devices[0].id: expected family:native-id, such as gbt26875:889") for line in lines)
+    assert any(line.startswith("devices[1].zone: expected lower-case letters") for line in lines)
+    assert len(lines) == 8 and not any("^" in line for line in lines), lines
+
+
+def test_every_contradiction_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    changes = {"time_zone": "Asia/Wuzhen", "hub_public_key_file": "/no/hub.pub", "links": [{**LINK, "family": "gbt"}]}
+    path.write_text(site.toml_text({**site.told(tmp_path), **changes}, "for a test"))
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(path, site.FAMILIES)
+    keys = [line.removeprefix(f"{path}: ").partition(": ")[0] for line in str(refused.value).splitlines()]
+    assert keys == ["time_zone", "hub_public_key_file", "links[0].family"]

@@ -121,4 +121,11 @@ def test_a_mistake_is_one_line(words: tuple[str, ...], typed: str | None, line: 
 
 
 def test_version() -> None:
-    assert gridward("version").stdout == "gridward 0.1.0\n"
+    assert gridward("version").stdout == gridward("--version").stdout == "gridward 0.1.0\n"
+
+
+@pytest.mark.parametrize("program", ["edge", "hub"])
+def test_check_is_an_option_that_help_lists_and_a_slip_of_the_pen_finds(program: str) -> None:
+    assert "--check" in gridward(program, "--help").stdout.partition("Example")[0]
+    said = gridward(program, "--config", "/nowhere.toml", "--chek")
+    assert said.returncode == 2 and "--check" in said.stderr.partition("No such option: --chek")[2]

@@ -7,7 +7,16 @@ import pytest
 
 from gridward.toml_text import toml_text
 from hub import server, site
-from hub.config import NAME_CHARS_MAX, PASSWORD_CHARS_MAX, URL_CHARS_MAX, ConfigError, dsn, load, read_secret
+from hub.config import (
+    NAME_CHARS_MAX,
+    PASSWORD_CHARS_MAX,
+    URL_CHARS_MAX,
+    ConfigError,
+    dsn,
+    first_password,
+    load,
+    read_secret,
+)
 
 NOT_TEXT = b"secret-\xff\xfe"
 
@@ -107,3 +116,29 @@ def test_a_first_password_that_nobody_could_type(tmp_path: Path) -> None:
     file.write_text("x" * (PASSWORD_CHARS_MAX + 1))
     with pytest.raises(ConfigError, match="1000"):
         server.Hub(load(path))
+
+
+def test_every_mistake_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path, listen_port="x", hub_id="Hub 1", broker={"prot": 1}, notify=[{"url": "ftp://a"}])
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [line.removeprefix(f"{path}: ") for line in str(caught.value).splitlines()] == [
+        "listen_port: expected int, got str",
+        "hub_id: expected lower-case letters, digits, _ and -, the first no _ or -, at most 64",
+        "broker.prot: unknown key; port is meant?",
+        "notify[0].url: expected an address that begins with http:// or https://",
+    ]
+    path = write(tmp_path, site_file="/no/site.toml", broker={"password_file": "/no/password"})
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).count("\n") == 1
+
+
+@pytest.mark.parametrize("password", ["short", "123456789"])
+def test_a_first_password_that_is_soon_guessed_is_refused(tmp_path: Path, password: str) -> None:
+    file = tmp_path / "password"
+    file.write_text(password)
+    config = load(write(tmp_path, first_user={"name": "operator", "password_file": str(file)}))
+    with pytest.raises(ConfigError, match=f"{file}: has {len(password)} characters, at least 10") as caught:
+        first_password(config)
+    assert password not in str(caught.value)

@@ -76,6 +76,19 @@ def test_a_device_that_is_given_twice(tmp_path: Path) -> None:
         read(tmp_path, SITE + MORE + MORE.split("\n\n")[1])
 
 
+def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
+    text = (SITE + MORE).replace('zone = "hall"\ngateway', 'zone = "halls"\ngateway').replace("latitude = 30.7436", "")
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, text.replace("Asia/Shanghai", "Asia/Wuzhen"))
+    said = str(refused.value)
+    assert "Asia/Wuzhen is not a time zone" in said and "no zone halls" in said and "latitude" in said
+
+
+def test_families_with_an_underscore_have_devices_too(tmp_path: Path) -> None:
+    found = read(tmp_path, (SITE + MORE).replace("gbt26875:889", "sia_dc09:0000001234"))
+    assert [device.id for device in found.devices] == ["sia_dc09:0000001234"]
+
+
 async def test_it_is_written_and_written_again(tmp_path: Path, postgres: str) -> None:
     async with Store(postgres) as store:
         await migrate(store)
