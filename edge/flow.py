@@ -14,7 +14,6 @@ from msgspec import Struct
 from devices.family import CommandRefused, DeviceCommand
 from devices.observation import Result
 from edge import clock
-from edge.intake import Intake
 from edge.spool_file import SpoolError
 
 SAID_EVERY_S = 60.0
@@ -59,13 +58,20 @@ class Link(Protocol):
         """Write it to the device now; what that says to it goes to the intake. Raises NotHere, CommandRefused."""
 
 
+class Taker(Protocol):
+    """Where results go: the edge's intake (edge.intake.Intake)."""
+
+    def take(self, link: str, results: Sequence[Result], done: Callable[[SpoolError | None], None]) -> None:
+        """`done` is called once they are durable, or with what kept them from it."""
+
+
 class Wiring(Struct, frozen=True):
     """What a link of any kind is given: its name, its family's settings, who is enrolled, and where results go."""
 
     name: str
     settings: Struct
     enrolled: Container[str]
-    intake: Intake
+    intake: Taker
     rows_max: int
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from gridward import clock
+from gridward import clock, devices_app
 from gridward.processes import ProcessError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog="\b\nExample: gridward demo\n         gridward doctor\n\nEach command tells more: gridward demo --help",
 )
+app.add_typer(devices_app.app, name="devices")
 FAMILY_ARGUMENT = typer.Argument(
     help="A device family, such as gbt26875 or lorawan.", metavar="FAMILY", show_default=False
 )

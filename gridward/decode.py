@@ -115,10 +115,11 @@ def decode(family: AnyFamily, given: Given, now: datetime, settings: msgspec.Str
     else:
         session = family.open_session(settings, Everyone())
         results = [*session.receive(given.message.data, now), *session.idle(now)]
-    return [_line(result, given.id) for result in results]
+    return [line_of(result, given.id) for result in results]
 
 
-def _line(result: Result, given_id: str) -> str:
+def line_of(result: Result, given_id: str = "") -> str:
+    """One observation, rejection or answer as JSON."""
     name = _NAMES[type(result)]
     head = {"id": given_id} if given_id else {}
     body = msgspec.to_builtins(result)

@@ -1,6 +1,8 @@
-"""The hub's public HTTP API as the demo uses it: what an operator's console does, without the console."""
+"""The hub's public HTTP API as this command line uses it: what an operator's console does, without the console."""
 
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -33,6 +35,21 @@ class HubClient:
     def login(self, name: str, password: str) -> None:
         token = self._ask("POST", "/api/v1/login", {"name": name, "password": password})["token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
+
+    def logout(self) -> None:
+        self._ask("POST", "/api/v1/logout")
+
+    def unknown_devices(self, gateway: str, since: datetime) -> list[dict[str, Any]]:
+        """What the gateway said of devices that are not enrolled, newest first: its `unknown_device` events."""
+        found = self._items(
+            "/api/v1/events", **{"device": f"gateway:{gateway}", "class": "event", "from": since.isoformat()}
+        )
+        return [event for event in found if event["kind"] == "unknown_device"]
+
+    def command(self, gateway: str, action: str, target: str, value: str) -> dict[str, Any]:
+        """{nonce, result, reason}, after at most a few seconds (docs/api.md)."""
+        path = f"/api/v1/gateways/{quote(gateway, safe='')}/commands"
+        return self._ask("POST", path, {"action": action, "target": target, "value": value})
 
     def gateways(self) -> list[dict[str, Any]]:
         return self._items("/api/v1/gateways")
