@@ -1,4 +1,5 @@
-"""UDP lines: each frame is a datagram. A radio network's devices (`Packet.channel` is the port) have an address each.
+"""UDP lines: each frame is a datagram. Devices of a radio network have an address each, `source`; where they speak to
+several ports, `Packet.channel` names one, "" the scenario's.
 
 A datagram is lost without a word; what must be confirmed is sent again by the device.
 """
@@ -57,7 +58,7 @@ class DatagramLine:
             if piece.wait_s:
                 await clock.sleep(piece.wait_s)
             frame = piece.data
-            port = int(frame.channel) if isinstance(frame, Packet) else self._spec.port
+            port = int(frame.channel or self._spec.port) if isinstance(frame, Packet) else self._spec.port
             data = frame.data if isinstance(frame, Packet) else frame
             assert data is not None
             (await self._socket(port)).sendto(data)

@@ -39,6 +39,7 @@ class Case(NamedTuple):
     devices: str
     acts: tuple[tuple[float, str, str], ...]
     timed: bool = True
+    duration_s: int = 60
     confirmed: bool = True
 
 
@@ -56,7 +57,7 @@ class Outcome(NamedTuple):
 
 
 def scenario_text(case: Case, faults: str, folder: Path, broker: int) -> str:
-    text = f"duration_s = 60\n{case.devices}"
+    text = f"duration_s = {case.duration_s}\n{case.devices}"
     for at_s, device, action in case.acts:
         text += f'[[events]]\nat_s = {at_s}\ndevice = "{device}"\naction = "{action}"\n'
     for number in range(1, 4):
@@ -154,7 +155,42 @@ def differences(outcome: Outcome, timed: bool) -> dict[Fact, tuple[int, int]]:
 
 
 DETECTOR, BUTTON = "24e12422115a212f", "24e124221150aaaa"
+MAC, TAG = "88:de:39:5d:b5:e1", "C0:FF:EE:00:00:02"
+LOGIN = {"username": '"viewer"', "password": '"secret"'}
 CASES: dict[str, Case] = {
+    "ble": Case(device("ble", TAG, port="{broker}"), ((10, f"ble:{TAG}", "press"),), timed=False, confirmed=False),
+    "cot": Case(
+        device("cot", "PHONE-7"), ((10, "cot:PHONE-7", "emergency"), (40, "cot:PHONE-7", "cancel")), confirmed=False
+    ),
+    "cot-udp": Case(device("cot", "PHONE-7", link='"udp"'), ((10, "cot:PHONE-7", "emergency"),), confirmed=False),
+    "dmr": Case(
+        device("dmr", "20", "heartbeat_s = 1", source='"127.0.0.20"'),
+        ((10, "dmr:20", "emergency"), (40, "dmr:20", "emergency")),
+    ),
+    "hikvision": Case(
+        device("hikvision", MAC, "heartbeat_s = 1", **LOGIN),
+        ((10, f"hikvision:{MAC}", "forced"), (30, f"hikvision:{MAC}", "emergency_button")),
+        confirmed=False,
+    ),
+    "hikvision_push": Case(
+        device("hikvision_push", MAC),
+        ((10, f"hikvision_push:{MAC}", "forced"), (30, f"hikvision_push:{MAC}", "fire_input")),
+    ),
+    "modbus": Case(
+        device("modbus", "hall-a") + device("modbus", "hall-b", 'unit = 2, map = "jxct_th"'),
+        ((60, "modbus:hall-a", "smoke"),),
+        timed=False,
+        duration_s=200,
+        confirmed=False,
+    ),
+    "zigbee2mqtt": Case(
+        device("zigbee2mqtt", "hall/smoke_1", port="{broker}"),
+        (
+            (10, "zigbee2mqtt:hall/smoke_1", "smoke"),
+            (20, "zigbee2mqtt:hall/smoke_1", "smoke_over"),
+            (30, "zigbee2mqtt:hall/smoke_1", "press"),
+        ),
+    ),
     "gbt26875": Case(
         device("gbt26875", "889", "heartbeat_s = 1"),
         ((10, "gbt26875:889", "smoke"), (30, "gbt26875:889", "clear"), (45, "gbt26875:889", "reset")),
