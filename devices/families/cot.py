@@ -317,7 +317,7 @@ def chat(ours: str, unit: str, id_: str, text: str, at: datetime) -> CotEvent:
         Element("remarks", attributes={"source": ours, "to": unit}, text=text),
         Element("marti", children=[Element("dest", attributes={"uid": unit})]),
     )
-    sender = Unit(f"GeoChat.{ours}.{unit}.{id_}", "", NOWHERE, "h-g-i-g-o")
+    sender = Unit(f"GeoChat.{ours}.{unit}.{id_}", "", Point(0, 0), "h-g-i-g-o")
     return _event(sender, "b-t-f", at, CHAT_STALE, *parts)
 
 
