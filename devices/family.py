@@ -88,6 +88,7 @@ class Family(Struct, frozen=True, kw_only=True):
     asks_every_s: float = 0.0  # above 0 the session speaks first: `idle` is called so often while the line is silent
     commands: tuple[CommandKind, ...] = ()
     native_id: str = ""  # what names a device of this family, for people; the page of every family has it
+    native_id_pattern: str = ""  # what every such id looks like, where that is sure: another one is noted, not refused
     example: Example = Example("")
     kinds_by_settings: bool = False  # settings can name any metric or alarm of the dictionary
 
@@ -128,6 +129,7 @@ class MessageFamily(Struct, frozen=True, kw_only=True):
     open_session: Callable[[Any, Container[str]], MessageSession]
     commands: tuple[CommandKind, ...] = ()
     native_id: str = ""
+    native_id_pattern: str = ""
     example: Example = Example("")
     kinds_by_settings: bool = False
 

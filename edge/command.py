@@ -16,11 +16,12 @@ import structlog
 
 from devices.families import FAMILIES
 from edge.agent import Secrets, StartError, running
-from edge.config import Config, ConfigError, load, read_secret, rule_zones_unknown
+from edge.config import Config, ConfigError, load, read_secret
 from edge.descriptors import raise_limit, refusal
 from edge.downlink import KeyUnusable, read_key
 from edge.flow import LinkError
 from edge.log import LogLines
+from edge.notes import notes
 
 log = structlog.get_logger()
 
@@ -43,8 +44,8 @@ def main(words: list[str], tell: Callable[[str], None]) -> int:
     if wrong := refusal(config, raise_limit()):
         return _refuse(f"{options.config}: {wrong}", 2)
     if options.check:
-        for zone in rule_zones_unknown(config):
-            sys.stderr.write(f"note: no device is in zone {zone}, which a rule names\n")
+        for note in notes(config, FAMILIES):
+            sys.stderr.write(f"note: {note}\n")
         tell(f"{options.config}: good")
         return 0
     sys.setswitchinterval(SWITCH_S)

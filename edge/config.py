@@ -247,13 +247,6 @@ def _rule(where: str, rule: Rule, config: Config) -> Iterator[str]:
         yield f"{where}.actuate.actuator: unknown actuator {rule.actuate.actuator!r}; expected {_listed(names)}"
 
 
-def rule_zones_unknown(config: Config) -> list[str]:
-    """Zones that rules name and no device is in: legal (the hub may draw them), but often a slip of the pen."""
-    known = {device.zone for device in config.devices}
-    known |= {component.zone for device in config.devices for component in device.components}
-    return sorted({zone for rule in config.rules for zone in rule.when.zones} - known)
-
-
 def _twice(section: str, key: str, values: Iterable[object]) -> Iterator[str]:
     for value, times in Counter(values).items():
         if times > 1:

@@ -276,6 +276,7 @@ FAMILY = MessageFamily(
     name="ble",
     title="Bluetooth bands, sensors, buttons and tags: GATT, BTHome, Theengs",
     native_id="the Bluetooth address in upper case with colons",
+    native_id_pattern=r"([0-9A-F]{2}:){5}[0-9A-F]{2}",
     example=Example("C0:FF:EE:00:00:02", {"topics": ["+/+/BTtoMQTT/#"]}),
     links=("ble", "mqtt"),
     integrity="AES-CCM for BTHome devices with a key",

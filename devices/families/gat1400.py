@@ -214,6 +214,7 @@ FAMILY = MessageFamily(
     name="gat1400",
     title="GA/T 1400 cameras and view libraries",
     native_id="the 20 digits of the device",
+    native_id_pattern=r"\d{20}",
     example=Example("33010200001190000001", settings={"passwords": {"camera": "secret"}}),
     links=("http_server",),
     integrity="",

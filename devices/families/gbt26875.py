@@ -379,6 +379,7 @@ FAMILY = Family(
     name="gbt26875",
     title="Fire transmission device, GB/T 26875.3-2011",
     native_id="the source address as a decimal number",
+    native_id_pattern=r"\d+",
     example=Example("889", {"port": 9001}),
     links=("tcp_server", "udp_server", "serial"),
     integrity="sum of bytes modulo 256, start and end mark",

@@ -372,6 +372,7 @@ FAMILY = Family(
     name="jt808",
     title="Vehicle and personal terminal, JT/T 808-2011, -2013, -2019",
     native_id="the phone number without leading zeros; the IMEI of a terminal that sends that",
+    native_id_pattern=r"\d{1,20}",
     example=Example("13912345678", {"port": 9003}),
     links=("tcp_server", "udp_server"),
     integrity="exclusive or of all bytes, marks",

@@ -292,6 +292,7 @@ FAMILY = MessageFamily(
     name="lorawan",
     title="LoRaWAN sensors behind ChirpStack v4 or The Things Stack v3",
     native_id="the DevEUI, 16 hex digits in lower case",
+    native_id_pattern=r"[0-9a-f]{16}",
     example=Example("24e12422115a212f", {"topics": ["application/+/device/+/event/+"]}),
     links=("mqtt", "http_server"),
     integrity="",  # the network server checks each frame's MIC

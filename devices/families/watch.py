@@ -346,6 +346,7 @@ FAMILY = Family(
     name="watch",
     title="Health band, 3G/SG/CS/ZJ text protocol",
     native_id="the band's number, ten digits",
+    native_id_pattern=r"\d{10}",
     example=Example("8800000015", {"port": 9002}),
     links=("tcp_server",),
     integrity="",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from edge import config
+from edge.notes import notes
 from tests.edge import site
 
 LINK = {"name": "panels", "kind": "tcp_server", "family": "gbt26875", "port": 0}
@@ -109,11 +110,25 @@ def test_a_good_file_is_read_as_it_is(tmp_path: Path) -> None:
     read = site.config(tmp_path)
     assert (read.gateway, read.metrics_port, read.spool.rows_max) == ("gw-test", 0, 1_000_000)
     assert [link.family for link in read.links] == ["gbt26875", "watch", "jt808"]
-    assert config.rule_zones_unknown(read) == []
+    assert list(notes(read, site.FAMILIES)) == []
 
 
-def test_a_rule_for_a_zone_without_devices_is_noted(tmp_path: Path) -> None:
-    assert config.rule_zones_unknown(site.config(tmp_path, devices=[{"id": site.PANEL}])) == ["hall"]
+NOTES: list[tuple[dict[str, Any], str]] = [
+    ({"devices": [{"id": site.PANEL}]}, "no device is in zone hall, which a rule names"),
+    ({"devices": [{"id": "gbt26875:hall", "zone": "hall"}]}, "devices[0].id: hall is no id of gbt26875: the source"),
+    ({"links": [{**LINK, "family": "watch"}]}, f"devices[0]: no link of family gbt26875 can hear {site.PANEL}"),
+    ({"broker": {"username": "gw"}}, "broker.username: gw is not the gateway's name, gw-test"),
+    (
+        {"actuators": [{"name": "siren", "kind": "gpio_file", "path": "/no/siren"}]},
+        "actuators[0].path: there is no folder /no",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "note"), NOTES)
+def test_what_is_often_a_slip_is_noted(tmp_path: Path, changes: dict[str, Any], note: str) -> None:
+    found = list(notes(site.config(tmp_path, **changes), site.FAMILIES))
+    assert [line for line in found if line.startswith(note)], found
 
 
 def test_a_family_gets_the_time_zone_of_the_edge_unless_its_link_names_one(tmp_path: Path) -> None:
