@@ -177,13 +177,20 @@ def test(  # noqa: PLR0917 - each is a named option
 
 
 @app.command(
-    epilog="\b\nExample: gridward devices command gw-1 actuator.set siren off --hub http://127.0.0.1:8460",
+    epilog="\b\n"
+    "Example: gridward devices command gw-1 actuator.set siren off --hub http://127.0.0.1:8460\n"
+    "         gridward devices command gw-1 device.interval watch:8800000015 '{\"seconds\": 600}' --hub …",
 )
 def command(  # noqa: PLR0917 - each is named
     gateway: Annotated[str, typer.Argument(help="The gateway that is to act.", show_default=False)],
-    action: Annotated[str, typer.Argument(help="What to do: actuator.set.", show_default=False)],
-    target: Annotated[str, typer.Argument(help="With what: the actuator's name.", show_default=False)],
-    value: Annotated[str, typer.Argument(help="on or off.", show_default=False)],
+    action: Annotated[
+        str,
+        typer.Argument(
+            help="actuator.set, or device. and a command of the device's family (docs/families).", show_default=False
+        ),
+    ],
+    target: Annotated[str, typer.Argument(help="Name of the actuator, or id of the device.", show_default=False)],
+    value: Annotated[str, typer.Argument(help="on or off; of a device the arguments, as JSON.", show_default=False)],
     hub: Hub = "",
     user: User = "operator",
     password_file: PasswordFile = None,

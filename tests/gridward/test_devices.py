@@ -198,6 +198,9 @@ async def test_list_enrol_and_command_through_the_hub(postgres: str, tmp_path: P
         done = await _ran("command", "gw-1", "actuator.set", "siren", "off", *log_in)
         assert (done.returncode, done.stdout) == (0, "confirmed\n")
         assert [command[:4] for command in hub.commands] == [("gw-1", "actuator.set", "siren", "off")]
+        device = ("gw-1", "device.interval", "watch:8800000015", '{"seconds": 600}')
+        assert (await _ran("command", *device, *log_in)).returncode == 0
+        assert hub.commands[-1][:4] == device
         refused = await _ran("command", "gw-1", "actuator.set", "siren", "maybe", *log_in)
         assert refused.returncode == 1
         assert refused.stderr.startswith("gridward: hub: POST") and "422" in refused.stderr
