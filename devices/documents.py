@@ -33,6 +33,10 @@ class TrustError(Exception):
     """Bytes from the hub that this gateway must not act on; the text names the broken rule."""
 
 
+class SignatureWrong(TrustError):
+    """Not signed by the hub whose key is held: forged, or the hub has another key now."""
+
+
 class AlreadyHeld(TrustError):
     """The very version that is held: nothing wrong, a retained document comes again with every connection."""
 
@@ -127,6 +131,6 @@ def _opened(offered: bytes, key: Ed25519PublicKey, kind: type[_Content], bytes_m
         key.verify(signed.signature, signed.content.encode())
         return msgspec.json.decode(signed.content, type=kind)
     except InvalidSignature:
-        raise TrustError("signature does not fit") from None
+        raise SignatureWrong("signature does not fit") from None
     except msgspec.DecodeError as error:
         raise TrustError(f"unreadable: {error}") from None

@@ -33,6 +33,7 @@ Zone = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$", description
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 
+HUB_KEY = "hub_public_key_file"
 ACTUATORS_MAX = 64
 RULES_MAX = 1_000
 DEVICES_MAX = 20_000
@@ -208,11 +209,12 @@ def _time_zone(config: Config) -> Iterator[str]:
 
 def _files(config: Config) -> Iterator[str]:
     for key, file in (
-        ("hub_public_key_file", config.hub_public_key_file),
+        (HUB_KEY, config.hub_public_key_file),
         ("broker.password_file", config.broker.password_file),
     ):
         if file and not Path(file).is_file():
-            yield f"{key}: no file {file}"
+            origin = "; copy hub.pub from the hub's state_dir, its first start makes it" if key == HUB_KEY else ""
+            yield f"{key}: no file {file}{origin}"
 
 
 def _links(config: Config, families: Mapping[str, AnyFamily], time_zone: str) -> Iterator[str]:

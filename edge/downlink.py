@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Struct
 
-from devices.documents import AlreadyHeld, Document, TrustError, verify_document
+from devices.documents import AlreadyHeld, Document, SignatureWrong, TrustError, verify_document
 from edge import clock, small_file
 from geofences.zones import Zones, zone
 
 ZONES = "zones"
 OFFERED_MAX = 8
+COPY_KEY = "if this hub is ours: copy its hub.pub to hub_public_key_file again and restart"
 UNUSABLE = (TrustError, msgspec.ValidationError, ValueError)  # what reading a document may raise
 
 log = structlog.get_logger()
@@ -98,7 +99,8 @@ class Documents:
             except AlreadyHeld:
                 continue
             except UNUSABLE as error:
-                log.warning("document_refused", document=ZONES, error=str(error))
+                advice = {"advice": COPY_KEY} if isinstance(error, SignatureWrong) else {}
+                log.warning("document_refused", document=ZONES, error=str(error), **advice)
                 continue
             self._apply(document, zones)
             await asyncio.to_thread(self._store, ZONES, offered)

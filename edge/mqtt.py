@@ -16,7 +16,7 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 import structlog
@@ -162,7 +162,7 @@ class Channel:
     def _new_client(self) -> aiomqtt.Client:
         ours = self._will
         will = aiomqtt.Will(ours.topic, ours.payload, qos=1, retain=True) if ours else None
-        return aiomqtt.Client(
+        return _Client(
             self._broker.host,
             self._broker.port,
             username=self._broker.username or None,
@@ -264,7 +264,19 @@ class Subscriber:
             await client.ended()
 
 
-class _Confirming(aiomqtt.Client):
+class _Client(aiomqtt.Client):
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except asyncio.CancelledError:
+            # aiomqtt's callbacks go on until the socket ends, and stumble over the wait that was cancelled.
+            self._connected, self._disconnected = asyncio.Future(), asyncio.Future()
+            self._connected.set_result(None)
+            self._disconnected.set_result(None)
+            raise
+
+
+class _Confirming(_Client):
     """aiomqtt's own iterator confirms at once; this takes arrivals where paho gives them."""
 
     def confirm_to(self, arrived: Callable[[str, bytes, bool, Confirm], None]) -> None:

@@ -19,7 +19,7 @@ import random
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 import structlog
@@ -166,6 +166,16 @@ class _Client(aiomqtt.Client):
         )
         self._arrived = arrived
         self._client.manual_ack_set(True)
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except asyncio.CancelledError:
+            # aiomqtt's callbacks go on until the socket ends, and stumble over the wait that was cancelled.
+            self._connected, self._disconnected = asyncio.Future(), asyncio.Future()
+            self._connected.set_result(None)
+            self._disconnected.set_result(None)
+            raise
 
     async def ended(self) -> None:
         """Returns or raises MqttError when the connection ends, whatever it was that ended it."""

@@ -175,5 +175,6 @@ def test_every_contradiction_is_told(tmp_path: Path) -> None:
     path.write_text(site.toml_text({**site.told(tmp_path), **changes}, "for a test"))
     with pytest.raises(config.ConfigError) as refused:
         config.load(path, site.FAMILIES)
+    assert "no file /no/hub.pub; copy hub.pub from the hub's state_dir" in str(refused.value)
     keys = [line.removeprefix(f"{path}: ").partition(": ")[0] for line in str(refused.value).splitlines()]
     assert keys == ["time_zone", "hub_public_key_file", "links[0].family"]

@@ -90,6 +90,14 @@ async def test_zones_are_in_force_at_once_and_after_a_restart_expired_or_not(tmp
         assert again.zone == "hall"
 
 
+async def test_who_holds_another_key_is_told_what_to_do(tmp_path: Path) -> None:
+    async with held(tmp_path) as made:
+        with capture_logs() as logs:
+            made.documents.offer("zones", sign(document(), THIEF))
+            await until(lambda: bool(logs), "looked at")
+    assert "copy its hub.pub to hub_public_key_file again" in logs[0]["advice"]
+
+
 def document_expiry(folder: Path) -> datetime:
     signed = msgspec.json.decode((folder / "zones.json").read_bytes(), type=Signed)
     return msgspec.json.decode(signed.content, type=Document).expires_at
