@@ -22,11 +22,12 @@ EXAMPLE = """\
 Example: gridward simulate simulators/scenarios/wuzhen-evening.toml --speed 10
          gridward simulate simulators/scenarios/wuzhen-evening.toml --check --truth truth.jsonl
          gridward simulate simulators/scenarios/venue-large.toml --check --edge-file site/edge.toml
-         gridward simulate --replay vectors/watch.jsonl --port 26900
+         gridward simulate --replay recorded.jsonl --port 26900
 
 A scenario's form is told in simulators/scenario.py; faults (drop, delay, duplicate, garbage, reconnect storms) are part
-of it. Exit codes: 0 played to the end and all answered, or stopped by a signal; 1 reports stayed unanswered; 2 the
-files are wrong. The ledger holds what was confirmed to the devices, the truth what has to happen whatever is confirmed.
+of it. Exit codes: 0 played to the end and all answered, or stopped by a signal; 1 reports stayed unanswered, or nobody
+listened; 2 the files are wrong. The ledger holds what was confirmed to the devices, the truth what has to happen
+whatever is confirmed.
 """
 
 Tell = Callable[[str], None]
@@ -108,7 +109,10 @@ async def _play_all(scenario: Scenario, options: argparse.Namespace, tell: Tell)
         f"{len(scenario.devices)} devices, {play.counts.accepted} rows accepted, {play.counts.said} said that nobody "
         f"confirms, {unanswered} unanswered, {play.counts.connections} connections"
     )
-    return UNANSWERED if unanswered else 0
+    nobody = [where for where, took in play.counts.listened.items() if not took]
+    for where in nobody:
+        tell(f"gridward simulate: nobody listened on {where}")
+    return UNANSWERED if unanswered or nobody else 0
 
 
 def _write_edge_file(scenario: Scenario, path: Path) -> None:

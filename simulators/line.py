@@ -84,7 +84,7 @@ class Line(_Line):
         while True:
             began = clock.monotonic()
             try:
-                await self._talk(*await asyncio.open_connection(self._spec.host, self._spec.port))
+                await self._talk(*await self._dial())
             except OSError:
                 attempt += 1
             else:
@@ -92,6 +92,13 @@ class Line(_Line):
             if clock.monotonic() - began > BACKOFF_S_MAX:
                 attempt = 0
             await clock.sleep(backoff_s(self._random, attempt))
+
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port, listened = self._spec.host, self._spec.port, self._stage.counts.listened
+        listened.setdefault(f"{host}:{port}", False)
+        streams = await asyncio.open_connection(host, port)
+        listened[f"{host}:{port}"] = True
+        return streams
 
 
 class ListeningLine(_Line):

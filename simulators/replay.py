@@ -44,19 +44,20 @@ def frames_of(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 async def replay(path: Path, host: str, port: int, tell: Callable[[str], None]) -> int:
-    """How many frames were sent; raises ReplayError."""
-    sent = 0
+    """How many frames were sent; raises ReplayError, also for a file without any."""
+    frames = list(frames_of(path))
+    if not frames:
+        raise ReplayError(f"{path}: no frames: lines of JSON with frame_hex or frame_text are sent")
     try:
         reader, writer = await asyncio.open_connection(host, port)
-        for given_id, frame in frames_of(path):
+        for given_id, frame in frames:
             writer.write(frame)
             await writer.drain()
-            sent += 1
             tell(f"{given_id}: {len(frame)} bytes, answered {await _answer(reader)}")
         writer.close()
     except OSError as error:
         raise ReplayError(f"{host}:{port}: {error}") from error
-    return sent
+    return len(frames)
 
 
 async def _answer(reader: asyncio.StreamReader) -> str:

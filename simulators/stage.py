@@ -18,6 +18,7 @@ class Counts(Struct):
     lost: int = 0
     accepted: int = 0
     said: int = 0
+    listened: dict[str, bool] = {}  # "host:port" that was dialled over TCP: whether anybody ever took the call
 
 
 class Member(Struct, frozen=True):

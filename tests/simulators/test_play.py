@@ -15,6 +15,7 @@ import pytest
 from devices.families import FAMILIES
 from devices.family import Everyone
 from devices.observation import Alarm, Observation, Position
+from gridward.broker import free_port
 from simulators import commands
 from simulators import play as play_module
 from simulators.device import SimulatedDevice
@@ -209,6 +210,16 @@ def test_reports_that_stay_unanswered_are_the_exit_code(tmp_path: Path, monkeypa
         assert "1 unanswered" in told[-1]
 
 
+def test_a_play_that_nobody_listened_to_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(play_module), "DRAIN_S_MAX", 0.2)
+    port = free_port()
+    file = tmp_path / "scenario.toml"
+    file.write_text(ONE_PANEL.format(port=port))
+    told: list[str] = []
+    assert commands.run([str(file), "--speed", "10"], told.append) == commands.UNANSWERED
+    assert told[-1] == f"gridward simulate: nobody listened on 127.0.0.1:{port}"
+
+
 async def test_recorded_frames_are_sent_as_they_are_and_answers_shown(tmp_path: Path) -> None:
     up, down = "[3G*8800000015*0002*LK]", "[3G*8800000015*0002*CR]"
     heart = "[3G*8800000015*0008*heart,71]"
@@ -237,7 +248,10 @@ async def test_what_cannot_be_replayed_is_one_line(tmp_path: Path) -> None:
         async with Centre().open() as ports:
             with pytest.raises(ReplayError, match=said):
                 await replay(file, "127.0.0.1", ports["watch"], print)
-    file.write_text("")
+    file.write_text("{}\n")
+    with pytest.raises(ReplayError, match=r"frames\.jsonl: no frames"):
+        await replay(file, "127.0.0.1", 1, print)
+    file.write_text('{"frame_hex": "00"}')
     with pytest.raises(ReplayError, match=r"127\.0\.0\.1:1: "):
         await replay(file, "127.0.0.1", 1, print)
     with pytest.raises(ReplayError, match=r"nowhere\.jsonl: No such file"):
