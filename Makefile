@@ -41,7 +41,7 @@ check: setup ## lint and types, in seconds
 	$(BIN)/mypy
 	$(MAKE) check-console
 
-bench: setup ## measure; prints a table and writes bench/results.json
+bench: setup ## measure; prints a table, and a whole run writes bench/results.json
 	@exec $(BIN)/python -m bench $(ARGS)
 
 soak: setup ## the long fault tests (ten-minute link cut)
@@ -97,7 +97,7 @@ $(STAMPS)/installed: $(STAMPS)/requirements pyproject.toml
 $(STAMPS)/npm: $(wildcard $(CONSOLE)/package-lock.json) $(STAMPS)/requirements
 	@if [ -f $(CONSOLE)/package-lock.json ]; then
 	    echo "installing the console's packages"
-	    cd $(CONSOLE) && $(NPM) ci --no-audit --no-fund --loglevel=error
+	    cd $(CONSOLE) && $(NPM) ci --no-progress --no-audit --no-fund --loglevel=error
 	fi
 	mkdir -p $(CURDIR)/$(STAMPS) && touch $(CURDIR)/$@
 

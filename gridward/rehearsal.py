@@ -253,8 +253,8 @@ def _alarm_table(alarms: list[AlarmTimes]) -> Table:
     for alarm in shown:
         kind = f"{alarm.kind} (late)" if alarm.late else alarm.kind
         waits = [_ms(alarm.observed, alarm.received), _ms(alarm.received, alarm.committed)]
-        seen = f"+{_ms(alarm.committed, alarm.seen):.0f}" if alarm.seen else "-"
-        cells = (f"{alarm.observed:%H:%M:%S}", *(f"+{wait:.0f}" for wait in waits), seen)
+        seen = f"{_ms(alarm.committed, alarm.seen):+.0f}" if alarm.seen else "-"
+        cells = (f"{alarm.observed:%H:%M:%S}", *(f"{wait:+.0f}" for wait in waits), seen)
         table.add_row(str(alarm.incident), alarm.device, kind, *cells)
     return table
 

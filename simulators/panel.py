@@ -190,7 +190,7 @@ class Panel:
         self._say(self._state_unit(component, at), now, rows)
 
     def _state_unit(self, component: int, at: datetime) -> bytes:
-        text = f"{component}号".encode("gb18030").ljust(DESCRIPTION_BYTES, b"\0")
+        text = bytes(DESCRIPTION_BYTES)  # no name: people read the part's number in a language of their own
         kind = CALL_POINT if component in self._call_points else PHOTOELECTRIC_SMOKE
         state = self._state.get(component, 0) or NORMAL
         return pack("<BBBBBIH", 2, 1, SYSTEM_TYPE, SYSTEM_ADDRESS, kind, component, state) + text + _time(at)

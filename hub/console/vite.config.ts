@@ -11,6 +11,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the page's policy has no data: scripts, and hashed files are cached for good
     chunkSizeWarningLimit: 1200,
     reportCompressedSize: false,
+    rolldownOptions: { checks: { bundlerTimings: false } }, // how long plugins took is no warning to whoever installs
   },
   worker: { format: "es" },
   server: { proxy: { "/api": { target: hub } } },

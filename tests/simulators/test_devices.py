@@ -170,3 +170,10 @@ def test_the_same_seed_says_the_same(family: str) -> None:
         device.connected(START)
         device.tick(START)
     assert one.to_send() == two.to_send()
+
+
+def test_a_panel_gives_its_parts_no_names_in_one_language_of_two() -> None:
+    """The console then says "Part 18", or the same in Chinese."""
+    _, stored = play("gbt26875", GOOD_LINE)
+    alarms = [found.body for found in stored if isinstance(found.body, Alarm) and found.body.component]
+    assert alarms and {alarm.description for alarm in alarms} == {""}
