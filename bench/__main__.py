@@ -30,7 +30,7 @@ def main(
     names: Annotated[list[str] | None, NAMES_ARGUMENT] = None,
     quick: Annotated[bool, QUICK_OPTION] = False,
 ) -> None:
-    """Run the benchmarks, print a table; a whole run writes bench/results.json. Example: python -m bench --quick decode"""
+    """Run the benchmarks; a whole run writes bench/results.json. Example: python -m bench --quick decode"""
     console = Console()
     known = found()
     if unknown := set(names or ()) - set(known):
@@ -63,8 +63,8 @@ def main(
 def said_of(missed: list[str]) -> str:
     """What a missed goal means, for whoever sees exit code 1."""
     return (
-        f"missed: {', '.join(missed)}. Nothing is broken: this machine, now, did not reach the number in the column goal. "
-        "Try again with nothing else running; the ratio compares with a limit that was measured beside it in the same run."
+        f"missed: {', '.join(missed)}. Nothing is broken: this machine did not reach the goal now. Try again with "
+        "nothing else running; the ratio compares with a limit that was measured beside it in the same run."
     )
 
 
