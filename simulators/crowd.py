@@ -38,9 +38,10 @@ def drawn(chances: Sequence[Chance], devices: Sequence[DeviceSpec], seed: int) -
     """Raises ValueError, which begins with the key."""
     found = []
     for index, chance in enumerate(chances):
-        names = [spec.device for spec in devices if spec.family == chance.family]
+        of_family = [spec for spec in devices if spec.family == chance.family]
+        names = [spec.device for spec in of_family if spec.id.startswith(chance.ids)]
         if not names:
-            raise ValueError(f"chances[{index}].family: no devices of family {chance.family!r} in this scenario")
+            raise ValueError(f"chances[{index}].family: no such devices of family {chance.family!r} in this scenario")
         if chance.to_s < chance.from_s:
             raise ValueError(f"chances[{index}].to_s: before from_s")
         dice = random.Random(f"{seed}/chance/{index}")

@@ -124,6 +124,7 @@ class SerialLine(_Line):
         """Until cancelled; raises what a device raises."""
         ours, theirs = os.openpty()
         place = Path(self._spec.path)
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         try:
             tty.setraw(theirs)

@@ -51,13 +51,14 @@ class WorldEvent(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Chance(Struct, frozen=True, forbid_unknown_fields=True):
-    """`action` happens to `count` devices of `family`, drawn by the seed, at times between."""
+    """`action` happens to `count` devices of `family`, drawn by the seed, at times between. `ids`: how theirs begin."""
 
     family: str
     action: str
     count: Annotated[int, Meta(ge=1, le=EVENTS_MAX)]
     from_s: Seconds
     to_s: Seconds
+    ids: str = ""
     args: dict[str, Any] = {}
 
 

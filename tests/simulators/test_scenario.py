@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from devices.families import FAMILIES
+from edge import config
+from simulators import commands
 from simulators.faults import disturbed
 from simulators.relay import Relay
 from simulators.scenario import ScenarioError, load
 from simulators.spec import Faults
+from simulators.truth import truth_of
 
-EVENING = Path(__file__).parents[2] / "simulators" / "scenarios" / "wuzhen-evening.toml"
+SCENARIOS = Path(__file__).parents[2] / "simulators" / "scenarios"
+LARGE = SCENARIOS / "venue-large.toml"
+EVENING = SCENARIOS / "wuzhen-evening.toml"
 DEVICE = '[[devices]]\nfamily = "gbt26875"\nid = "889"\nhost = "h"\nport = 1\n'
 
 
@@ -31,6 +37,20 @@ def test_the_default_scenario_can_be_played() -> None:
         (f"duration_s = 1\n{DEVICE}settings = {{ colour = 1 }}\n", "colour"),
         (f"duration_s = 1\n{DEVICE}[[events]]\nat_s = 1\ndevice = 'x:1'\naction = 'smoke'\n", "no device 'x:1'"),
         (f"duration_s = 1\n{DEVICE}[faults]\ndrop = 2\n", "faults.drop"),
+        (f"duration_s = 1\n{DEVICE}link = 'mqtt'\n", r"devices\[0\].link: gbt26875 knows no 'mqtt'; expected tcp"),
+        (f"duration_s = 1\n{DEVICE.replace('889', '{n:q}')}count = 2\n", r"devices\[0\].id: .* cannot be written"),
+        (f"duration_s = 1\n{DEVICE}count = 2\n", "gbt26875:889 is given twice"),
+        (f"duration_s = 1\n{DEVICE}count = 0\n", r"devices\[0\].count: Expected int ≥ 1"),
+        (f"duration_s = 1\n{DEVICE}spread_m = 5\n", r"devices\[0\].spread_m: the settings need"),
+        (
+            f"duration_s = 1\n{DEVICE}[[chances]]\nfamily = 'watch'\naction = 'sos'\ncount = 1\nfrom_s = 0\nto_s = 1\n",
+            r"chances\[0\].family: no such devices of family 'watch'",
+        ),
+        (
+            f"duration_s = 1\n{DEVICE}[[chances]]\nfamily = 'gbt26875'\naction = 'smoke'\ncount = 1\nfrom_s = 2\n"
+            "to_s = 1\n",
+            r"chances\[0\].to_s: before from_s",
+        ),
         ("not toml", "not TOML: .*line 1"),
         (f"duration_s = -1\n{DEVICE}", r"scenario.toml: duration_s: Expected float ≥ 0"),
         (f"duration_s = 1\n{DEVICE.replace('889', '0')}", r"devices\[0\].id: the address of a fire device"),
@@ -45,6 +65,27 @@ def test_a_bad_scenario_is_refused_with_the_reason(tmp_path: Path, text: str, sa
     file.write_text(text)
     with pytest.raises(ScenarioError, match=said):
         load(file)
+
+
+def test_a_large_venue_is_a_few_lines_and_the_same_each_time() -> None:
+    scenario = load(LARGE)
+    assert len(scenario.devices) == 2_000 and scenario == load(LARGE)
+    bands = [spec for spec in scenario.devices if spec.family == "watch"]
+    assert [spec.id for spec in bands[:2]] == ["8800000001", "8800000002"] and len(bands) == 600
+    assert len({(spec.settings["longitude"], spec.settings["latitude"]) for spec in bands}) == 600
+    assert [spec.settings["unit"] for spec in scenario.devices if spec.family == "modbus"] == list(range(1, 61))
+    assert len({spec.port for spec in scenario.devices if spec.family == "dahua"}) == 10
+    sos = [event for event in scenario.events if event.device.startswith("watch:") and event.action == "sos"]
+    assert len(sos) == 30 and all(30 <= event.at_s <= 280 for event in sos)
+    assert len(truth_of(scenario)) > 200
+
+
+def test_the_edge_file_of_a_scenario_is_one_that_an_edge_takes(tmp_path: Path) -> None:
+    file, told = tmp_path / "edge.toml", []
+    assert commands.run([str(LARGE), "--check", "--edge-file", str(file)], told.append) == 0, told
+    found = config.load(file, FAMILIES)
+    assert len(found.devices) == 2_000
+    assert {link.family for link in found.links} == {spec.family for spec in load(LARGE).devices}
 
 
 def test_faults_do_what_their_shares_say() -> None:

@@ -43,9 +43,9 @@ class Case(NamedTuple):
     confirmed: bool = True
 
 
-def device(family: str, native_id: str, settings: str = "", **keys: object) -> str:
+def device(family: str, native_id: str, settings: str = "", every: float = 0.5, **keys: object) -> str:
     given = {"family": f'"{family}"', "id": f'"{native_id}"', "port": "{port}"} | keys
-    given["settings"] = "{ " + ", ".join(filter(None, ("report_every_s = 0.5", settings))) + " }"
+    given["settings"] = "{ " + ", ".join(filter(None, (f"report_every_s = {every}", settings))) + " }"
     return "[[devices]]\n" + "".join(f"{key} = {value}\n" for key, value in given.items())
 
 
@@ -157,7 +157,36 @@ def differences(outcome: Outcome, timed: bool) -> dict[Fact, tuple[int, int]]:
 DETECTOR, BUTTON = "24e12422115a212f", "24e124221150aaaa"
 MAC, TAG = "88:de:39:5d:b5:e1", "C0:FF:EE:00:00:02"
 LOGIN = {"username": '"viewer"', "password": '"secret"'}
+URN = "urn:dev:mac:0024befffe804ff1"
 CASES: dict[str, Case] = {
+    "aprs": Case(device("aprs", "BH4ABC-7"), ((10, "aprs:BH4ABC-7", "emergency"),), timed=False, confirmed=False),
+    "dahua": Case(
+        device("dahua", "gate", "heartbeat_s = 1", **LOGIN),
+        ((10, "dahua:gate", "fire"), (30, "dahua:gate", "fire_over")),
+        confirmed=False,
+    ),
+    "frigate": Case(
+        device("frigate", "gate", port="{broker}"),
+        ((10, "frigate:gate", "intruder"), (30, "frigate:gate", "intruder_gone")),
+    ),
+    "mapped": Case(
+        device("mapped", "17", every=4, path='"{folder}"'),
+        ((10, "mapped:17", "smoke"), (30, "mapped:17", "smoke_over")),
+    ),
+    "meokon": Case(
+        device("meokon", "SHMK19060013"),
+        ((10, "meokon:SHMK19060013", "pressure_low"), (40, "meokon:SHMK19060013", "pressure_normal")),
+        confirmed=False,
+    ),
+    "nmea": Case(device("nmea", "4711"), ((10, "nmea:4711", "fault"), (30, "nmea:4711", "repaired")), confirmed=False),
+    "senml": Case(
+        device("senml", URN, port="{broker}"), ((10, f"senml:{URN}", "smoke"), (30, f"senml:{URN}", "smoke_over"))
+    ),
+    "tetra": Case(
+        device("tetra", "1234567", path='"{folder}"') + device("tetra", "1234568", path='"{folder}"'),
+        ((10, "tetra:1234567", "emergency"), (40, "tetra:1234568", "emergency")),
+        timed=False,
+    ),
     "ble": Case(device("ble", TAG, port="{broker}"), ((10, f"ble:{TAG}", "press"),), timed=False, confirmed=False),
     "cot": Case(
         device("cot", "PHONE-7"), ((10, "cot:PHONE-7", "emergency"), (40, "cot:PHONE-7", "cancel")), confirmed=False
