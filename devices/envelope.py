@@ -25,7 +25,7 @@ ROOT = "gridward/v1"
 SHARDS = 64
 BATCH_ROWS_MAX = 5_000
 BATCH_BYTES_MAX = 4_000_000
-NAME_WORDS = "lower-case letters, digits, _ and -, the first no _ or -, at most 64"
+NAME_WORDS = "lower-case letters, digits, _ and - (at most 64, the first a letter or digit)"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # gateways, zones, sites, links: safe in topics, paths and URLs
 
 Instant = Annotated[datetime, Meta(tz=True)]  # one without a zone cannot be compared with any other

@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -52,13 +53,20 @@ def main(config: Annotated[Path, CONFIG_OPTION], check: Annotated[bool, CHECK_OP
 
 
 def _check(config: Config) -> None:
-    """Every file that the configuration names; raises ConfigError."""
-    dsn(config)
-    if config.site_file:
-        site.read(Path(config.site_file))
+    """Every file that the configuration names; raises ConfigError with what is wrong in any of them."""
+    reads: list[Callable[[], object]] = [lambda: dsn(config), lambda: first_password(config)]
     if config.broker.password_file:
-        read_secret(Path(config.broker.password_file))
-    first_password(config)
+        reads.append(lambda: read_secret(Path(config.broker.password_file)))
+    if config.site_file:
+        reads.append(lambda: site.read(Path(config.site_file)))
+    wrong = []
+    for read in reads:
+        try:
+            read()
+        except ConfigError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError("\n".join(wrong))
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -124,7 +124,7 @@ def test_every_mistake_is_told(tmp_path: Path) -> None:
         load(path)
     assert [line.removeprefix(f"{path}: ") for line in str(caught.value).splitlines()] == [
         "listen_port: expected int, got str",
-        "hub_id: expected lower-case letters, digits, _ and -, the first no _ or -, at most 64",
+        "hub_id: expected lower-case letters, digits, _ and - (at most 64, the first a letter or digit)",
         "broker.prot: unknown key; port is meant?",
         "notify[0].url: expected an address that begins with http:// or https://",
     ]

@@ -162,6 +162,13 @@ def test_check_reads_everything_and_starts_nothing(files: Files) -> None:
     assert done.returncode == 2 and "site.toml: zone hall" in done.stderr
 
 
+def test_check_tells_what_is_wrong_in_every_file(files: Files) -> None:
+    (files.home / "site.toml").write_text(SITE.replace("Polygon", "Point").replace("Asia/Shanghai", "Asia/Wuzhen"))
+    (files.home / "password").write_text("short")
+    lines = files.run("--check").stderr.splitlines()
+    assert len(lines) == 3 and all(line.startswith(f"hub: {files.home}/") for line in lines), lines
+
+
 def test_a_key_that_is_not_known(files: Files) -> None:
     files.config["lisen_port"] = 1
     line = files.failure()
