@@ -70,7 +70,8 @@ class HttpPush:
             return
         if answer.ok and packet.key is not None:
             self._device.confirm(packet.key)
-        told = {"status": str(answer.status), "www-authenticate": answer.headers.get("www-authenticate", "")}
+        challenge = answer.headers.get("www-authenticate", "")
+        told = packet.headers | {"status": str(answer.status), "www-authenticate": challenge}
         self._device.receive(Packet(packet.channel, body, packet.key, told), clock.now())
 
 

@@ -7,6 +7,7 @@ answer until it is set to False again.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from pymodbus.constants import ExcCodes
@@ -15,6 +16,8 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from simulators import clock
 from simulators.stage import Member, Stage
+
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what it says of each lost connection
 
 READ_DISCRETE, READ_HOLDING, WRITE_COIL = 2, 3, 5
 COILS = REGISTERS = 64

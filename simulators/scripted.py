@@ -50,6 +50,7 @@ class Scripted(Generic[_Frame]):
         self._periods = periods
         self._report, self._heartbeat = Every(periods.report_every_s), Every(periods.heartbeat_s)
         self._received = b""
+        self.ready = True  # False: reports wait until it has logged in, or is asked
 
     # --- what a family fills in ---
 
@@ -103,7 +104,8 @@ class Scripted(Generic[_Frame]):
             self.measured(self._seconds.take(now))
         if self._periods.heartbeat_s and self._heartbeat.due(now):
             self.alive(now)
-        self._mail.send_due(now)
+        if self.ready:
+            self._mail.send_due(now)
 
     def to_send(self) -> list[_Frame]:
         return self._mail.take_out()

@@ -157,6 +157,7 @@ def differences(outcome: Outcome, timed: bool) -> dict[Fact, tuple[int, int]]:
 DETECTOR, BUTTON = "24e12422115a212f", "24e124221150aaaa"
 MAC, TAG = "88:de:39:5d:b5:e1", "C0:FF:EE:00:00:02"
 LOGIN = {"username": '"viewer"', "password": '"secret"'}
+GATE = "33010200001190000001"
 URN = "urn:dev:mac:0024befffe804ff1"
 CASES: dict[str, Case] = {
     "aprs": Case(device("aprs", "BH4ABC-7"), ((10, "aprs:BH4ABC-7", "emergency"),), timed=False, confirmed=False),
@@ -195,6 +196,23 @@ CASES: dict[str, Case] = {
     "dmr": Case(
         device("dmr", "20", "heartbeat_s = 1", source='"127.0.0.20"'),
         ((10, "dmr:20", "emergency"), (40, "dmr:20", "emergency")),
+    ),
+    "gat1400": Case(
+        device("gat1400", GATE, 'heartbeat_s = 1, password = "secret"'),
+        ((10, f"gat1400:{GATE}", "match"), (40, f"gat1400:{GATE}", "match")),
+    ),
+    "onvif": Case(
+        device("onvif", "door"),
+        ((20, "onvif:door", "forced"), (40, "onvif:door", "forced_over"), (80, "onvif:door", "duress")),
+        duration_s=120,
+        confirmed=False,
+    ),
+    "osdp": Case(
+        device("osdp", "bus/1", path='"{folder}"') + device("osdp", "bus/2", path='"{folder}"'),
+        ((60, "osdp:bus/1", "tamper"), (90, "osdp:bus/2", "tamper")),
+        timed=False,
+        duration_s=150,
+        confirmed=False,
     ),
     "hikvision": Case(
         device("hikvision", MAC, "heartbeat_s = 1", **LOGIN),
