@@ -12,8 +12,10 @@ import pytest
 from edge.mqtt import end
 from simulators.band import Band
 from simulators.device import SimulatedDevice
-from simulators.line import Counts, Line
-from simulators.scenario import BUILDERS, DeviceSpec, Faults
+from simulators.families import BUILDERS
+from simulators.line import Line
+from simulators.spec import DeviceSpec, Faults
+from simulators.stage import Counts, Member, Stage
 from simulators.terminal import Terminal
 from tests.conftest import BrokerAddress
 from tests.edge import site
@@ -30,7 +32,8 @@ async def simulated(agent: AgentProcess, device: str) -> AsyncIterator[Simulated
     family, _, native_id = device.partition(":")
     made = BUILDERS[family](native_id, {"report_every_s": 1}, 1)
     spec = DeviceSpec(family=family, id=native_id, host="127.0.0.1", port=agent.port(family))
-    line = Line(spec, made, faults=Faults(), seed=1, accepted=lambda rows: None, counts=Counts())
+    stage = Stage(faults=Faults(), seed=1, counts=Counts(), accepted=lambda rows: None, said=lambda rows: None)
+    line = Line([Member(spec, made)], stage)
     running_ = asyncio.ensure_future(line.run())
     try:
         yield made

@@ -10,7 +10,7 @@ from devices.family import DeviceCommand
 from devices.observation import Alarm, CommandAnswer, Event, Observation, Result
 from simulators.band import Band
 from simulators.device import SimulatedDevice
-from simulators.scenario import BUILDERS
+from simulators.families import BUILDERS
 from simulators.terminal import Terminal
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
