@@ -1,5 +1,6 @@
 """What every family promises, whatever the bytes: see devices/family.py. `make fuzz` runs this fifty times deeper."""
 
+import re
 from binascii import crc_hqx
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from devices import families as registry
 from devices.dictionary import ALARMS, EVENTS, METRICS
 from devices.envelope import decode_observation, encode
-from devices.family import CommandRefused, DeviceCommand, Everyone, Family, Session
+from devices.family import AnyFamily, CommandRefused, DeviceCommand, Everyone, Family, Session
 from devices.framing import crc16, xor8
 from devices.observation import (
     REJECTED_BYTES_MAX,
@@ -303,3 +304,20 @@ def test_families_are_complete_and_settings_refuse_unknown_keys() -> None:
         assert family.silence_s_max > 0
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"unknown": 1}, family.settings)
+
+
+PATTERNED = [family for family in registry.FAMILIES.values() if family.native_id_pattern]
+
+
+@pytest.mark.parametrize("family", PATTERNED, ids=lambda family: family.name)
+def test_ids_look_as_the_family_says(family: AnyFamily) -> None:
+    """Its example, and every device of the shared vectors: `--check` must not call a good id a slip."""
+    ids = {family.example.native_id}
+    file = SHARED / f"{family.name}.jsonl"
+    if isinstance(family, Family) and file.exists():
+        for line in lines_of(file):
+            session = family.open_session(family.settings(), Everyone())
+            raw = bytes.fromhex(line["frame_hex"]) if line.get("frame_hex") else str(line.get("frame_text")).encode()
+            found = session.receive(raw, NOW)
+            ids |= {one.device.partition(":")[2] for one in found if isinstance(one, Observation)}
+    assert [one for one in ids if not re.fullmatch(family.native_id_pattern, one, re.ASCII)] == []
