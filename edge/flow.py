@@ -76,10 +76,17 @@ class Wiring(Struct, frozen=True):
 
 
 class Delivery(Struct):
-    """Rows of one reading on their way to the disk; `settled` once they are there, or refused."""
+    """Rows of one reading on their way to the disk; `settled` once they are there, or refused with `error`. A reading
+    without rows may be the second delivery of one that is still on its way (`behind`): then it shares its fate."""
 
     rows: int
     settled: bool = False
+    error: SpoolError | None = None
+    behind: "Delivery | None" = None
+
+    def outcome(self, error: SpoolError | None) -> SpoolError | None:
+        """What to answer by, when its own outcome is `error`."""
+        return error or (self.behind.error if self.behind is not None else None)
 
 
 class Flow:
@@ -87,6 +94,7 @@ class Flow:
         """`hold` is called when the link must stop taking, `go_on` when it may again."""
         self.holding = False
         self.rows = 0
+        self._newest: Delivery | None = None
         self._held_since = self._held_s = 0.0
         self._rows_max = rows_max
         self._hold = hold
@@ -103,18 +111,26 @@ class Flow:
         self.rows += rows
         if self.rows > self._rows_max:
             self._start_holding()
-        return Delivery(rows)
+        if not rows:
+            return Delivery(rows, behind=self._newest)
+        self._newest = Delivery(rows)
+        return self._newest
 
-    def settle(self, delivery: Delivery) -> None:
-        """They are there, or refused; whoever knows of it first says so."""
+    def settle(self, delivery: Delivery, error: SpoolError | None = None) -> SpoolError | None:
+        """They are there, or refused; whoever knows of it first says so. Returns what to answer by."""
         if delivery.settled:
-            return
+            return delivery.error
         delivery.settled = True
+        delivery.error = delivery.outcome(error)
+        delivery.behind = None
+        if self._newest is delivery:
+            self._newest = None
         self.rows -= delivery.rows
         if self.holding and self.rows <= self._rows_max // 2 and not self._stopped:
             self._count_held()
             self.holding = False
             self._go_on()
+        return delivery.error
 
     def take_held_s(self) -> float:
         """For how long the link did not listen since last asked: so long nobody was silent."""
@@ -140,7 +156,7 @@ async def hand_over(wiring: Wiring, flow: Flow, results: Sequence[Result]) -> Sp
     delivery = flow.deliver(len(results))
 
     def done(error: SpoolError | None) -> None:
-        flow.settle(delivery)
+        error = flow.settle(delivery, error)
         if not durable.done():
             durable.set_result(error)
 

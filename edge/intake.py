@@ -120,7 +120,7 @@ class Intake:
         """Look for devices that have gone silent. `passed_s` since last asked, `held_s` of which each link did not
         read."""
         at = clock.monotonic()
-        if passed_s >= LATE_S or self._spool.failing:
+        if passed_s >= LATE_S or self._spool.refuses_alarms:
             self._contacts.excuse(passed_s, at)
         else:
             for link, seconds in held_s.items():

@@ -111,7 +111,7 @@ class DatagramLink:
         return self._session.receive(message, clock.now())
 
     def _done(self, delivery: Delivery, answers: list[Message], error: SpoolError | None) -> None:
-        self.flow.settle(delivery)
+        error = self.flow.settle(delivery, error)
         if error is not None:
             self._begin_anew()
         else:

@@ -81,6 +81,9 @@ class ModbusLink:
         except UnitError as error:
             self._say_lost(read.unit, str(error))
             return False
+        except Exception as error:  # pymodbus stumbles over an answer: that unit's, the others are read
+            self._say_lost(read.unit, f"an answer that cannot be read: {type(error).__name__}")
+            return False
         self._say_found(read.unit)
         try:
             results = self._session.receive(Message(read.channel, data), clock.now())

@@ -68,6 +68,7 @@ class MqttLink:
             tls=tls,
             receive_max=RECEIVE_MAX,
             arrived=self._arrived,
+            ended=self._ended,
             lost=self._say_lost,
             found=self._say_found,
         )
@@ -143,11 +144,11 @@ class MqttLink:
         return self._session.receive(message, clock.now())
 
     def _done(self, delivery: Delivery, arrival: _Arrival, answers: list[Message], error: SpoolError | None) -> None:
-        if error is not None:
+        if delivery.outcome(error) is not None:
             self._waiting.clear()
             self._begin_anew()
             self._subscriber.hang_up()
-            self.flow.settle(delivery)
+            self.flow.settle(delivery, error)
             return
         arrival.confirm()
         self._publish(answers)
@@ -157,8 +158,10 @@ class MqttLink:
         """A session that does not believe that it has told what nobody took."""
         self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
 
-    def _say_lost(self, error: str) -> None:
+    def _ended(self) -> None:
         self._waiting.clear()  # their broker sends them again
+
+    def _say_lost(self, error: str) -> None:
         if not self._lost:
             self._lost = True
             log.warning("link_lost", link=self.name, error=error)

@@ -172,7 +172,7 @@ class UdpServer(asyncio.DatagramProtocol):
         return results
 
     def _answer(self, delivery: Delivery, peer: Peer, answer: bytes, error: SpoolError | None) -> None:
-        self.flow.settle(delivery)
+        error = self.flow.settle(delivery, error)
         if error is not None:  # its session believes that it has told what nobody took
             self._enrolled.pop(peer, None)
             self._strangers.pop(peer, None)

@@ -193,9 +193,11 @@ class Subscriber:
         tls: ssl.SSLContext | None,
         receive_max: int,
         arrived: Callable[[str, bytes, bool, Confirm], None],
+        ended: Callable[[], None],
         lost: Callable[[str], None],
         found: Callable[[], None],
     ) -> None:
+        """`ended` is called after each connection, before the next, `lost` when something went wrong."""
         self._broker = broker
         self._password = password
         self._identifier = identifier
@@ -203,6 +205,7 @@ class Subscriber:
         self._tls = tls
         self._receive_max = receive_max
         self._arrived = arrived
+        self._ended = ended
         self._lost = lost
         self._found = found
         self._client: _Confirming | None = None
@@ -230,6 +233,7 @@ class Subscriber:
                 self._lost(str(error) or type(error).__name__)
             finally:
                 self._client = None
+                self._ended()
             heed_cancel()
             attempt = 1 if clock.monotonic() - began > HEALTHY_S else attempt + 1
             await clock.sleep(backoff_s(attempt, _jitter.random()))

@@ -90,6 +90,7 @@ class Spool:
         self._older = ""  # the epoch of which that was said
         self.waiting_rows = 0
         self.failing = ""
+        self.refuses_alarms = False  # a disk that is nearly full still takes them while it refuses the rest
         self.refused_rows = 0
         self._say_set_aside()
         self._thread = Thread(target=self._run, name="spool", daemon=True)
@@ -289,6 +290,8 @@ class Spool:
             log.info("spool_recovered")
             self.failing = ""
         self._say_set_aside()
+        if any(group.entries and group.lane == "urgent" for group in groups):
+            self.refuses_alarms = error is not None
         for group in groups:
             self.waiting_rows -= len(group.entries)
             if error is not None:

@@ -27,6 +27,7 @@ LONGITUDE_MAX = 180.0
 LATITUDE_MAX = 90.0
 RING_POSITIONS_MIN = 4
 POSITIONS_MAX = 100_000  # of one zone
+DEPTH_MAX = 4  # polygons, rings, positions, numbers
 CELL_DEGREES_MIN = 1e-7  # a centimetre
 CELLS_MAX = 64  # a zone over more cells is looked at for every point instead
 # Above this share of its two products the sign of their rounded difference is the true one (Shewchuk's ccwerrboundA).
@@ -227,11 +228,15 @@ def _polygons(geometry: Any) -> list[tuple[Any, str]]:
     return [(rings, f"polygon {index}: ") for index, rings in enumerate(coordinates)]
 
 
-def _positions(coordinates: Any) -> int:
+def _positions(coordinates: Any, depth: int = 0) -> int:
     """How many numbers' lists stand in the nesting; an upper bound for the positions."""
+    if depth > DEPTH_MAX:
+        raise ZoneError("shape.coordinates: nested too deep")
     if not _is_list(coordinates):
         return 0
-    return 1 if not coordinates or not _is_list(coordinates[0]) else sum(map(_positions, coordinates))
+    if not coordinates or not _is_list(coordinates[0]):
+        return 1
+    return sum(_positions(inner, depth + 1) for inner in coordinates)
 
 
 def _polygon(rings: Any, where: str) -> Polygon:

@@ -28,6 +28,7 @@ from edge.intake import Intake
 from edge.links import TcpServer
 from edge.pipeline import view_of
 from edge.spool import Done, Spool
+from edge.spool_file import SpoolError
 from edge.turns import AT_ONCE, Turns
 from tests.devices import frames
 from tests.edge import site
@@ -503,6 +504,30 @@ async def test_nobody_is_lost_while_the_edge_itself_did_not_listen(tmp_path: Pat
         made.silent_for(91)
         made.intake.supervise(1.0, {"gbt26875": 0.5, "jt808": 1.0})
         assert made.contacts.lost == [PANEL]
+
+
+async def test_a_disk_that_refuses_all_but_alarms_hides_no_silent_panel(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.intake.say([site.steps(GATEWAY, 1)])
+        await until(lambda: made.rows("routine"), "stored")
+        made.spool._finish([], SpoolError("disk full"), False)  # routine rows are refused
+        assert made.spool.failing and not made.spool.refuses_alarms
+        made.silent_for(91)
+        made.intake.supervise(1.0, {})
+        assert made.contacts.lost == [PANEL]
+
+
+async def test_nobody_is_lost_while_the_disk_refuses_alarms(tmp_path: Path) -> None:
+    async with rig(tmp_path) as made:
+        made.disk_full(True)
+        made.intake.say([site.alarm(GATEWAY, "fault")])
+        await until(lambda: made.spool.refuses_alarms, "refused")
+        made.silent_for(91)
+        made.intake.supervise(2.0, {})
+        assert made.contacts.lost == []
+        made.disk_full(False)
+        made.intake.say_again()
+        await until(lambda: not made.spool.refuses_alarms, "taken again")
 
 
 async def test_a_link_that_is_held_counts_how_long(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from edge import links_http, listener
 from edge.flow import LinkError
 from edge.links_http import Guard, HttpServer
 from edge.listener import HANDSHAKES_MAX
+from edge.spool_file import SpoolError
 from tests.authority import DAY, Authority
 from tests.edge.site import until
 from tests.edge.wired import ROWS_MAX, Behind, behind
@@ -300,3 +301,14 @@ async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(LinkError, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already in use"):
             async with link(made, port=server.port):
                 pass
+
+
+async def test_a_second_delivery_shares_the_fate_of_the_first(tmp_path: Path) -> None:
+    """The sender's patience ends while the disk still works on the first: "no news" is no reason to say 200."""
+    async with behind(tmp_path) as made, link(made) as server:
+        first = server.flow.deliver(1)
+        second = server.flow.deliver(0)
+        alone = server.flow.settle(first, SpoolError("disk full"))
+        assert alone is not None and server.flow.settle(second) is alone
+        third = server.flow.deliver(0)
+        assert server.flow.settle(third) is None, "nothing is on its way any more"

@@ -90,3 +90,23 @@ async def test_one_unit_that_is_away_does_not_hide_another(tmp_path: Path) -> No
     async with ModbusUnit() as unit, behind(tmp_path) as made, link(made, unit.port, away, SMOKE):
         unit.holding[3] = 1
         await until(lambda: alarms(made) == [("modbus:smoke-1", "smoke", True)], "raised")
+
+
+async def test_an_answer_that_cannot_be_read_costs_its_own_unit(tmp_path: Path) -> None:
+    odd = {"unit": 2, "device": "odd-1", "map": "jxbs_co"}
+
+    class Stumbling(Bus):
+        def read(self, unit: int, table: str, address: int, count: int) -> bytes:
+            if unit == 2:
+                raise IndexError("as pymodbus may over a short answer")
+            return super().read(unit, table, address, count)
+
+    async with ModbusUnit() as unit, behind(tmp_path) as made:
+        settings = msgspec.convert({"units": [odd, SMOKE]}, modbus.Settings)
+        bus = Stumbling.over_tcp("127.0.0.1", unit.port, 0.5)
+        found = ModbusLink(made.wiring(settings, "odd-1", "smoke-1"), modbus.FAMILY, bus, period_s=0.05)
+        await found.open()
+        unit.holding[3] = 1
+        await until(lambda: alarms(made) == [("modbus:smoke-1", "smoke", True)], "raised")
+        found.stop_reading()
+        await found.close()

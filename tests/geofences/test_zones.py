@@ -238,6 +238,14 @@ def test_a_multipolygon_is_one_zone() -> None:
 
 # --- what is refused -----------------------------------------------------------------------------
 
+
+def nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
 BOW_TIE = [(0, 0), (3, 3), (3, 0), (0, 3), (1, 1), (0, 0)]
 
 
@@ -264,6 +272,7 @@ BOW_TIE = [(0, 0), (3, 3), (3, 0), (0, 3), (1, 1), (0, 0)]
         (polygon([(0, 0), (1, 1), (2, 2), (0, 0)]), "zone hall: "),
         (polygon([(0, 0)] * 5), "zone hall: "),
         (polygon(ROOM, HALL), "zone hall: "),
+        (polygon(nested(5_000)), "zone hall: shape.coordinates: nested too deep"),
         (polygon([(0, 0)] * (POSITIONS_MAX + 1)), f"shape: more than {POSITIONS_MAX} positions"),
     ],
 )
