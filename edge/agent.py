@@ -27,7 +27,7 @@ from devices.observation import DeviceId, GatewayId
 from edge import clock, health
 from edge.actuators import Actuators
 from edge.commands import Commands, Newest
-from edge.config import Config, family_settings
+from edge.config import Config, family_settings, patient, silence_s_max
 from edge.contacts import Contacts
 from edge.device_commands import DeviceCommands
 from edge.downlink import Documents
@@ -180,7 +180,8 @@ class Agent:
 
     def _supervised(self) -> Contacts:
         families = {DeviceId(one.id): one.id.partition(":")[0] for one in self._config.devices}
-        silences = {device: FAMILIES[family].silence_s_max for device, family in families.items()}
+        devices = self._config.devices
+        silences = {DeviceId(one.id): silence_s_max(one, FAMILIES[families[DeviceId(one.id)]]) for one in devices}
         named: dict[str, list[str]] = {}
         for link in self._config.links:
             named.setdefault(link.family, []).append(link.name)
@@ -199,7 +200,7 @@ class Agent:
             intake=self._intake,
             rows_max=max(WAITING_ROWS_MAX // len(self._config.links), WAITING_ROWS_MIN),
         )
-        return build(link, wiring, family, self._turns, self._gateway)
+        return build(link, wiring, patient(family, self._config.devices), self._turns, self._gateway)
 
     def _serve_metrics(self, stack: AsyncExitStack) -> None:
         if self._config.metrics_port:

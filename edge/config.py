@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from devices.dictionary import ALARMS, P4
 from devices.envelope import NAME_WORDS
@@ -38,6 +39,7 @@ ACTUATORS_MAX = 64
 RULES_MAX = 1_000
 DEVICES_MAX = 20_000
 RULE_AGE_S_MAX = 100 * 86_400  # beyond what any device keeps
+SILENCE_S_MAX = 30 * 86_400
 
 
 class ConfigError(Exception):
@@ -68,13 +70,15 @@ class Component(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Enrolment of a device and where it is."""
+    """Enrolment of a device and where it is. `silence_s`: silent for longer is `lost_contact`; its family's limit,
+    unless it is given."""
 
     id: DeviceName
     name: Text = ""
     zone: Zone = ""
     longitude: Longitude | None = None
     latitude: Latitude | None = None
+    silence_s: Annotated[float, Meta(ge=1, le=SILENCE_S_MAX)] | None = None
     components: tuple[Component, ...] = ()
 
 
@@ -158,6 +162,17 @@ def _refuse(path: Path, wrong: Iterable[str]) -> None:
     """Raises ConfigError when anything is wrong."""
     if lines := [f"{path}: {one}" for one in wrong]:
         raise ConfigError("\n".join(lines))
+
+
+def silence_s_max(device: Device, family: AnyFamily) -> float:
+    return family.silence_s_max if device.silence_s is None else device.silence_s
+
+
+def patient(family: AnyFamily, devices: Iterable[Device]) -> AnyFamily:
+    """The family with the longest silence that is allowed to one of its devices: its links give up nobody sooner."""
+    own = (one for one in devices if one.id.partition(":")[0] == family.name)
+    longest = max((silence_s_max(one, family) for one in own), default=family.silence_s_max)
+    return replace(family, silence_s_max=max(longest, family.silence_s_max))
 
 
 def family_settings(link: Link, family: AnyFamily, time_zone: str) -> Struct:

@@ -67,7 +67,8 @@ def overview(families: Mapping[str, AnyFamily]) -> str:
         "Generated from `devices/families/` by `make docs`. Do not edit.",
         "",
         "A family is all devices that speak one protocol. Its page tells how to connect one, and what it can say.",
-        "Silent for longer than the limit: alarm `lost_contact`. Links in brackets are not there yet at the edge.",
+        "Silent for longer than the limit: alarm `lost_contact`; `silence_s` in its `[[devices]]` entry gives a device",
+        "another limit (seconds). Links in brackets are not there yet at the edge.",
         "",
         "| family | what | links | integrity | silence | commands |",
         "|---|---|---|---|---|---|",
@@ -168,7 +169,8 @@ def _limits(family: AnyFamily) -> str:
         "",
         f"- Integrity of a {what}: {_integrity(family)}.",
         f"- Longest {what}: {size:,} bytes; what is longer is refused.",
-        f"- Liveness: silent for longer than {duration(family.silence_s_max)}, alarm `lost_contact` (P2).",
+        f"- Liveness: silent for longer than {duration(family.silence_s_max)}, alarm `lost_contact` (P2), "
+        "unless the device has a `silence_s` of its own.",
     ]
     if isinstance(family, Family) and family.one_connection:
         lines.append("- One connection of a device at a time: a newer one replaces the older.")

@@ -330,3 +330,11 @@ async def test_a_wrong_broker_password_is_one_line_and_the_agent_works_on(tmp_pa
             assert len(agent.said("uplink_lost")) == 1 and "wrong" not in "".join(agent.lines)
         finally:
             server.terminate()
+
+
+async def test_a_device_is_lost_after_its_own_silence(tmp_path: Path, broker: BrokerAddress, gateway: str) -> None:
+    devices = [{"id": PANEL, "silence_s": 1}, {"id": TERMINAL}]
+    config = site.write(tmp_path, gateway=gateway, broker={"port": broker.port}, devices=devices, rules=[])
+    async with HubSide(*broker, gateway) as hub, AgentProcess(config):
+        await until(lambda: (PANEL, "lost_contact") in kinds(hub), "the panel is lost")
+        assert (TERMINAL, "lost_contact") not in kinds(hub)

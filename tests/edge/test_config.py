@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from edge import config
 from edge.notes import notes
@@ -57,6 +58,8 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("device given twice", {"devices": [{"id": site.PANEL}, {"id": site.PANEL}]}, "devices: id"),
     ("half a position", {"devices": [{"id": site.PANEL, "longitude": 120.0}]}, "devices[0]"),
     ("not on this planet", {"devices": [{"id": site.PANEL, "longitude": 181.0}]}, "devices[0].longitude"),
+    ("silence too short", {"devices": [{"id": site.PANEL, "silence_s": 0}]}, "devices[0].silence_s"),
+    ("silence too long", {"devices": [{"id": site.PANEL, "silence_s": 1e9}]}, "devices[0].silence_s"),
     (
         "component given twice",
         {"devices": [{"id": site.PANEL, "components": [{"address": "1", "zone": "a"}] * 2}]},
@@ -178,3 +181,15 @@ def test_every_contradiction_is_told(tmp_path: Path) -> None:
     assert "no file /no/hub.pub; copy hub.pub from the hub's state_dir" in str(refused.value)
     keys = [line.removeprefix(f"{path}: ").partition(": ")[0] for line in str(refused.value).splitlines()]
     assert keys == ["time_zone", "hub_public_key_file", "links[0].family"]
+
+
+def test_a_device_may_be_silent_for_as_long_as_its_file_says(tmp_path: Path) -> None:
+    slow, usual = site.config(tmp_path, devices=[{"id": site.PANEL, "silence_s": 86_400}, {"id": site.BAND}]).devices
+    panels, bands = site.FAMILIES["gbt26875"], site.FAMILIES["watch"]
+    assert config.silence_s_max(slow, panels) == 86_400
+    assert config.silence_s_max(usual, bands) == bands.silence_s_max
+    assert config.patient(panels, [slow, usual]).silence_s_max == 86_400, "links give it up no sooner"
+    assert config.patient(bands, [slow, usual]).silence_s_max == bands.silence_s_max
+    quick = replace(slow, silence_s=1)
+    assert config.silence_s_max(quick, panels) == 1
+    assert config.patient(panels, [quick]).silence_s_max == panels.silence_s_max
