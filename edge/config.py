@@ -3,7 +3,8 @@
 Rules
 - An unknown key, a wrong type, a value out of range or a name that points nowhere stops the start. Each mistake is a
   line: file, key, what is wrong or allowed. What contradicts something else is told when every value is well formed.
-- Secrets stand in files of their own, named here by path. Relative paths are relative to the working directory.
+- Secrets stand in files of their own, named here by path (a text inside `settings`: "file:PATH"). Relative paths are
+  relative to the working directory.
 - A family's settings are checked by the family's own struct. A family that has a `time_zone` setting gets the edge's,
   unless its link names one.
 """
@@ -39,6 +40,8 @@ ACTUATORS_MAX = 64
 RULES_MAX = 1_000
 DEVICES_MAX = 20_000
 RULE_AGE_S_MAX = 100 * 86_400  # beyond what any device keeps
+SECRET_CHARS_MAX = 4_096
+FROM_FILE = "file:"  # what stands before the path, where a family's setting is in a file of its own
 SILENCE_S_MAX = 30 * 86_400
 
 
@@ -176,8 +179,49 @@ def patient(family: AnyFamily, devices: Iterable[Device]) -> AnyFamily:
 
 
 def family_settings(link: Link, family: AnyFamily, time_zone: str) -> Struct:
-    """The link's settings as its family's struct; raises msgspec.ValidationError."""
-    return msgspec.convert(_given_settings(link, family, time_zone), family.settings)
+    """The link's settings as its family's struct, its secrets read; raises ConfigError."""
+    given = _given_settings(link, family, time_zone)
+    for wrong in _settings_mistakes(given, family, f"link {link.name}: settings"):
+        raise ConfigError(wrong)
+    return msgspec.convert(_filled(given, "settings"), family.settings)
+
+
+def _settings_mistakes(given: dict[str, Any], family: AnyFamily, where: str) -> Iterator[str]:
+    """What was read from files is not to be told: a line stands as it is only if it is the same without it."""
+    try:
+        filled = _filled(given, where)
+    except ConfigError as error:
+        yield str(error)
+        return
+    harmless = set(mistakes(given, family.settings, where))
+    files = ", ".join(_secret_files(given))
+    for line in mistakes(filled, family.settings, where):
+        told = line if line in harmless else f"{line.partition(': ')[0]}: does not fit"
+        yield f"{told}; read from {files}" if files else told
+
+
+def _filled(given: Any, where: str) -> Any:
+    """`given` with each text "file:PATH", at any depth, replaced by the line in that file; raises ConfigError."""
+    match given:
+        case dict():
+            return {key: _filled(value, f"{where}.{key}") for key, value in given.items()}
+        case list():
+            return [_filled(value, f"{where}[{index}]") for index, value in enumerate(given)]
+        case str() if given.startswith(FROM_FILE):
+            try:
+                return read_secret(Path(given.removeprefix(FROM_FILE)))
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {error}") from error
+    return given
+
+
+def _secret_files(given: Any) -> Iterator[str]:
+    match given:
+        case dict() | list():
+            for value in given.values() if isinstance(given, dict) else given:
+                yield from _secret_files(value)
+        case str() if given.startswith(FROM_FILE):
+            yield given.removeprefix(FROM_FILE)
 
 
 def _given_settings(link: Link, family: AnyFamily, time_zone: str) -> dict[str, Any]:
@@ -190,11 +234,16 @@ def _given_settings(link: Link, family: AnyFamily, time_zone: str) -> dict[str, 
 def read_secret(path: Path) -> str:
     """The text of a one-line secret file; raises ConfigError."""
     try:
-        text = path.read_text().strip()
+        with path.open() as file:
+            text = file.read(SECRET_CHARS_MAX + 1).strip()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+    except ValueError:  # UnicodeDecodeError would show what is in it; a path may hold a NUL
+        raise ConfigError(f"{path}: is not text") from None
     if not text:
         raise ConfigError(f"{path}: is empty")
+    if len(text) > SECRET_CHARS_MAX or len(text.splitlines()) > 1:
+        raise ConfigError(f"{path}: expected one line of up to {SECRET_CHARS_MAX} characters")
     return text
 
 
@@ -243,7 +292,7 @@ def _links(config: Config, families: Mapping[str, AnyFamily], time_zone: str) ->
             yield f"links[{index}].kind: {link.family} does not run on {kind}; expected {_listed(family.links)}"
         for key, wrong in link_config.wrong_files(link):
             yield f"links[{index}].{key}: {wrong}"
-        yield from mistakes(_given_settings(link, family, time_zone), family.settings, f"links[{index}].settings")
+        yield from _settings_mistakes(_given_settings(link, family, time_zone), family, f"links[{index}].settings")
 
 
 def _device(where: str, device: Device, families: Mapping[str, AnyFamily]) -> Iterator[str]:

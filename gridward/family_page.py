@@ -106,6 +106,8 @@ def _connecting(family: AnyFamily) -> Iterator[str]:
 
 def _settings(family: AnyFamily) -> Iterator[str]:
     """A table for the settings, and one for each table inside them."""
+    if _has_text(family.settings):
+        yield 'Keys and passwords: a text `"file:/path"` is read from that file, one line; only the path is ever shown.'
     meanings = meanings_of(family)
     waiting, shown = [family.settings], set[type[Struct]]()
     while waiting:
@@ -122,6 +124,10 @@ def _settings(family: AnyFamily) -> Iterator[str]:
             title = f"### {struct.__name__}\n\n{_doc(struct)}\n"
             yield "\n".join([title, "| key | type | default |", "|---|---|---|", *rows])
         waiting += [inner for one in fields for inner in _structs(one.type)]
+
+
+def _has_text(struct: type[Struct]) -> bool:
+    return any("text" in _type(one.type) or any(map(_has_text, _structs(one.type))) for one in _fields(struct))
 
 
 def meanings_of(family: AnyFamily) -> dict[str, str]:

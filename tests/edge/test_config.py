@@ -1,11 +1,14 @@
 """Every class of mistake in an edge file is refused with file, key and reason; a good one is read as it is."""
 
+import traceback
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from devices.families import FAMILIES
 from edge import config
 from edge.notes import notes
 from tests.edge import site
@@ -193,3 +196,55 @@ def test_a_device_may_be_silent_for_as_long_as_its_file_says(tmp_path: Path) -> 
     quick = replace(slow, silence_s=1)
     assert config.silence_s_max(quick, panels) == 1
     assert config.patient(panels, [quick]).silence_s_max == panels.silence_s_max
+
+
+KEY = "AbcdefghIjklmnop"
+SIA = {"name": "sia", "kind": "tcp_server", "family": "sia_dc09", "port": 0}
+OSDP = {"name": "osdp", "kind": "serial", "family": "osdp", "path": "/dev/ttyUSB0"}
+
+
+def test_a_text_of_the_settings_may_stand_in_a_file(tmp_path: Path) -> None:
+    words = {"sia": KEY, "osdp": "0f" * 16}
+    for name, word in words.items():
+        (tmp_path / name).write_text(f"{word}\n")
+    keyed = {**SIA, "settings": {"keys": {"1234": f"file:{tmp_path / 'sia'}", "*": "x" * 16}}}
+    reader = {**OSDP, "settings": {"readers": [{"address": 5, "key": f"file:{tmp_path / 'osdp'}"}]}}
+    read = site.config(tmp_path, links=[keyed, reader])
+    panels, readers = (config.family_settings(link, FAMILIES[link.family], "UTC") for link in read.links)
+    assert panels.keys == {"1234": KEY, "*": "x" * 16}  # type: ignore[attr-defined]
+    assert readers.readers[0].key == words["osdp"]  # type: ignore[attr-defined]
+    assert KEY not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "is not text"),
+        (b"secret-1\nsecret-2\n", "expected one line"),
+        (b"secret" * 1_000, "expected one line"),
+        (b"secret-too-short", "; read from "),
+    ],
+)
+@pytest.mark.parametrize(
+    ("link", "key"),
+    [
+        ({**SIA, "settings": {"keys": {"1234": "file:FILE"}, "time_zone": "file:FILE"}}, "links[0].settings"),
+        ({**OSDP, "settings": {"readers": [{"address": 5, "key": "file:FILE"}]}}, "links[0].settings.readers[0]"),
+    ],
+)
+def test_a_wrong_file_is_told_without_what_is_in_it(
+    tmp_path: Path, link: dict[str, Any], key: str, content: bytes | None, reason: str
+) -> None:
+    word = tmp_path / "word"
+    if content is not None:
+        word.write_bytes(content)
+    named = msgspec.json.decode(msgspec.json.encode(link).replace(b"FILE", str(word).encode()))
+    path = tmp_path / "edge.toml"
+    path.write_text(site.toml_text({**site.told(tmp_path), "links": [named]}, "for a test"))
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(path, FAMILIES)
+    [line] = str(refused.value).splitlines()
+    assert line.startswith(f"{path}: {key}") and str(word) in line and reason in line
+    assert "secret" not in line and "secret" not in "".join(traceback.format_exception(refused.value))
