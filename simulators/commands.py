@@ -123,6 +123,7 @@ def _write_edge_file(scenario: Scenario, path: Path) -> None:
     for spec in scenario.devices:
         if spec.password:
             _write(password_file(spec, state_dir), spec.password.encode())
+            password_file(spec, state_dir).chmod(0o600)
 
 
 def _write(path: Path, data: bytes) -> None:
