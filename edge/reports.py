@@ -102,7 +102,7 @@ class Reports:
         name = self._names.get(device) or self._name(device)
         report = self._report(frame_id.partition(".")[0])
         row = (name, frame_id)
-        known = self._knows(name, report)
+        known = (name, report) not in self._new and self._knows(name, report)
         if known or row in self._rows:
             self.duplicates += 1
             if known:
@@ -127,7 +127,7 @@ class Reports:
 
     def settle(self) -> None:
         for name, report in self._new:
-            self._keep(name, report)
+            self._keep(name, report, new=True)
         self.undo()
 
     def undo(self) -> None:
@@ -147,11 +147,12 @@ class Reports:
         memory = self._held.get(name)
         return memory is not None and memory.find(report) >= 0
 
-    def _keep(self, name: bytes, report: bytes) -> None:
-        """As the newest of its device. Added before it is removed: `holds` asks from another thread."""
+    def _keep(self, name: bytes, report: bytes, new: bool = False) -> None:
+        """As the newest of its device; `new`: it is known not to be held. Added before it is removed: `holds` asks from
+        another thread."""
         memory = self._held.get(name) or self._new_memory(name)
         self._number += 1
-        at = memory.find(report)
+        at = -1 if new else memory.find(report)
         memory.add(report, self._number)
         if at >= 0:
             memory.remove(at)
