@@ -108,12 +108,12 @@ def sum8(data: bytes) -> int:
 
 def xor8(data: bytes) -> int:
     """Exclusive or of all bytes (JT/T 808, NMEA 0183)."""
-    length, folded = len(data), int.from_bytes(data)
-    while length > 1:  # one half on the other: a loop over the bytes takes four times as long
-        half = (length + 1) // 2
-        folded = folded >> half * 8 ^ folded & (1 << half * 8) - 1
-        length = half
-    return folded
+    folded = int.from_bytes(data)
+    half = 4 << (len(data) - 1).bit_length()  # bits of half the next power of two of bytes
+    while half >= 8:  # one half on the other: a loop over the bytes takes many times as long
+        folded ^= folded >> half
+        half >>= 1
+    return folded & 0xFF
 
 
 def crc16(data: bytes, start: int = 0) -> int:

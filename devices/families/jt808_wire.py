@@ -179,6 +179,8 @@ def _cut_text(buffer: bytes, final: bool) -> Cut:
 
 def unescape(data: bytes) -> bytes:
     """A 7D before anything but 01 and 02 stands for itself: some firmware forgets to escape, the checksum decides."""
+    if b"\x7d" not in data:
+        return data
     pieces = data.split(b"\x7d")
     return pieces[0] + b"".join(UNESCAPED.get(piece[:1], b"\x7d" + piece[:1]) + piece[1:] for piece in pieces[1:])
 
@@ -227,8 +229,9 @@ def write_message(message: Message) -> bytes:
 
 def read_time(raw: bytes) -> datetime | None:
     """BCD yyMMddHHmmss; None when it is no date."""
+    digits = raw.hex()
     try:
-        year, month, day, hour, minute, second = (int(f"{byte:02x}") for byte in raw)
+        year, month, day, hour, minute, second = [int(digits[at : at + 2]) for at in range(0, len(digits), 2)]
         return datetime(2000 + year, month, day, hour, minute, second)  # noqa: DTZ001 - the wire has no zone
     except ValueError:
         return None
@@ -300,6 +303,8 @@ def _area(raw: bytes) -> str:
 
 def alarm_kinds(flags: int) -> tuple[str, ...]:
     """Alarm kinds of the set bits, each once, lowest bit first; vendor bits 15 to 17 have none."""
+    if not flags:
+        return ()
     return tuple(dict.fromkeys(kind for bit, kind in ALARM_BITS.items() if flags >> bit & 1))
 
 

@@ -156,7 +156,8 @@ def read_position(fields: list[str]) -> Fields | None:
     except ValueError:
         status = 0
     found["status"] = status & 0xFFFFFFFF
-    found["alarms"] = list(dict.fromkeys(name for bit, name in ALARM_BITS.items() if status >> bit & 1))
+    raised = [name for bit, name in ALARM_BITS.items() if status >> bit & 1] if status else []
+    found["alarms"] = list(dict.fromkeys(raised))
     if status >> MOTION_BIT & 1:
         found["motion_bit"] = True
     return found | _network(fields[16:])
