@@ -77,16 +77,17 @@ class Wiring(Struct, frozen=True):
 
 class Delivery(Struct):
     """Rows of one reading on their way to the disk; `settled` once they are there, or refused with `error`. A reading
-    without rows may be the second delivery of one that is still on its way (`behind`): then it shares its fate."""
+    without rows may be the second delivery of one of those that are still on their way (`behind`): it is refused when
+    any of them is."""
 
     rows: int
     settled: bool = False
     error: SpoolError | None = None
-    behind: "Delivery | None" = None
+    behind: "tuple[Delivery, ...]" = ()
 
     def outcome(self, error: SpoolError | None) -> SpoolError | None:
         """What to answer by, when its own outcome is `error`."""
-        return error or (self.behind.error if self.behind is not None else None)
+        return error or next((before.error for before in self.behind if before.error is not None), None)
 
 
 class Flow:
@@ -94,7 +95,7 @@ class Flow:
         """`hold` is called when the link must stop taking, `go_on` when it may again."""
         self.holding = False
         self.rows = 0
-        self._newest: Delivery | None = None
+        self._under_way: dict[int, Delivery] = {}  # those with rows, oldest first
         self._held_since = self._held_s = 0.0
         self._rows_max = rows_max
         self._hold = hold
@@ -112,9 +113,10 @@ class Flow:
         if self.rows > self._rows_max:
             self._start_holding()
         if not rows:
-            return Delivery(rows, behind=self._newest)
-        self._newest = Delivery(rows)
-        return self._newest
+            return Delivery(rows, behind=tuple(self._under_way.values()))
+        delivery = Delivery(rows)
+        self._under_way[id(delivery)] = delivery
+        return delivery
 
     def settle(self, delivery: Delivery, error: SpoolError | None = None) -> SpoolError | None:
         """They are there, or refused; whoever knows of it first says so. Returns what to answer by."""
@@ -122,9 +124,8 @@ class Flow:
             return delivery.error
         delivery.settled = True
         delivery.error = delivery.outcome(error)
-        delivery.behind = None
-        if self._newest is delivery:
-            self._newest = None
+        delivery.behind = ()
+        self._under_way.pop(id(delivery), None)
         self.rows -= delivery.rows
         if self.holding and self.rows <= self._rows_max // 2 and not self._stopped:
             self._count_held()

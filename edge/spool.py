@@ -288,7 +288,7 @@ class Spool:
             self.failing = str(error)
         elif error is None and self.failing and groups and room:  # only new rows prove that the disk takes new rows
             log.info("spool_recovered")
-            self.failing = ""
+            self.failing, self.refuses_alarms = "", False
         self._say_set_aside()
         if any(group.entries and group.lane == "urgent" for group in groups):
             self.refuses_alarms = error is not None

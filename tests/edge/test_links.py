@@ -525,9 +525,14 @@ async def test_nobody_is_lost_while_the_disk_refuses_alarms(tmp_path: Path) -> N
         made.silent_for(91)
         made.intake.supervise(2.0, {})
         assert made.contacts.lost == []
+        made.intake._unsaid.clear()  # nobody says that alarm again
         made.disk_full(False)
-        made.intake.say_again()
-        await until(lambda: not made.spool.refuses_alarms, "taken again")
+        made.intake.say([site.steps(GATEWAY, 1)])
+        await until(lambda: not made.spool.failing, "the disk takes rows again")
+        assert not made.spool.refuses_alarms
+        made.silent_for(91)
+        made.intake.supervise(1.0, {})
+        assert made.contacts.lost == [PANEL]
 
 
 async def test_a_link_that_is_held_counts_how_long(tmp_path: Path) -> None:

@@ -312,3 +312,8 @@ async def test_a_second_delivery_shares_the_fate_of_the_first(tmp_path: Path) ->
         assert alone is not None and server.flow.settle(second) is alone
         third = server.flow.deliver(0)
         assert server.flow.settle(third) is None, "nothing is on its way any more"
+        older, newer = server.flow.deliver(1), server.flow.deliver(1)
+        again = server.flow.deliver(0)
+        assert server.flow.settle(newer) is None
+        server.flow.settle(older, SpoolError("disk full"))
+        assert server.flow.settle(again) is not None, "of which of the two it is the second, nobody knows"
