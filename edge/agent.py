@@ -30,7 +30,7 @@ from edge.commands import Commands, Newest
 from edge.config import Config, family_settings, patient, silence_s_max
 from edge.contacts import Contacts
 from edge.device_commands import DeviceCommands
-from edge.downlink import Documents
+from edge.downlink import ZONES, Documents, Reader, read_zones
 from edge.flow import SWEEP_S, Link, Wiring
 from edge.intake import LOST, Intake, stored_lost
 from edge.link_kinds import build
@@ -156,7 +156,6 @@ class Agent:
             answered=self._devices.answered,
         )
         key = self._secrets.hub_key
-        self._documents = Documents(config.state / "documents", key, config.gateway, self._intake.use_zones)
         self._commands = Commands(
             key,
             config.gateway,
@@ -174,6 +173,13 @@ class Agent:
             down_topics=(topic(self._gateway, "down", "+"), topic(self._gateway, "cmd")),
             down=self._arrived,
             committed_at=lambda at: self._skew.receipt(at, clock.now()),
+        )
+        self._documents = Documents(
+            config.state / "documents",
+            key,
+            config.gateway,
+            {ZONES: Reader(read_zones, self._intake.use_zones)},
+            self._uplink.say_soon,
         )
         self._turns = Turns()
         self._links = [self._link(index) for index in range(len(config.links))]

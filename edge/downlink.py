@@ -1,14 +1,17 @@
 """Documents of the hub. Nothing is in force that `devices.documents` does not trust. Commands: edge/commands.py.
 
+Each name has a Reader: how its body is read, and who works by it. Adding a document is a line in the table that the
+agent gives to Documents.
+
 They are kept as signed bytes in state_dir/documents and are in force again after a restart, expired or not: an edge
-without its hub keeps its zones.
+without its hub keeps its zones. Each name waits in a queue of its own, so that a large one holds up no other.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -21,15 +24,24 @@ from edge import clock, small_file
 from geofences.zones import Zones, zone
 
 ZONES = "zones"
-OFFERED_MAX = 8
+OFFERED_MAX = 8  # of each name
 COPY_KEY = "if this hub is ours: copy its hub.pub to hub_public_key_file again and restart"
 UNUSABLE = (TrustError, msgspec.ValidationError, ValueError)  # what reading a document may raise
 
 log = structlog.get_logger()
+Content = TypeVar("Content")
 
 
 class KeyUnusable(Exception):
     """The hub's public key cannot be read; the text is the one line to show."""
+
+
+class Reader(Struct, Generic[Content], frozen=True):
+    """Of one document: `read` its body, in a thread (raises what UNUSABLE names); `use` what was read, in the event
+    loop."""
+
+    read: Callable[[Any], Content]
+    use: Callable[[Content], None]
 
 
 class DrawnZone(Struct, frozen=True):
@@ -41,6 +53,11 @@ class DrawnZone(Struct, frozen=True):
 
 class ZonesBody(Struct, frozen=True):
     zones: tuple[DrawnZone, ...]
+
+
+def read_zones(body: Any) -> Zones:
+    """The document "zones". Raises what UNUSABLE names."""
+    return Zones(zone(drawn.id, drawn.shape) for drawn in msgspec.convert(body, ZonesBody).zones)
 
 
 def read_key(path: Path) -> Ed25519PublicKey:
@@ -55,68 +72,81 @@ def read_key(path: Path) -> Ed25519PublicKey:
 
 
 class Documents:
-    """The documents held, by name. `use_zones` is called with each new set of zones, in the event loop."""
+    """The documents held, by name. `changed` is called when one came into force that arrived just now."""
 
     def __init__(
-        self, folder: Path, key: Ed25519PublicKey | None, gateway: str, use_zones: Callable[[Zones], None]
+        self,
+        folder: Path,
+        key: Ed25519PublicKey | None,
+        gateway: str,
+        readers: Mapping[str, Reader[Any]],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = folder
         self._key = key
         self._gateway = gateway
-        self._use_zones = use_zones
-        self._offered: asyncio.Queue[bytes] = asyncio.Queue(OFFERED_MAX)
+        self._readers = readers
+        self._changed = changed
+        self._offered: dict[str, asyncio.Queue[bytes]] = {name: asyncio.Queue(OFFERED_MAX) for name in readers}
         self.versions: dict[str, int] = {}
 
     async def load(self) -> None:
         """Put in force what was held before."""
-        path = self._folder / f"{ZONES}.json"
-        if self._key is None or not path.exists():
-            return
-        try:
-            self._apply(*await asyncio.to_thread(self._read, path.read_bytes(), -1, clock.LONG_AGO))
-        except (*UNUSABLE, OSError) as error:
-            log.error("document_unusable", document=ZONES, error=str(error))
+        for name in self._readers if self._key is not None else ():
+            path = self._folder / f"{name}.json"
+            if not path.exists():
+                continue
+            try:
+                self._apply(*await asyncio.to_thread(self._read, name, path.read_bytes(), -1, clock.LONG_AGO))
+            except (*UNUSABLE, OSError) as error:
+                log.error("document_unusable", document=name, error=str(error))
 
     def offer(self, name: str, offered: bytes) -> None:
         """A document arrived on `down/{name}`; `run` looks at it."""
+        queue = self._offered.get(name)
         if self._key is None:
             log.warning("document_ignored", document=name, reason="no hub_public_key_file")
-        elif name != ZONES:
+        elif queue is None:
             log.warning("document_ignored", document=name, reason="not known to this version")
-        elif self._offered.full():
+        elif queue.full():
             log.warning("document_ignored", document=name, reason="too many at once")
         elif offered:
-            self._offered.put_nowait(offered)
+            queue.put_nowait(offered)
 
     async def run(self) -> None:
-        """Look at what was offered, one after the other, for ever. Reading thousands of corners takes its time: a
-        thread does it, and the siren does not wait."""
+        """Look at what was offered, of each name one after the other, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for name, queue in self._offered.items():
+                group.create_task(self._consider(name, queue))
+
+    async def _consider(self, name: str, queue: asyncio.Queue[bytes]) -> None:
+        """Reading thousands of corners takes its time: a thread does it, and the siren does not wait."""
         while True:
-            offered = await self._offered.get()
+            offered = await queue.get()
             try:
-                held = self.versions.get(ZONES, 0)
-                document, zones = await asyncio.to_thread(self._read, offered, held, clock.now())
+                held = self.versions.get(name, 0)
+                document, content = await asyncio.to_thread(self._read, name, offered, held, clock.now())
             except AlreadyHeld:
                 continue
             except UNUSABLE as error:
                 advice = {"advice": COPY_KEY} if isinstance(error, SignatureWrong) else {}
-                log.warning("document_refused", document=ZONES, error=str(error), **advice)
+                log.warning("document_refused", document=name, error=str(error), **advice)
                 continue
-            self._apply(document, zones)
-            await asyncio.to_thread(self._store, ZONES, offered)
-            log.info("document_accepted", document=ZONES, version=document.version)
+            self._apply(document, content)
+            await asyncio.to_thread(self._store, name, offered)
+            log.info("document_accepted", document=name, version=document.version)
+            self._changed()
 
-    def _read(self, offered: bytes, held_version: int, now: datetime) -> tuple[Document, Zones]:
+    def _read(self, name: str, offered: bytes, held_version: int, now: datetime) -> tuple[Document, Any]:
         """Raises what UNUSABLE names."""
         assert self._key is not None
         document = verify_document(offered, self._key, self._gateway, held_version, now)
-        if document.name != ZONES:
+        if document.name != name:
             raise TrustError(f"not a document of this topic: {document.name}")
-        body = msgspec.convert(document.body, ZonesBody)
-        return document, Zones(zone(drawn.id, drawn.shape) for drawn in body.zones)
+        return document, self._readers[name].read(document.body)
 
-    def _apply(self, document: Document, zones: Zones) -> None:
-        self._use_zones(zones)
+    def _apply(self, document: Document, content: Any) -> None:
+        self._readers[document.name].use(content)
         self.versions[document.name] = document.version
 
     def _store(self, name: str, offered: bytes) -> None:

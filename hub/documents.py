@@ -1,22 +1,30 @@
-"""The documents that edges hold: today the zones of a gateway's site. Signed, versioned, published retained.
+"""The documents that edges hold: what they are told of their site. Signed, versioned, published retained.
 
 Rules
-- One document per gateway; its version rises by one with each change and never otherwise. Content that is the same
-  keeps its version, so that a restart of the hub tells the edges nothing new.
+- One document of each name per gateway; its version rises by one with each change and never otherwise. Content that is
+  the same keeps its version, so that a restart of the hub tells the edges nothing new.
 - It is signed again, under the next version, RENEW_BEFORE it expires, and when it was signed with another key.
 - Versions are given out under a lock: two hubs do not make two documents of one version.
-- Everything is published with each connection to the broker, which may have forgotten it.
+- What changes something that a document says issues it in the same transaction, and publishes it after the commit:
+  nobody waits for a period. Write first, then `issue`: whoever has the lock waits for no row.
+- Everything is published with each connection to the broker, which may have forgotten it, and with each period: two
+  hubs may have published in another order than they issued. One hub never goes back to an older version.
+- Of each document the newest VERSIONS_KEPT stay in the database.
+
+Another document is an entry of KINDS here and a Reader at the edge (edge.downlink).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
+import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from devices.documents import DOCUMENT_BYTES_MAX, Document, TrustError, sign, verify_document
+from devices.documents import DOCUMENT_BYTES_MAX, Document, sign
 from devices.envelope import topic
 from devices.observation import GatewayId
 from hub.store import Row, Store, Transaction
@@ -24,8 +32,10 @@ from hub.store import Row, Store, Transaction
 ZONES = "zones"
 VALID_FOR = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=30)
+VERSIONS_KEPT = 10
 
-Publish = Callable[[str, bytes], object]  # topic, payload; retained
+Publish = Callable[[str, bytes], bool]  # topic, payload; retained. False when the broker is away
+Bodies = Callable[[Transaction, Sequence[Row]], Awaitable[dict[str, bytes]]]
 
 log = structlog.get_logger()
 
@@ -35,6 +45,7 @@ class Issued(Struct, frozen=True):
 
     gateway: str
     name: str
+    version: int
     content: bytes
     fresh: bool
 
@@ -43,54 +54,73 @@ class Issued(Struct, frozen=True):
         return topic(GatewayId(self.gateway), "down", self.name)
 
 
-async def issue_zones(store: Store, key: Ed25519PrivateKey, now: datetime) -> list[Issued]:
-    """The zones document of every gateway that has a site, made where it is missing or not right. Raises StoreError."""
-    issued: list[Issued] = []
-    async with store.transaction() as tx:
+async def _zones(tx: Transaction, gateways: Sequence[Row]) -> dict[str, bytes]:
+    sites = {row["site"] for row in gateways}
+    drawn = {site: body_of({"zones": await tx.rows("zones_of_site", site=site)}) for site in sites}
+    return {row["gateway"]: drawn[row["site"]] for row in gateways}
+
+
+KINDS: dict[str, Bodies] = {  # name -> what it says (JSON) to each of these gateways (rows with gateway and site)
+    ZONES: _zones,
+}
+
+
+class Documents:
+    def __init__(self, key: Ed25519PrivateKey, publish: Publish) -> None:
+        self._key = key
+        self._public = key.public_key().public_bytes_raw()
+        self._publish = publish
+        self._published: dict[str, int] = {}  # topic -> version
+
+    async def issue(
+        self, tx: Transaction, name: str, now: datetime, gateways: Sequence[str] | None = None
+    ) -> list[Issued]:
+        """The document of every gateway that has a site, or of these, made where it is missing or not right. Nothing is
+        published. Raises StoreError."""
         await tx.execute("document_lock")
-        bodies: dict[str, dict[str, Any]] = {}
-        for row in await tx.rows("gateways_with_site"):
-            site = row["site"]
-            if site not in bodies:
-                bodies[site] = {"zones": [_drawn(zone) for zone in await tx.rows("zones_of_site", site=site)]}
-            issued.append(await _issue(tx, key, row["gateway"], bodies[site], now))
-    return issued
+        rows = await tx.rows("gateways_with_site", gateways=gateways)
+        bodies = await KINDS[name](tx, rows)
+        return [await self._issue(tx, name, row["gateway"], bodies[row["gateway"]], now) for row in rows]
+
+    async def issue_all(self, store: Store, now: datetime) -> list[Issued]:
+        """Those of every name. Raises StoreError."""
+        issued: list[Issued] = []
+        for name in KINDS:
+            async with store.transaction() as tx:
+                issued += await self.issue(tx, name, now)
+        return issued
+
+    def publish(self, issued: Iterable[Issued]) -> None:
+        """To be called when they are committed. When the broker is away, it is done with the next connection."""
+        for document in issued:
+            if len(document.content) > DOCUMENT_BYTES_MAX:  # an edge would not take it
+                size = len(document.content)
+                log.error("document_too_large", gateway=document.gateway, name=document.name, bytes=size)
+            elif document.version >= self._published.get(document.topic, 0) and self._publish(
+                document.topic, document.content
+            ):
+                self._published[document.topic] = document.version
+
+    async def _issue(self, tx: Transaction, name: str, gateway: str, body: bytes, now: datetime) -> Issued:
+        which = {"audience": gateway, "name": name}
+        digest = sha256(body).digest()
+        held = await tx.row("document_newest", **which)
+        right = held is not None and (held["body_sha256"], held["signed_by"]) == (digest, self._public)
+        if held is not None and right and held["expires_at"] > now + RENEW_BEFORE:
+            row = await tx.one("document_content", **which, version=held["version"])
+            return Issued(gateway, name, held["version"], row["content"], False)
+        version = held["version"] + 1 if held is not None else 1
+        document = Document(
+            name=name, version=version, audience=gateway, issued_at=now, expires_at=now + VALID_FOR, body=Raw(body)
+        )
+        content = sign(document, self._key)
+        made = {"body_sha256": digest, "signed_by": self._public, "expires_at": document.expires_at, "now": now}
+        await tx.execute("document_add", **which, version=version, content=content, **made)
+        await tx.execute("document_forget", **which, version=version - VERSIONS_KEPT)
+        log.info("document_issued", gateway=gateway, name=name, version=version)
+        return Issued(gateway, name, version, content, True)
 
 
-def drop_too_large(issued: Iterable[Issued]) -> list[Issued]:
-    """Those that an edge would take; what is too large is said."""
-    fit = []
-    for document in issued:
-        if len(document.content) > DOCUMENT_BYTES_MAX:
-            log.error("document_too_large", gateway=document.gateway, name=document.name, bytes=len(document.content))
-        else:
-            fit.append(document)
-    return fit
-
-
-async def _issue(tx: Transaction, key: Ed25519PrivateKey, gateway: str, body: dict[str, Any], now: datetime) -> Issued:
-    held = await tx.row("document_newest", audience=gateway, name=ZONES)
-    if held is not None and _still_right(held, key, gateway, body, now):
-        return Issued(gateway, ZONES, held["content"], False)
-    version = held["version"] + 1 if held else 1
-    document = Document(
-        name=ZONES, version=version, audience=gateway, issued_at=now, expires_at=now + VALID_FOR, body=body
-    )
-    content = sign(document, key)
-    await tx.execute("document_add", audience=gateway, name=ZONES, version=version, content=content, now=now)
-    log.info("document_issued", gateway=gateway, name=ZONES, version=version)
-    return Issued(gateway, ZONES, content, True)
-
-
-def _still_right(held: Row, key: Ed25519PrivateKey, gateway: str, body: dict[str, Any], now: datetime) -> bool:
-    """Whether an edge would take it, also for some time to come, and it says what is to be said."""
-    try:
-        document = verify_document(held["content"], key.public_key(), gateway, 0, now + RENEW_BEFORE)
-    except TrustError:
-        return False
-    return bool(document.body == body)
-
-
-def _drawn(row: Row) -> dict[str, Any]:
-    """What an edge reads of a zone."""
-    return {"id": row["id"], "shape": row["shape"], "purpose": row["purpose"], "ring": row["ring"]}
+def body_of(body: Any) -> bytes:
+    """JSON that is the same for the same values."""
+    return msgspec.json.encode(body, order="sorted")

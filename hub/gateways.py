@@ -7,7 +7,8 @@ Rules
   its last will may be gone with it.
 - What a gateway says is checked against its topic and for what no column holds; what does not fit is dropped with a
   warning, once a minute. A state that the database blames all the same is dropped alone: the others are written.
-- Documents are looked at with every connection, when a new gateway turns up, and every DOCUMENTS_PERIOD_S.
+- Documents are looked at with every connection, when a new gateway turns up, and every DOCUMENTS_PERIOD_S; whoever
+  changes what one says issues it at once (hub.documents).
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from devices.envelope import NAME_PATTERN, CommandResult, GatewayState, parse_to
 from hub import clock
 from hub.casework import Live
 from hub.commands import Commands
-from hub.documents import Issued, drop_too_large, issue_zones
+from hub.documents import Documents
 from hub.incident_view import iso
 from hub.mqtt import Acknowledge, Channel
 from hub.store import Row, RowBlamed, Store, StoreError, jsonb
@@ -57,9 +58,9 @@ class Gateways:
         self._store = store
         self._meet = meet
         self._live = live
-        self._key = key
         self.channel: Channel | None = None
         self.commands = Commands(key, lambda topic, payload: self._publish(topic, payload, retain=False))
+        self.documents = Documents(key, lambda topic, payload: self._publish(topic, payload, retain=True))
         self._states: dict[str, tuple[GatewayState, datetime]] = {}
         self._heard = asyncio.Event()
         self._documents_due = asyncio.Event()
@@ -174,25 +175,19 @@ class Gateways:
                 async with asyncio.timeout(DOCUMENTS_PERIOD_S):
                     await self._documents_due.wait()
             except TimeoutError:
-                continue
+                self._publish_all = True
 
     async def _issue(self) -> None:
-        """Make what is missing; publish what is new, or everything after a new connection."""
+        """Make what is missing; publish what is new, or everything."""
         self._documents_due.clear()
         try:
-            issued = drop_too_large(await issue_zones(self._store, self._key, clock.now()))
+            issued = await self.documents.issue_all(self._store, clock.now())
         except StoreError:
             self._documents_due.set()
             await clock.sleep(_jitter.uniform(0.2, 2.0))
             return
         everything, self._publish_all = self._publish_all, False
-        for document in issued:
-            if everything or document.fresh:
-                self._send(document)
-
-    def _send(self, document: Issued) -> None:
-        """When the broker is away, `connected` sends it later."""
-        self._publish(document.topic, document.content, retain=True)
+        self.documents.publish(document for document in issued if everything or document.fresh)
 
     def _say_unfit(self, name: str, error: str) -> None:
         now = clock.monotonic()

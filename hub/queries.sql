@@ -418,7 +418,9 @@ WHERE online AND (state_at < %(before)s OR state_at > %(now)s::timestamptz + int
 RETURNING gateway, site, online, state, state_at;
 
 -- gateways_with_site --
-SELECT gateway, site FROM gateways WHERE site IS NOT NULL ORDER BY gateway;
+SELECT gateway, site FROM gateways
+WHERE site IS NOT NULL AND (%(gateways)s::text[] IS NULL OR gateway = ANY(%(gateways)s))
+ORDER BY gateway;
 
 -- zones_of_site --
 SELECT zone AS id, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER BY zone;
@@ -428,16 +430,18 @@ SELECT zone AS id, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER B
 SELECT pg_advisory_xact_lock(7349004);
 
 -- document_newest --
-SELECT version, content, created_at FROM documents
+SELECT version, body_sha256, signed_by, expires_at FROM documents
 WHERE audience = %(audience)s AND name = %(name)s ORDER BY version DESC LIMIT 1;
 
--- document_add --
-INSERT INTO documents (audience, name, version, content, created_at)
-VALUES (%(audience)s, %(name)s, %(version)s, %(content)s, %(now)s);
+-- document_content --
+SELECT content FROM documents WHERE audience = %(audience)s AND name = %(name)s AND version = %(version)s;
 
--- documents_newest --
-SELECT DISTINCT ON (audience, name) audience, name, version, content
-FROM documents ORDER BY audience, name, version DESC;
+-- document_add --
+INSERT INTO documents (audience, name, version, content, body_sha256, signed_by, expires_at, created_at)
+VALUES (%(audience)s, %(name)s, %(version)s, %(content)s, %(body_sha256)s, %(signed_by)s, %(expires_at)s, %(now)s);
+
+-- document_forget --
+DELETE FROM documents WHERE audience = %(audience)s AND name = %(name)s AND version <= %(version)s;
 
 -- site_upsert --
 INSERT INTO sites (site, name_zh, name_en, time_zone, longitude, latitude)

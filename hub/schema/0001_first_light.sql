@@ -343,6 +343,9 @@ CREATE TABLE documents (
     name text NOT NULL,
     version integer NOT NULL,
     content bytea NOT NULL, -- the signed bytes as published
+    body_sha256 bytea NOT NULL, -- of what it says, as JSON
+    signed_by bytea NOT NULL, -- the hub's public key, raw
+    expires_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (audience, name, version)
 );

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from devices.documents import Document, Signed, sign
 from edge import clock, downlink
-from edge.downlink import Documents, KeyUnusable, read_key
+from edge.downlink import Documents, KeyUnusable, Reader, read_key, read_zones
 from edge.mqtt import end
 from geofences.zones import Zones
 from tests.edge.site import until
@@ -37,13 +37,26 @@ def document(version: int = 1, zone: str = "hall", **changes: Any) -> Document:
     return replace(made, **changes)
 
 
+def _words(body: Any) -> list[str]:
+    return msgspec.convert(body, list[str])
+
+
 class Held:
-    """Documents in a folder, and the zones in force."""
+    """Documents in a folder, the zones in force, and a second kind of document."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey | None = KEY) -> None:
         self.zones: Zones = Zones()
         public = key.public_key() if key is not None else None
-        self.documents = Documents(folder, public, GATEWAY, self._use)
+        self.words: list[str] = []
+        self.changes = 0
+        readers: dict[str, Reader[Any]] = {"zones": Reader(read_zones, self._use), "words": Reader(_words, self._say)}
+        self.documents = Documents(folder, public, GATEWAY, readers, self._changed)
+
+    def _say(self, words: list[str]) -> None:
+        self.words = words
+
+    def _changed(self) -> None:
+        self.changes += 1
 
     def _use(self, zones: Zones) -> None:
         self.zones = zones
@@ -88,6 +101,29 @@ async def test_zones_are_in_force_at_once_and_after_a_restart_expired_or_not(tmp
         assert "not newer" in str(await considered(again, sign(document(2, "old"), KEY))), "no rollback"
         assert await considered(again, sign(document(3, "other"), KEY)) == ["document_refused signature does not fit"]
         assert again.zone == "hall"
+
+
+async def test_each_name_has_its_own_reader_version_and_file(tmp_path: Path) -> None:
+    async with held(tmp_path) as made:
+        made.documents.offer("zones", sign(document(7), KEY))
+        made.documents.offer("words", sign(document(2, name="words", body=["one"]), KEY))
+        await until(lambda: made.changes == 2, "both in force, and told")
+        assert made.zone == "hall" and made.words == ["one"] and made.documents.versions == {"zones": 7, "words": 2}
+        made.documents.offer("words", sign(document(8), KEY))
+        made.documents.offer("words", sign(document(3, name="words", body=["two"]), KEY))
+        await until(lambda: made.words == ["two"], "a document on the topic of another is passed over")
+        assert made.documents.versions == {"zones": 7, "words": 3}
+    async with held(tmp_path) as again:
+        assert again.zone == "hall" and again.words == ["two"] and again.changes == 0
+
+
+async def test_a_full_queue_of_one_name_holds_up_no_other(tmp_path: Path) -> None:
+    made = Held(tmp_path)
+    for version in range(downlink.OFFERED_MAX + 1):
+        made.documents.offer("zones", sign(document(version + 1), KEY))
+    with capture_logs() as logs:
+        made.documents.offer("words", sign(document(name="words", body=[]), KEY))
+    assert not logs
 
 
 async def test_who_holds_another_key_is_told_what_to_do(tmp_path: Path) -> None:

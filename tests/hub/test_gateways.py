@@ -17,7 +17,7 @@ from devices.observation import GatewayId
 from hub import commands
 from hub import gateways as gateways_module
 from hub.commands import Commands
-from hub.documents import RENEW_BEFORE, VALID_FOR, issue_zones
+from hub.documents import RENEW_BEFORE, VALID_FOR, VERSIONS_KEPT, ZONES, Documents
 from hub.gateways import Gateways
 from hub.live import Live
 from hub.migrations import migrate
@@ -77,7 +77,8 @@ async def store(postgres: str):
 
 
 async def version(store: Store, key: Ed25519PrivateKey, at=NOON) -> tuple[int, bool]:
-    [issued] = [one for one in await issue_zones(store, key, at) if one.gateway == GATEWAY]
+    async with store.transaction() as tx:
+        [issued] = await Documents(key, lambda *_: True).issue(tx, ZONES, at, [GATEWAY])
     return verify_document(issued.content, key.public_key(), GATEWAY, 0, at).version, issued.fresh
 
 
@@ -100,6 +101,41 @@ async def test_it_is_signed_again_before_it_expires_and_with_a_new_key(store: St
     assert await version(store, key, just_before) == (1, False)
     assert await version(store, key, just_before + timedelta(minutes=2)) == (2, True)
     assert await version(store, Ed25519PrivateKey.generate(), just_before) == (3, True)
+
+
+async def test_old_versions_are_forgotten(store: Store) -> None:
+    for day in range(VERSIONS_KEPT + 3):
+        assert await version(store, Ed25519PrivateKey.generate(), NOON + timedelta(days=day)) == (day + 1, True)
+    async with store.transaction() as tx:
+        kept = [
+            number
+            for number in range(VERSIONS_KEPT + 4)
+            if await tx.row("document_content", audience=GATEWAY, name=ZONES, version=number)
+        ]
+    assert kept == list(range(4, VERSIONS_KEPT + 4))
+
+
+async def test_nothing_older_is_published_after_what_is_newer(store: Store) -> None:
+    """Two requests issue one after the other, and come to publish in the other order."""
+    sent: list[bytes] = []
+    documents = Documents(Ed25519PrivateKey.generate(), lambda topic, payload: sent.append(payload) is None)
+    async with store.transaction() as tx:
+        older = await documents.issue(tx, ZONES, NOON, [GATEWAY])
+    async with store.transaction() as tx:
+        newer = await documents.issue(tx, ZONES, NOON + VALID_FOR, [GATEWAY])
+    documents.publish(newer)
+    documents.publish(older)
+    documents.publish(newer)
+    assert sent == [newer[0].content, newer[0].content]
+
+
+async def test_what_is_not_committed_was_never_issued(store: Store) -> None:
+    key = Ed25519PrivateKey.generate()
+    with pytest.raises(KeyError):
+        async with store.transaction() as tx:
+            await Documents(key, lambda *_: True).issue(tx, ZONES, NOON, [GATEWAY])
+            raise KeyError
+    assert await version(store, key) == (1, True)
 
 
 async def test_two_hubs_make_one_document(store: Store) -> None:
