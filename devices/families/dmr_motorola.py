@@ -4,6 +4,7 @@ ARS: length(2) | header | [second header] | [length device] [length user] [lengt
 TMS: length(2) | header | length of address, address | [second header, third header] | text UTF-16LE
 header: 7 another header follows, 6 acknowledgement wanted (ARS answers: 1 = refused), 5 priority, 4 control, 3-0 type
 second header of an ARS registration: 6-5 event (1 first, 2 again), 4-0 encoding; of an answer: half hours or reason
+An answer of two more bytes and no second header is the short form of a control block (CSBK).
 second header of TMS: 4-0 low bits of the sequence, third: 6-5 its high bits, 4-0 encoding (4: UTF-16LE)
 """
 
@@ -23,6 +24,7 @@ ARS_TYPES = {
 CAPABILITIES = ("limited", "internal", "external", "full")
 REGISTRATION_EVENTS = {1: "initial", 2: "refresh"}
 UTF16 = 4
+CSBK_BYTES = 2
 STATUS_QUERY = bytes.fromhex("000174")
 AVAILABILITY_ACK = bytes.fromhex("00021F00")
 
@@ -57,6 +59,7 @@ def read_ars(data: bytes) -> Fields | None:
         fields["success"] = not fields.pop("ack_requested")
         if fields["more_headers"]:
             fields["refresh_time_half_hours" if fields["success"] else "failure_reason"] = second & 0x7F
+        fields["csbk"] = reader.left == CSBK_BYTES and not fields["more_headers"]
     elif kind in (0, 5):
         fields["event"] = REGISTRATION_EVENTS.get(second >> 5 & 3, "")
         fields["encoding"] = second & 31

@@ -14,6 +14,7 @@ What it means
   its hex; a heartbeat is Telemetry without values.
 - Sub-packets are joined (jt808_parts.py). When the last came and others are missing they are asked for (0x8003). Each
   part is answered when it comes, as terminals expect: what is lost between parts is asked for again.
+- An ASCII frame in parentheses that does not ask for the time is an Event with its text.
 - A location that names no place (no coordinates, encrypted, off the globe) still tells its alarms.
 - Times are UTC+8 on the wire (setting `clock_zone`). Impossible ones are replaced by the time of receiving and flagged.
 - What a terminal can be asked: jt808_commands.py; what it says to it: jt808_answers.py. Areas that it watches by itself
@@ -64,6 +65,7 @@ ANSWERED_LOCATIONS = frozenset({0x0201, 0x0500})  # answered serial 2 + location
 TIME_ASKED = {0x0004: 0x8004, 0x0109: 0x8109}
 NO_ANSWER = frozenset({0x0001})
 NO_SUCH_TERMINAL = 4
+TIME_WANTED = b"TIME"  # in a text frame
 
 DEVICES_MAX = 1_000  # of one link, remembered for clearing
 HEX_CHARS_MAX = 400
@@ -186,7 +188,8 @@ class Session:
         self._heard[native_id] = replace(message, body=b"")
 
     def _text(self, text: bytes, now: datetime) -> Result:
-        """An ASCII frame, its terminal's id first; the answer is the same with our time in it."""
+        """An ASCII frame, its terminal's id first. One that asks for the time is answered by itself, with our time;
+        any other is told: sent back it might be taken for an order."""
         digits = text[1:-1].partition(b",")[0].decode("ascii", "replace")
         if not digits.isdigit():
             return rejected("text frame without id", text)
@@ -194,8 +197,11 @@ class Session:
         device = DeviceId(f"jt808:{native_id}")
         if native_id not in self._enrolled:
             return rejected("not enrolled", text, device)
-        self._replies.append(text.replace(b"TIME", now.strftime("%Y%m%d%H%M%S").encode()))
-        return _heard(device, now)
+        if TIME_WANTED in text:
+            self._replies.append(text.replace(TIME_WANTED, now.strftime("%Y%m%d%H%M%S").encode()))
+            return _heard(device, now)
+        told = Event(kind="unknown_report", attributes={"text": text.decode()})
+        return Observation(device=device, observed_at=now, received_at=now, body=told)
 
     def _native_id(self, phone: bytes) -> str:
         digits = phone.hex()
@@ -355,7 +361,7 @@ def _place(location: Location) -> Position:
         longitude=location.longitude,
         latitude=location.latitude,
         fix="gnss" if location.positioned else "network",
-        altitude_m=location.altitude_m,
+        altitude_m=location.altitude_m - (location.altitude_m >> 15 << 16),  # below the sea: two's complement
         speed_kmh=location.speed_kmh,
         course_deg=location.course_deg % 360,
         satellites=int(location.values["gnss_satellites"]) if "gnss_satellites" in location.values else None,

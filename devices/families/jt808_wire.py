@@ -5,7 +5,8 @@
     header 2019 = id 2 | properties 2 | version 1 | phone BCD 10 | serial 2 | (total 2 | index 2)
     properties  = bits 0-9 body length, 10-12 encryption, 13 sub-packet item present, 14 version flag
 
-The version flag lies in some firmware: the layout is the one whose length fits, the flag decides when both or none do.
+The version flag lies in some firmware, in both directions: the layout is the one whose length fits; where none or both
+fit, the flag decides.
 Bike locks (ids 5501 and 5502) have a serial number of one byte. A wrong declared length with a right K is accepted.
 Some streams carry ASCII frames in parentheses between binary ones; they are handed on whole. No message id starts with
 the byte of an opening parenthesis (28), so the first byte of a frame tells the two apart.
@@ -211,8 +212,8 @@ def _is_2019(frame: bytes, properties: int) -> bool:
     flag = bool(properties >> 14 & 1)
     beside = (4 if properties >> 13 & 1 else 0) + (properties & 0x3FF) + CHECK
     fits = (len(frame) == HEADER_2013 + beside, len(frame) == HEADER_2019 + beside)
-    if fits == (True, False):
-        return False
+    if fits in ((True, False), (False, True)):
+        return fits[1]
     return flag and len(frame) >= HEADER_2019 + CHECK
 
 

@@ -4,7 +4,8 @@
                    ^------------------------------- exclusive or of these ^
     `!` instead of `$`: encapsulated (AIS). `$P...`: of a maker, talker "P".
 Positions are ddmm.mmmm and dddmm.mmmm: the two digits in front of the dot and what follows are minutes. An empty field
-is unknown (None here), never 0. Tolerated: no `$`, no checksum, one digit or blanks in it, blanks around the line.
+is unknown (None here), never 0. Tolerated: no `$`, no checksum, one digit in it, blanks around it (counted or not) and
+around the line.
 Lines that name the unit: `$IMEI=`, `IMEI `, 15 digits alone, `$GPFID,ID…`, `$PGID,…`, `$PCPTI,name,…`.
 """
 
@@ -22,7 +23,7 @@ FRAME_BYTES_MAX = 1_024
 FIELDS_MAX = 100
 
 SENTENCE = re.compile(
-    r"(?:(?P<prefix>[^$!*\x00-\x1f]*)(?P<mark>[$!])|)(?P<body>(?P<address>P[A-Z0-9]{3,8}|[A-Z]{2}[A-Z]{3}),[^*\x00-\x1f]*)"
+    r"(?:(?P<prefix>[^$!*\x00-\x1f]*)(?P<mark>[$!])|)(?P<body>(?P<address>P[A-Z0-9]{3,8}|[A-Z]{2}[A-Z][A-Z0-9]{2}),[^*\x00-\x1f]*)"
     r"(?:\* *(?P<check>[0-9A-Fa-f]{1,2}) *(?P<trailing>,[^\x00-\x1f]*)?)?",
     re.ASCII,
 )
@@ -81,7 +82,8 @@ def read_sentence(line: bytes) -> Sentence | None:
     found = SENTENCE.fullmatch(text)
     if found is None:
         return None
-    address, *fields = found["body"].split(",", FIELDS_MAX)
+    body = found["body"].rstrip(" ")
+    address, *fields = body.split(",", FIELDS_MAX)
     proprietary = address.startswith("P") and found["mark"] != "!"
     check = (found["check"] or "").upper()
     return Sentence(
@@ -90,7 +92,7 @@ def read_sentence(line: bytes) -> Sentence | None:
         type=address[1:] if proprietary else address[2:],
         fields=tuple(fields),
         check=check,
-        check_ok=check != "" and int(check, 16) == xor8(found["body"].encode("latin-1")),
+        check_ok=check != "" and int(check, 16) in (xor8(text.encode("latin-1")) for text in (body, found["body"])),
         trailing=found["trailing"] or "",
         enclosed=found["mark"] == "!",
     )

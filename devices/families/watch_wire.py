@@ -33,8 +33,9 @@ BRACKET = re.compile(rb"\][ \r\n\t\0]*\[")  # behind the first `]` the next fram
 LAST_BRACKET = re.compile(rb"\][ \r\n\t\0]*\Z")
 NUMBER = re.compile(r"[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)[ \t]*", re.ASCII)
 TIME = re.compile(r" *(\d\d)(\d\d)(\d\d) *, *(\d\d)(\d\d)(\d\d) *", re.ASCII)
+HEX_OF_UTF16 = re.compile(rb"([0-9A-Fa-f]{4})+")
 NOISE = re.compile(rb"[^\[ \r\n\t\0]+")
-ESCAPE = 0x7D
+ESCAPE, COMMA = 0x7D, 0x2C
 ESCAPED = {1: 0x7D, 2: 0x5B, 3: 0x5D, 4: 0x2C, 5: 0x2A}
 
 # Bits of the status word: low half state, high half alarms.
@@ -90,6 +91,8 @@ def _cut(strict: bool, buffer: bytes, final: bool) -> Cut:
             return Cut(1, reason="frame incomplete") if final or len(buffer) >= FRAME_BYTES_MAX else Cut(0)
     if buffer[end - 1] == ESCAPE:
         return Cut(1, reason="escape cut short")
+    if end == header.end() or buffer[header.end()] == COMMA:
+        return Cut(end + 1, frame=buffer[: end + 1], reason="type missing")
     return Cut(end + 1, frame=buffer[: end + 1])
 
 
@@ -137,7 +140,8 @@ def number(text: str) -> float | None:
 def read_position(fields: list[str]) -> Fields | None:
     """The fields behind the type of a position; None when time or place cannot be read.
 
-    Missing numbers are left out. `network` says "truncated" when the cells are fewer than announced.
+    Missing numbers are left out. `network` says why there is none: "truncated" when the cells are fewer than announced,
+    "not_understood" when country and network code are no numbers.
     """
     latitude, longitude = (_degrees(fields, at) for at in (3, 5))
     time = _time(fields[:2])
@@ -195,6 +199,8 @@ def _network(fields: list[str]) -> Fields:
     if count is None or not 0 <= count <= 50:
         return {}
     at = 4 if count else 1
+    if count and len(fields) >= at and None in map(number, fields[2:4]):
+        return {"network": "not_understood"}
     cells: list[Fields] = []
     for _ in range(int(count)):
         cell = _cell(fields[2:4], fields[at : at + 3])
@@ -252,4 +258,12 @@ def read_command(content: bytes) -> Fields:
     if name == "LZ":
         offset = number(text.rpartition(",")[2])
         return {"command": "set_timezone", "offset_hours": offset, "content": text}
+    if name == "RESET":
+        return {"command": "reboot", "content": text}
+    if name == "MESSAGE" and HEX_OF_UTF16.fullmatch(rest):
+        return {
+            "command": "message",
+            "text": bytes.fromhex(rest.decode()).decode("utf-16-be", "replace"),
+            "content": text,
+        }
     return {"command": "custom", "content": text}

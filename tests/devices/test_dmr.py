@@ -139,6 +139,13 @@ def test_ars_registration_is_answered_and_subscribed() -> None:
     assert sent(link) == []
 
 
+def test_the_short_form_of_an_answer_is_told_from_a_plain_one() -> None:
+    short, plain = (dmr_motorola.read_ars(bytes.fromhex(raw)) for raw in ("00033F1080", "00013F"))
+    assert short is not None and plain is not None
+    assert (short["csbk"], short["success"]) == (True, True)
+    assert (plain["csbk"], plain["success"]) == (False, True)
+
+
 def test_an_lrrp_report_is_a_position_of_the_sender() -> None:
     [found] = session().receive(datagram(LOCATION), NOW)
     assert isinstance(found, Observation)

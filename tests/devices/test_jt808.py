@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from devices.families import jt808, jt808_bodies, jt808_parts, jt808_wire
+from devices.framing import xor8
 from devices.observation import TEXT_CHARS_MAX, Alarm, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import EMERGENCY_BODY, LOCATION_BODY, NOW
 from tests.devices.frames import jt808 as frame
@@ -261,6 +262,32 @@ def test_a_text_frame_is_answered_to_enrolled_terminals_only() -> None:
     assert isinstance(found, Rejected)
     assert (found.reason, found.device) == ("not enrolled", "jt808:13812345678")
     assert link.to_send() == b""
+
+
+def test_a_text_frame_that_asks_no_time_is_told_and_not_sent_back() -> None:
+    """A lock that tells its result must not hear its own words as an order."""
+    link = session()
+    [told] = bodies(link.receive(b"(013912345678,1,001,ELOCK,3,529439)", NOW))
+    assert told == Event(kind="unknown_report", attributes={"text": "(013912345678,1,001,ELOCK,3,529439)"})
+    assert link.to_send() == b""
+
+
+@pytest.mark.parametrize("flag", [0, 0x4000])
+def test_the_layout_is_the_one_whose_length_fits(flag: int) -> None:
+    """The version flag lies in both directions."""
+    for head in ("013912345678", "01" + "00000000013912345678"):
+        raw = bytes.fromhex(f"0200{len(LOCATION_BODY) // 2 | flag:04X}{head}0007{LOCATION_BODY}")
+        whole = b"\x7e" + jt808_wire.escape(raw + bytes((xor8(raw),))) + b"\x7e"
+        link = session()
+        assert any(isinstance(body, Position) for body in bodies(link.receive(whole, NOW)))
+        answered = jt808_wire.read_message(jt808_wire.unescape(link.to_send().strip(b"\x7e")))
+        assert (answered.phone.hex(), answered.is_2019) == (head[-20:], len(head) > 12)
+
+
+def test_a_place_below_the_sea_is_not_above_the_clouds() -> None:
+    low = LOCATION_BODY[:32] + "FFF6" + LOCATION_BODY[36:]
+    [place] = [one for one in bodies(session().receive(frame("0200", low), NOW)) if isinstance(one, Position)]
+    assert place.altitude_m == -10
 
 
 def test_a_binary_frame_that_looks_like_text_is_none() -> None:

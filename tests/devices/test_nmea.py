@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from devices.families import nmea, nmea_wire
+from devices.framing import xor8
 from devices.observation import Alarm, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import NOW
 from tests.devices.frames import nmea as frame
@@ -89,6 +90,12 @@ def test_checksums() -> None:
         assert only(found).flags == ("no_checksum",)
 
 
+@pytest.mark.parametrize("blank_counts", [False, True])
+def test_blanks_around_the_checksum(blank_counts: bool) -> None:
+    check = xor8(f"{RMC} ".encode() if blank_counts else RMC.encode())
+    assert only(session().receive(f"${RMC} * {check:02X} \r\n".encode(), NOW)).flags == ()
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -169,6 +176,11 @@ def test_what_is_no_sentence_is_refused(line: str) -> None:
 
 @pytest.mark.parametrize("text", ["PRMC,122950.00,A", "PGGA,1", "PALR,1", "PXDR,C", "PGRME,1,M,2,M,3,M"])
 def test_a_makers_own_sentence_is_not_taken_for_the_standards(text: str) -> None:
+    assert session().receive(frame(text), NOW) == []
+
+
+@pytest.mark.parametrize("text", ["GPR00,A,B,C", "STALK,9C,C1,2A,E5", "CCGPQ,GGA"])
+def test_sentences_that_are_read_by_others_are_no_refusals(text: str) -> None:
     assert session().receive(frame(text), NOW) == []
 
 

@@ -105,6 +105,28 @@ def test_taken_off_is_over_when_a_position_says_so_and_sos_never() -> None:
     assert cleared == [Alarm(kind="off_wrist", raised=False)]
 
 
+def test_what_a_platform_asks_is_read() -> None:
+    text = {"command": "message", "text": "北门", "content": "MESSAGE,531795E8"}
+    assert watch_wire.read_command(b"MESSAGE,531795E8") == text
+    assert watch_wire.read_command(b"RESET")["command"] == "reboot"
+    assert watch_wire.read_command(b"MESSAGE,531")["command"] == "custom"
+
+
+def test_a_network_part_of_another_layout_is_left_out() -> None:
+    layout = UD_CONTENT.partition(",00000000")[0] + ",00000000,1,1,FFFF,FFFF,FFFE,3B882A2,132,,00"
+    fields = watch_wire.read_position(layout.split(",")[1:])
+    assert fields is not None
+    assert (fields["network"], "cells" in fields) == ("not_understood", False)
+
+
+def test_a_frame_that_says_nothing_is_none() -> None:
+    for content in ("", ",1"):
+        link = session()
+        [found] = link.receive(frame(content), NOW)
+        assert isinstance(found, Rejected)
+        assert (found.reason, link.to_send()) == ("type missing", b"")
+
+
 def test_a_wrong_length_ends_at_the_bracket() -> None:
     wrong = b"[3G*8800000015*000D*LK]"
     link = session()

@@ -25,21 +25,24 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     if start < 0:
         return _text(data)
     frame = jt808_wire.unescape(data[start:].strip(b"\x7e"))
+    found = {"unescaped_hex": f"7E{frame.hex().upper()}7E", "skipped_prefix_hex": data[:start].hex().upper()}
     if len(frame) < jt808_wire.FRAME_BYTES_MIN:
-        return {"unescaped_hex": f"7E{frame.hex().upper()}7E", "skipped_prefix_hex": data[:start].hex().upper()}
-    return _message(data, frame, line["direction"] == "down")
+        return found
+    return found | _message(data, frame, line["direction"] == "down")
 
 
 def _text(data: bytes) -> dict[str, Any]:
     pieces = Framer(jt808_wire.cut, jt808_wire.FRAME_BYTES_MAX).feed(data)
-    reply = _reply(data).decode()
-    pattern = "same text with TIME replaced by current UTC yyyyMMddHHmmss"
-    answered = reply == data.decode().replace("TIME", f"{NOW:%Y%m%d%H%M%S}")
-    return {
+    found = {
         "kind": "huabao_text_frame",
         "text": b"".join(piece for piece in pieces if isinstance(piece, bytes)).decode(),
-        "reply_text_pattern": pattern if answered else reply,
     }
+    reply = _reply(data).decode()
+    if not reply:
+        return {**found, "reply": None}
+    pattern = "same text with TIME replaced by current UTC yyyyMMddHHmmss"
+    answered = reply == data.decode().replace("TIME", f"{NOW:%Y%m%d%H%M%S}")
+    return {**found, "reply_text_pattern": pattern if answered else reply}
 
 
 def _message(data: bytes, frame: bytes, down: bool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ LINK_METRICS = {"steps": "steps", "tumbles": "tumbles", "battery_percent": "batt
 
 def decode(line: dict[str, Any]) -> dict[str, Any]:
     data = bytes.fromhex(line["frame_hex"]) if "frame_hex" in line else line["frame_text"].encode()
-    strict = line.get("note", "").startswith("strict framing")
+    strict = "strict framing" in line.get("note", "")
     pieces = _frames(data, strict)
     if line.get("stream"):
         frames = [frame.decode() for frame in pieces]
@@ -98,7 +98,7 @@ def _meaning(data: bytes, frame: watch_wire.Frame) -> dict[str, Any]:
         position["time"] = position["time"].strftime("%Y-%m-%dT%H:%M:%SZ")
         position["status_hex"] = f"{position['status']:08x}"
         position["alarm_unspecified"] = "unspecified_alarm" in kinds
-        return {**found, **position}
+        return {**found, "cells": [], "wifi": [], **position}
     names = LINK_METRICS if frame.type == "LK" else METRICS
     found |= {name: values[metric] for metric, name in names.items() if metric in values}
     found |= watch.voice_chunk(frame) or {}
