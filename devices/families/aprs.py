@@ -155,13 +155,15 @@ class Session:
             self._replies.append(wire.write_ack(self._settings.callsign, packet["from"], packet["msgNo"]))
 
     def _answered(self, native_id: str, packet: Fields, now: datetime) -> list[Result]:
+        """A response, or the acknowledgement that a message of its own carries."""
         ours = packet.get("addresse", "").upper() == self._settings.callsign
-        asked = self._asked.take((native_id, packet["msgNo"]), now) if ours and "response" in packet else None
+        number = packet.get("msgNo" if "response" in packet else "ackMsgNo")
+        asked = self._asked.take((native_id, number), now) if ours and number else None
         if asked is None:
             return []
-        if packet["response"] == "ack":
-            return [asked.answer("accepted")]
-        return [asked.answer("refused", "rejected by the station")]
+        if packet.get("response") == "rej":
+            return [asked.answer("refused", "rejected by the station")]
+        return [asked.answer("accepted")]
 
     def _name(self, copy: str, now: datetime) -> str:
         """The same for copies that come within REPEAT_S of the first."""
@@ -220,13 +222,14 @@ def _bodies(packet: Fields) -> list[Body]:
 
 
 def _place(packet: Fields) -> Position:
+    moves = "weather" not in packet  # what a weather station says about course and speed is the wind's
     altitude, speed, course = packet.get("altitude"), packet.get("speed"), packet.get("course")
     return Position(
         longitude=packet["longitude"],
         latitude=packet["latitude"],
         altitude_m=altitude if altitude is not None and ALTITUDE_M[0] <= altitude <= ALTITUDE_M[1] else None,
-        speed_kmh=speed if speed is not None and 0 <= speed <= SPEED_KMH_MAX else None,
-        course_deg=course % 360 if course is not None else None,
+        speed_kmh=speed if moves and speed is not None and 0 <= speed <= SPEED_KMH_MAX else None,
+        course_deg=course % 360 if moves and course is not None else None,
     )
 
 

@@ -11,8 +11,8 @@ shared vectors: km/h, metres, degrees Celsius, hPa, mm.
 import re
 from typing import Any
 
-KMH_OF_KNOT, M_OF_FOOT, KM_OF_MILE = 1.852, 0.3048, 1.609344
-MM_OF_HUNDREDTH_INCH, M_S_OF_MPH = 0.254, 0.44704
+KMH_OF_KNOT, M_OF_FOOT, KM_OF_MILE, KMH_OF_M_S = 1.852, 0.3048, 1.609344, 3.6
+MM_OF_INCH, M_S_OF_MPH = 25.4, 0.44704
 PLAIN = re.compile(
     r"(?P<lat>\d\d[\d ]{2}\.[\d ]{2})(?P<ns>[NSns])(?P<table>[!-~])"
     r"(?P<lon>\d\d\d[\d ]{2}\.[\d ]{2})(?P<ew>[EWew])(?P<symbol>[!-~])",
@@ -23,13 +23,14 @@ COMPRESSED = re.compile(
 )
 AMBIGUITIES = frozenset({"    ", "   ", "  ", " ", ""})
 COURSE_SPEED = re.compile(
-    r"(?P<course>\d{3}| {3}|\.{3})/(?P<speed>\d{3}| {3}|\.{3})(?:/(?P<bearing>\d{3}/\d{3}))?", re.ASCII
+    r"(?P<course>\d{3}| {3}|\.{3})/(?P<speed>\d{3}| {3}|\.{3})(?:/(?P<bearing>\d{3})/(?P<nrq>\d{3}))?",
+    re.ASCII,
 )
 RANGE = re.compile(r"(?:PHG(?P<phg>\d[!-~]\d{2})|RNG(?P<rng>\d{4}))", re.ASCII)
 ALTITUDE = re.compile(r"/A=(-\d{5}|\d{6})", re.ASCII)
 TELEMETRY = re.compile(r"\|([!-{]{4,14})\|")
 DAO = re.compile(r"!([\x21-\x7b])([\x20-\x7b])([\x20-\x7b])!")
-WEATHER = re.compile(r"(?P<what>[csgtrpPhbLl])(?P<value>\d{2,5}|-\d{1,2}|[. ]{2,5})", re.ASCII)
+WEATHER = re.compile(r"(?P<what>[csgtrpPhbLl#])(?P<value>\d{2,5}|-\d{1,2}|[. ]{2,5})", re.ASCII)
 # Letter -> name, digits, how it becomes a value.
 WEATHER_FIELDS: dict[str, tuple[str, int]] = {
     "c": ("wind_direction", 3),
@@ -43,6 +44,7 @@ WEATHER_FIELDS: dict[str, tuple[str, int]] = {
     "b": ("pressure", 5),
     "L": ("luminosity", 3),
     "l": ("luminosity", 3),
+    "#": ("rain_raw", 3),
 }
 MIC_E = re.compile(r"[0-9A-LP-Z]{3}[0-9LP-Z]{3}", re.ASCII)
 MIC_E_TYPES = (
@@ -98,9 +100,15 @@ def _plain(found: re.Match[str], rest: str) -> Fields | None:
     extension, rest = _extension(rest)
     fields |= extension
     if found["symbol"] == "_":
-        weather, rest = read_weather(rest)
-        fields["weather"] = weather
+        weather, rest = read_weather(rest, wind_told="speed" in fields)
+        fields["weather"] = _wind(fields) | weather
     return fields | read_comment(fields, rest)
+
+
+def _wind(fields: Fields) -> Fields:
+    """A weather station does not move: its course and speed are the wind's."""
+    found: Fields = {"wind_direction": fields["course"]} if "course" in fields else {}
+    return found | ({"wind_speed": fields["speed"] / KMH_OF_M_S} if "speed" in fields else {})
 
 
 def _degrees(text: str, negative: bool, limit: int) -> tuple[float, int] | None:
@@ -127,6 +135,8 @@ def _extension(rest: str) -> tuple[Fields, str]:
             fields["course"] = int(found["course"])
         if found["speed"].isdigit():
             fields["speed"] = int(found["speed"]) * KMH_OF_KNOT
+        if found["bearing"]:
+            fields |= {"bearing": int(found["bearing"]), "nrq": int(found["nrq"])}
         return fields, rest[found.end() :]
     if found := RANGE.match(rest):
         if found["phg"]:
@@ -135,8 +145,11 @@ def _extension(rest: str) -> tuple[Fields, str]:
     return {}, rest
 
 
-def read_weather(text: str) -> tuple[Fields, str]:
-    """What was measured, and the text behind it. Dots and spaces: not measured."""
+def read_weather(text: str, wind_told: bool = False) -> tuple[Fields, str]:
+    """What was measured, and the text behind it. Dots and spaces: not measured.
+
+    The letter s is the wind's speed; once that was told (before the text, too: `wind_told`) it is snow.
+    """
     fields: Fields = {}
     at = 0
     while found := WEATHER.match(text, at):
@@ -145,7 +158,11 @@ def read_weather(text: str) -> tuple[Fields, str]:
         if len(raw) < digits and not raw.startswith("-"):
             break
         at += 1 + len(raw)
-        if raw.lstrip("-").isdigit():
+        if not raw.lstrip("-").isdigit():
+            continue
+        if found["what"] == "s" and (wind_told or name in fields):
+            fields["snow"] = int(raw) * MM_OF_INCH
+        else:
             fields[name] = _weather_value(found["what"], int(raw))
     return fields, text[at:]
 
@@ -156,7 +173,7 @@ def _weather_value(what: str, raw: int) -> float:
     if what == "t":
         return (raw - 32) / 1.8
     if what in "rpP":
-        return raw * MM_OF_HUNDREDTH_INCH
+        return raw * MM_OF_INCH / 100
     if what == "h":
         return raw or 100
     if what == "b":
@@ -198,7 +215,8 @@ def _compressed(found: re.Match[str], rest: str) -> Fields | None:
         elif first < 90:
             fields |= {"course": first * 4 or 360, "speed": (1.08**second - 1) * KMH_OF_KNOT}
     if found["symbol"] == "_":
-        fields["weather"], rest = read_weather(rest)
+        weather, rest = read_weather(rest, wind_told="speed" in fields)
+        fields["weather"] = _wind(fields) | weather
     return fields | read_comment(fields, rest)
 
 
@@ -259,6 +277,7 @@ def read_mic_e(destination: str, text: str) -> Fields | None:
         return None
     speed = codes[3] * 10 + codes[4] // 10
     course = codes[4] % 10 * 100 + codes[5]
+    course -= 400 if course >= 400 else 0
     fields: Fields = {
         "format": "mic-e",
         "symbol": text[6],
@@ -267,7 +286,7 @@ def read_mic_e(destination: str, text: str) -> Fields | None:
         "latitude": latitude[0],
         "longitude": longitude,
         "speed": (speed - 800 if speed >= 800 else speed) * KMH_OF_KNOT,
-        "course": course - 400 if course >= 400 else course,
+        **({"course": course} if course <= 360 else {}),
         **_mic_e_type(place[:3]),
     }
     return fields | _mic_e_comment(fields, text[8:])

@@ -13,8 +13,13 @@ from typing import Any
 from devices.families.aprs_position import read_mic_e, read_position, read_weather
 
 PACKET_BYTES_MAX = 1_024
-CALL = re.compile(r"[A-Z0-9]{1,9}(-[A-Z0-9]{1,2})?", re.ASCII | re.IGNORECASE)
+CALL = re.compile(r"[A-Z0-9]{1,9}(-[A-Z0-9]{1,8})?", re.ASCII | re.IGNORECASE)
 CALL_CHARS_MAX = 9
+DESTINATION = re.compile(r"[A-Z0-9]{1,6}(-(\d|1[0-5]))?", re.ASCII)  # an address of AX.25
+# Destinations of any packet (Reference, chapter 4): what is sent to them and has no type is a beacon's text.
+BEACONS = re.compile(
+    "AIR|ALL|AP|BEACON|CQ|GPS|DF|DGPS|DRILL|DX|ID|JAVA|MAIL|MICE|QST|QTH|RTCM|SKY|SPACE|SPC|SYM|TEL|TEST|TLM|WX|ZIP"
+)
 PATH_CALL = re.compile(r"[A-Z0-9]{1,9}(-[A-Z0-9]{1,8})?\*?", re.ASCII | re.IGNORECASE)
 Q_CONSTRUCT = re.compile(r"q..")
 PATH_MAX = 16
@@ -26,9 +31,10 @@ TEXT = re.compile(r"[^\x00-\x1f|~{]{1,67}")
 RESPONSE = re.compile(r"(ack|rej)([A-Za-z0-9]{1,5})(?:\}([A-Za-z0-9]{2})?)?", re.ASCII)
 BULLETIN = re.compile(r"BLN(?:(\d)([A-Z0-9_ -]{5})|([A-Z])([A-Z0-9_ -]{5}))", re.ASCII)
 DEFINITION = re.compile(r"(PARM|UNIT|EQNS|BITS)\.(.*)", re.DOTALL)
-OBJECT = re.compile(r";(?P<name>.{9})(?P<alive>[*_])(?P<time>\d{6}[zh/])(?P<rest>.*)", re.DOTALL | re.ASCII)
+OBJECT = re.compile(r";(?P<name>.{9})(?P<alive>[*_])(?P<time>\d{6}[zh/])?(?P<rest>.*)", re.DOTALL | re.ASCII)
 ITEM = re.compile(r"\)(?P<name>[^!_]{3,9})(?P<alive>[!_])(?P<rest>.*)", re.DOTALL)
 REPORT = re.compile(r"T#(?P<seq>\d{1,5}|MIC),?(?P<values>[\d.,-]*)(?P<rest>.*)", re.DOTALL | re.ASCII)
+NUMBER = re.compile(r"-?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
 CHANNELS, ANALOG_CHANNELS = 13, 5
 FIND_WITHIN = 40  # a position may stand that far inside the information ("!")
 
@@ -65,8 +71,8 @@ def read_packet(text: str, nested: int = 0) -> Fields | None:
     head, colon, information = text.partition(":")
     source, arrow, rest = head.partition(">")
     destination, *path = rest.split(",", PATH_MAX)
-    calls = CALL.fullmatch(source) and len(source) <= CALL_CHARS_MAX and CALL.fullmatch(destination)
-    if not (colon and arrow and calls and len(information) > 1):
+    calls = CALL.fullmatch(source) and len(source) <= CALL_CHARS_MAX and DESTINATION.fullmatch(destination)
+    if not (colon and arrow and calls and (len(information) > 1 or information == ">")):
         return None
     if len(path) > PATH_MAX or not all(PATH_CALL.fullmatch(one) and _short(one) for one in path):
         return None
@@ -95,7 +101,7 @@ def _information(destination: str, text: str, nested: int) -> Fields | None:
         inner = read_packet(rest, nested + 1) if nested < NESTED_MAX else None
         return inner and {"format": "thirdparty", "subpacket": inner}
     readers = {">": _status, ":": _message, ";": _object, ")": _item, "_": _weather, "T": _report, "{": _user_defined}
-    return readers[kind](text) if kind in readers else _other(text)
+    return readers[kind](text) if kind in readers else _other(destination, text)
 
 
 def _position(text: str, capable: bool) -> Fields | None:
@@ -122,8 +128,9 @@ def _object(text: str) -> Fields | None:
     if found is None or position is None:
         return None
     kind = position["format"]
-    fields = {"object_name": found["name"], "alive": found["alive"] == "*", "raw_timestamp": found["time"]}
-    return {**position, **fields, "format": "object", "object_format": kind}
+    fields = {"object_name": found["name"], "alive": found["alive"] == "*"}
+    stamp = {"raw_timestamp": found["time"]} if found["time"] else {}
+    return {**position, **fields, **stamp, "format": "object", "object_format": kind}
 
 
 def _item(text: str) -> Fields | None:
@@ -140,7 +147,8 @@ def _report(text: str) -> Fields | None:
         return None
     values = [value for value in found["values"].split(",") if value]
     analog, bits = values[:ANALOG_CHANNELS], (values[ANALOG_CHANNELS:] or [""])[0]
-    fields: Fields = {"seq": found["seq"], "vals": analog, "bits": bits}
+    seq = int(found["seq"]) if found["seq"].isdecimal() else found["seq"]
+    fields: Fields = {"seq": seq, "vals": [float(one) for one in analog if NUMBER.fullmatch(one)], "bits": bits}
     return {"format": "telemetry", "telemetry": fields, "comment": found["rest"].strip()}
 
 
@@ -148,11 +156,11 @@ def _user_defined(text: str) -> Fields:
     return {"format": "user-defined", "id": text[1:2], "type": text[2:3], "body": text[3:]}
 
 
-def _other(text: str) -> Fields:
-    """A position may stand inside other text; else the text is a beacon."""
+def _other(destination: str, text: str) -> Fields:
+    """A position may stand inside other text; else it is a beacon, or of a type that is not read."""
     at = text.find("!", 0, FIND_WITHIN)
     found = _position(text[at + 1 :], False) if at >= 0 else None
-    return found or {"format": "beacon", "text": text}
+    return found or {"format": "beacon" if BEACONS.match(destination) else "unread", "text": text}
 
 
 # --- messages ---
@@ -161,7 +169,7 @@ def _other(text: str) -> Fields:
 def _message(text: str) -> Fields:
     found = MESSAGE.fullmatch(text)
     if found is None:
-        return {"format": "beacon", "text": text}
+        return {"format": "unread", "text": text}
     to, content = found[1], found[2]
     if bulletin := BULLETIN.fullmatch(to):
         return _bulletin(bulletin, content)
@@ -184,8 +192,8 @@ def _definition(kind: str, text: str) -> Fields:
     if kind == "BITS":
         return {"tBITS": parts[0][:8], "title": ",".join(parts[1:])}
     if kind == "EQNS":
-        numbers = [float(part) if re.fullmatch(r"-?\d{1,12}(\.\d{0,12})?", part, re.ASCII) else 0.0 for part in parts]
-        numbers = (numbers + [0.0] * 15)[:15]
+        numbers = [float(part) if NUMBER.fullmatch(part) else 0.0 for part in parts]
+        numbers += [float(at % 3 == 1) for at in range(len(numbers), 15)]  # left out: as it was measured
         return {"tEQNS": [numbers[at : at + 3] for at in range(0, 15, 3)]}
     return {f"t{kind}": (parts + [""] * CHANNELS)[:CHANNELS]}
 

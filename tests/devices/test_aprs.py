@@ -54,9 +54,28 @@ def test_weather_is_measured() -> None:
     }
 
 
+def test_a_weather_station_stands_still_and_its_wind_blows() -> None:
+    """Course and speed behind its place are the wind's; an s behind them is snow, # a counter of rain."""
+    place = f"APRS:!{PLACE[:-1]}_220/010g020t077s002#123h50"
+    position, weather = bodies(session().receive(frame(place), NOW))
+    assert isinstance(position, Position)
+    assert (position.speed_kmh, position.course_deg) == (None, None)
+    assert isinstance(weather, Telemetry)
+    assert weather.values["wind_direction_deg"] == 220
+    assert weather.values["wind_speed_m_s"] == pytest.approx(5.1444, abs=1e-3)
+    assert weather.values["humidity_percent"] == 50
+
+
 @pytest.mark.parametrize(
     "packet",
-    [f"APRS:;HALL A   *241229z{PLACE}", f"APRS:)HALL!{PLACE}", "APRS:>on duty", "APRS:!0000.00N/00000.00E>"],
+    [
+        f"APRS:;HALL A   *241229z{PLACE}",
+        f"APRS:)HALL!{PLACE}",
+        "APRS:>on duty",
+        "APRS:>",
+        "APRS:<IGATE",
+        "APRS:!0000.00N/00000.00E>",
+    ],
 )
 def test_what_has_no_place_of_its_own_is_a_sign_of_life(packet: str) -> None:
     assert bodies(session().receive(frame(packet), NOW)) == [Telemetry({})]
@@ -114,6 +133,47 @@ def test_messages_are_told_and_acknowledged_when_we_may_transmit() -> None:
     silent.to_send()
     silent.receive(frame("APRS::BH4VEN   :hello{12"), NOW)
     assert silent.to_send() == b""
+
+
+@pytest.mark.parametrize(
+    ("packet", "readable"),
+    [
+        ("A>APRS:>x", True),
+        ("A-ABCDEFG>APRS-15:>x", True),
+        ("A>aprs:>x", False),  # destinations are addresses of AX.25
+        ("A>APRS-16:>x", False),
+        ("A>ABCDEFG:>x", False),
+        ("A>APRS:", False),
+    ],
+)
+def test_callsigns_and_destinations(packet: str, readable: bool) -> None:
+    assert (aprs_wire.read_packet(packet) is not None) is readable
+
+
+def test_equations_that_are_left_out_change_nothing() -> None:
+    found = aprs_wire.read_packet("A>APRS::A        :EQNS.0,.53,-32")
+    assert found is not None
+    assert found["tEQNS"] == [[0, 0.53, -32], [0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0]]
+
+
+def test_a_course_that_cannot_be_is_none() -> None:
+    found = aprs_wire.read_packet('A>T7SYWP:`|:Kl~Zk/]"5g}=')
+    assert found is not None
+    assert "course" not in found
+
+
+def test_an_object_may_have_no_time() -> None:
+    found = aprs_wire.read_packet(f"A>APRS:;HALL A   *{PLACE}")
+    assert found is not None
+    assert (found["object_name"], "raw_timestamp" in found) == ("HALL A   ", False)
+
+
+def test_a_message_may_carry_the_acknowledgement() -> None:
+    link = session("BH4VEN", transmit=True)
+    for number in range(1, 11):
+        link.command(DeviceCommand(nonce=f"n{number}", native_id="BH4ABC-7", action="text", args={"text": "go"}), NOW)
+    found = link.receive(frame("APRS::BH4VEN   :on my way{AB}10"), NOW)
+    assert CommandAnswer(nonce="n10", result="accepted") in found
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""APRS packets, and passcodes of APRS-IS."""
+"""APRS packets, and passcodes of APRS-IS. A packet whose type is not read makes a sign of life only: an error here."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     if line.get("layer") == "aprs_is_passcode":
         return {"aprs_is_passcode": aprs_wire.passcode(line["frame_text"])}
     found = aprs_wire.read_packet(line["frame_text"].rstrip("\r\n"))
-    if found is None:
+    if found is None or found["format"] == "unread":
         return {"error": "parse"}
     for name in ("latitude", "longitude"):
         if name in found:
