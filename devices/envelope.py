@@ -60,6 +60,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
     clock_skew_s: float = 0.0
     documents: dict[str, int] = {}
     actuators: dict[str, str] = {}  # name -> "on", "off" or "unknown"
+    devices_refused: dict[str, str] = {}  # device of the document "devices" -> why it is not enrolled by that
 
 
 class CommandResult(Struct, frozen=True, kw_only=True):

@@ -91,6 +91,7 @@ class Family(Struct, frozen=True, kw_only=True):
     native_id_pattern: str = ""  # what every such id looks like, where that is sure: another one is noted, not refused
     example: Example = Example("")
     kinds_by_settings: bool = False  # settings can name any metric or alarm of the dictionary
+    lacks: Callable[[Any, str], str] | None = None  # (settings, native id) -> what they need for it and lack, else ""
 
 
 class Message(Struct, frozen=True):
@@ -132,6 +133,7 @@ class MessageFamily(Struct, frozen=True, kw_only=True):
     native_id_pattern: str = ""
     example: Example = Example("")
     kinds_by_settings: bool = False
+    lacks: Callable[[Any, str], str] | None = None
 
 
 AnyFamily = Family | MessageFamily

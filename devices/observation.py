@@ -10,6 +10,7 @@ Rules
 - Names of metrics, alarms and events come from `devices.dictionary`; nothing else may appear here.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Literal, NewType
@@ -88,12 +89,14 @@ class Observation(Struct, frozen=True, kw_only=True):
 class Rejected(Struct, frozen=True, kw_only=True):
     """Bytes that were not accepted, and why. `reason` is a constant phrase (safe to count by), `frame` ≤ 64 bytes.
 
-    `device` is set when the frame could be read far enough to name its sender (for example: not enrolled).
+    `device` is set when the frame could be read far enough to name its sender (for example: not enrolled). `said`: what
+    that one says of itself ("model", "name"), for whoever is to enrol it.
     """
 
     reason: str
     frame: bytes = b""
     device: DeviceId | None = None
+    said: Mapping[str, str] = {}
 
 
 CommandOutcome = Literal["accepted", "refused", "confirmed"]
@@ -112,8 +115,9 @@ Result = Observation | Rejected | CommandAnswer
 REJECTED_BYTES_MAX = 64
 
 
-def rejected(reason: str, frame: bytes, device: DeviceId | None = None) -> Rejected:
-    return Rejected(reason=reason, frame=bytes(frame[:REJECTED_BYTES_MAX]), device=device)
+def rejected(reason: str, frame: bytes, device: DeviceId | None = None, **said: str) -> Rejected:
+    own = {name: text for name, text in said.items() if text}
+    return Rejected(reason=reason, frame=bytes(frame[:REJECTED_BYTES_MAX]), device=device, said=own)
 
 
 def digest(*parts: bytes) -> str:

@@ -27,10 +27,11 @@ from devices.observation import DeviceId, GatewayId
 from edge import clock, health
 from edge.actuators import Actuators
 from edge.commands import Commands, Newest
-from edge.config import Config, family_settings, patient, silence_s_max
+from edge.config import DEVICES_MAX, Config, family_settings, patient
 from edge.contacts import Contacts
 from edge.device_commands import DeviceCommands
 from edge.downlink import ZONES, Documents, Reader, read_zones
+from edge.enrolment import DEVICES, Enrolment, Told
 from edge.flow import SWEEP_S, Link, Wiring
 from edge.intake import LOST, Intake, stored_lost
 from edge.link_kinds import build
@@ -109,7 +110,7 @@ class Agent:
             gateway=self._gateway,
             version=self._version,
             links=self.ports,
-            devices=len(self._config.devices),
+            devices=len(self._enrolment.devices),
             spool_rows=self._spool.rows,
         )
 
@@ -128,7 +129,7 @@ class Agent:
             config.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StartError(f"state_dir: {config.state}: {error.strerror}") from error
-        self._reports = Reports(len(config.devices))
+        self._reports = Reports(len(config.devices), DEVICES_MAX)
         limits = config.spool
         file = SpoolFile(config.state, limits.rows_max, limits.file_mb_max, self._reports, self._device)
         try:
@@ -142,13 +143,15 @@ class Agent:
         self._lost_before = stored_lost(file.kept(LOST))
         self._spool = Spool(file, self._reports, self._stored)
         self._actuators = Actuators(config.actuators, self._acted)
+        self._settings = {
+            link.name: family_settings(link, FAMILIES[link.family], config.time_zone) for link in config.links
+        }
+        self._enrolment = Enrolment(config, FAMILIES, self._settings)
         self._contacts = self._supervised()
-        view = view_of(config.devices)
-        enrolled = frozenset(one.id for one in config.devices)
-        self._devices = DeviceCommands(config.gateway, enrolled, self._device_links, self._answer_command)
+        self._devices = DeviceCommands(config.gateway, self._enrolment, self._device_links, self._answer_command)
         self._intake = Intake(
             gateway=self._device,
-            view=view,
+            view=view_of(config.devices),
             rules=config.rules,
             actuators=self._actuators,
             spool=self._spool,
@@ -178,31 +181,28 @@ class Agent:
             config.state / "documents",
             key,
             config.gateway,
-            {ZONES: Reader(read_zones, self._intake.use_zones)},
+            {
+                ZONES: Reader(read_zones, self._intake.use_zones),
+                DEVICES: Reader(self._enrolment.read, self._use_devices),
+            },
             self._uplink.say_soon,
         )
         self._turns = Turns()
         self._links = [self._link(index) for index in range(len(config.links))]
 
     def _supervised(self) -> Contacts:
-        families = {DeviceId(one.id): one.id.partition(":")[0] for one in self._config.devices}
-        devices = self._config.devices
-        silences = {DeviceId(one.id): silence_s_max(one, FAMILIES[families[DeviceId(one.id)]]) for one in devices}
-        named: dict[str, list[str]] = {}
-        for link in self._config.links:
-            named.setdefault(link.family, []).append(link.name)
-        only = {family: names[0] for family, names in named.items() if len(names) == 1}
-        links = {device: only[family] for device, family in families.items() if family in only}
+        enrolment = self._enrolment
+        silences = {DeviceId(id_): enrolment.silence_s_max(id_) for id_ in enrolment.devices}
+        links = {device: link for device in silences if (link := enrolment.link_of(device))}
         return Contacts(silences, self._lost_before, clock.monotonic(), links)
 
     def _link(self, index: int) -> Link:
         link = self._config.links[index]
         family = FAMILIES[link.family]
-        ids = (one.id.partition(":") for one in self._config.devices)
         wiring = Wiring(
             name=link.name,
-            settings=family_settings(link, family, self._config.time_zone),
-            enrolled=frozenset(native_id for name, _, native_id in ids if name == link.family),
+            settings=self._settings[link.name],
+            enrolled=self._enrolment.of_family(link.family),
             intake=self._intake,
             rows_max=max(WAITING_ROWS_MAX // len(self._config.links), WAITING_ROWS_MIN),
         )
@@ -256,7 +256,7 @@ class Agent:
     async def _report(self) -> None:
         attributes = {"version": self._version, "epoch": self._spool.epoch}
         self._intake.say([health.event(self._device, clock.now(), "started_up", attributes)])
-        if gone := self._contacts.gone(self._lost_before, clock.now()):
+        if gone := self._contacts.gone(clock.now()):
             self._intake.say(gone)
         while True:
             self._intake.say([health.telemetry(self._device, clock.now(), self._vitals())])
@@ -300,6 +300,7 @@ class Agent:
             clock_skew_s=self._skew.seconds,
             documents=self._documents.versions,
             actuators=self._actuators.states,
+            devices_refused=self._enrolment.refused_said(),
         )
 
     # --- what arrives ---
@@ -313,6 +314,16 @@ class Agent:
             self._commands.offer(payload, clock.now(), clock.monotonic())
         elif len(tail) == 2 and tail[0] == "down":
             self._documents.offer(tail[1], payload)
+
+    def _use_devices(self, told: Told) -> None:
+        """The hub has enrolled devices."""
+        change = self._enrolment.use(told)
+        enrolment = self._enrolment
+        self._reports.expect(len(enrolment.devices))
+        watched = {DeviceId(id_): (enrolment.silence_s_max(id_), enrolment.link_of(id_)) for id_ in change.fresh}
+        self._intake.use_devices(view_of(enrolment.devices.values()), watched, [DeviceId(id_) for id_ in change.gone])
+        for id_, reason in enrolment.refused_said().items():
+            log.warning("device_not_taken", device=id_, reason=reason)
 
     def _device_links(self) -> list[tuple[AnyFamily, Link]]:
         return [(FAMILIES[of.family], link) for of, link in zip(self._config.links, self._links, strict=True)]

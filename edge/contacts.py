@@ -25,8 +25,9 @@ class Contacts:
         """`links`: where a device will be heard, as far as that is known."""
         self._limits = dict(silence_s_max)
         self._links = dict(links)
-        self._heard_at = dict.fromkeys(self._limits, at)
+        self._heard_at: dict[DeviceId, float] = dict.fromkeys(self._limits, at)
         self._lost = {device for device in self._limits if device in set(lost)}
+        self._unclaimed = set(lost) - self._limits.keys()  # lost before the restart, and not enrolled so far
 
     @property
     def lost(self) -> list[DeviceId]:
@@ -52,9 +53,29 @@ class Contacts:
         self._lost.update(silent)
         return [_alarm(device, now, raised=True) for device in silent]
 
-    def gone(self, lost: Iterable[str], now: datetime) -> list[Observation]:
+    def gone(self, now: datetime) -> list[Observation]:
         """The clearing for devices that were lost when they were taken out of the configuration."""
-        return [_alarm(DeviceId(device), now, raised=False) for device in sorted(set(lost) - self._limits.keys())]
+        gone, self._unclaimed = sorted(self._unclaimed), set()
+        return [_alarm(DeviceId(device), now, raised=False) for device in gone]
+
+    def watch(self, device: DeviceId, silence_s_max: float, link: str, at: float) -> None:
+        """It is enrolled from now on. `link`: where it will be heard, "" when that is not known."""
+        self._limits[device] = silence_s_max
+        self._heard_at[device] = at
+        if link:
+            self._links[device] = link
+        if device in self._unclaimed:
+            self._unclaimed.discard(device)
+            self._lost.add(device)
+
+    def forget(self, device: DeviceId, now: datetime) -> Observation | None:
+        """It is enrolled no more; the clearing of its alarm, when there was one."""
+        for known in (self._limits, self._heard_at, self._links):
+            known.pop(device, None)
+        if device not in self._lost:
+            return None
+        self._lost.discard(device)
+        return _alarm(device, now, raised=False)
 
     def excuse(self, seconds: float, at: float, link: str = "") -> None:
         """The gateway did not listen for so long, until `at`: on one link, or ("") at all."""

@@ -12,11 +12,12 @@ Rules
   here, the newest UNSAID_MAX of them, and offered again. What is dropped is counted.
 - What a device says to a command is handed on at once: it is no row.
 - A device that is not enrolled is named once an hour in the log, with what an installer needs; its bytes make no row
-  but one Event of the gateway. At most STRANGERS_MAX are named in an hour.
+  but one Event of the gateway. It is named once more when it says for the first time what it is. At most STRANGERS_MAX
+  are named in an hour.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -41,10 +42,19 @@ LATE_S = 10.0  # a supervision that comes later than this was not listening
 DRIVEN_MAX = 10_000
 STRANGERS_MAX = 1_000
 STRANGER_SAID_EVERY = timedelta(hours=1)
+SAID_CHARS_MAX = 100
 UNSAID_MAX = 1_000
 LOST = "lost"  # the name under which the spool keeps which devices are lost
 
 log = structlog.get_logger()
+
+
+class Knock(Struct):
+    """Of a device that is not enrolled: when it was named last, whether it said what it is, how many frames since."""
+
+    named_at: datetime
+    said: bool
+    frames: int = 0
 
 
 class Counts(Struct):
@@ -75,13 +85,25 @@ class Intake:
         self._spool = spool
         self._contacts = contacts
         self._answered = answered
-        self._strangers: dict[DeviceId, datetime] = {}
+        self._strangers: dict[DeviceId, Knock] = {}  # the one that was named longest ago first
         self._unsaid: deque[Observation] = deque()
         self._driven: dict[tuple[DeviceId, str], None] = {}  # reports that drove something, oldest first
 
     def use_zones(self, zones: Zones) -> None:
         """Zones have been drawn anew."""
         self._view = msgspec.structs.replace(self._view, zones=zones)
+
+    def use_devices(self, view: View, watched: Mapping[DeviceId, tuple[float, str]], gone: Iterable[DeviceId]) -> None:
+        """Devices have been enrolled anew: `view` of all of them, `watched` the fresh ones (silence_s_max, link)."""
+        self._view = msgspec.structs.replace(self._view, installed=view.installed, components=view.components)
+        at, now = clock.monotonic(), clock.now()
+        for device, (silence_s_max, link) in watched.items():
+            self._contacts.watch(device, silence_s_max, link, at)
+        cleared = [self._contacts.forget(device, now) for device in gone]
+        for device in (*watched, *gone):
+            self._strangers.pop(device, None)  # when it is one again, it is named at once
+        if over := [one for one in cleared if one is not None]:
+            self.say(over)
 
     def take(self, link: str, results: Sequence[Result], done: Done) -> None:
         now = clock.now()
@@ -167,19 +189,29 @@ class Intake:
         """A notice about a device that knocked without being enrolled."""
         if result.device is None or result.reason != "not enrolled":
             return []
-        said_at = self._strangers.get(result.device)
-        if said_at is not None and now - said_at < STRANGER_SAID_EVERY:
-            return []
-        if len(self._strangers) >= STRANGERS_MAX:
-            oldest, said_at = next(iter(self._strangers.items()))
-            if now - said_at < STRANGER_SAID_EVERY:
+        knock = self._strangers.get(result.device)
+        frames = 1
+        if knock is not None:
+            knock.frames += 1
+            if now - knock.named_at < STRANGER_SAID_EVERY and (knock.said or not result.said):
+                return []
+            frames = knock.frames
+        elif len(self._strangers) >= STRANGERS_MAX:
+            oldest, before = next(iter(self._strangers.items()))
+            if now - before.named_at < STRANGER_SAID_EVERY:
                 return []  # somebody is making names up
             del self._strangers[oldest]
         self._strangers.pop(result.device, None)
-        self._strangers[result.device] = now
+        self._strangers[result.device] = Knock(now, bool(result.said) or bool(knock and knock.said))
         log.warning("device_not_enrolled", link=link, device=result.device)
-        attributes = {"device": result.device, "link": link, "frame": result.frame.hex()}
-        return [event(self._gateway, now, "unknown_device", attributes)]
+        own = {"device": result.device, "link": link, "frame": result.frame.hex(), "frames": str(frames)}
+        said = {name: _shown(text) for name, text in result.said.items()}
+        return [event(self._gateway, now, "unknown_device", said | own)]
+
+
+def _shown(text: str) -> str:
+    """What a stranger says of itself is shown to people, and no longer than people need."""
+    return "".join(letter for letter in text if letter.isprintable())[:SAID_CHARS_MAX]
 
 
 def _report(observation: Observation) -> tuple[DeviceId, str]:

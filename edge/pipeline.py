@@ -8,7 +8,7 @@ same instant (an alarm and its place come in one frame), else where the device w
 kept and sends later change nothing about that: what it saw last, by its own time, counts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -42,7 +42,7 @@ Stage = Callable[[View, list[Observation]], tuple[View, list[Observation]]]
 Instant = tuple[DeviceId, datetime]
 
 
-def view_of(devices: tuple[Device, ...]) -> View:
+def view_of(devices: Collection[Device]) -> View:
     """The view before any zone was drawn and any device seen."""
     return View(
         installed={device.id: ZoneId(device.zone) for device in devices if device.zone},

@@ -78,10 +78,12 @@ def _gap(one: int, next_one: int) -> int:
 
 
 class Reports:
-    def __init__(self, devices: int) -> None:
+    def __init__(self, devices: int, devices_max: int = 0) -> None:
+        """Made for so many `devices`; up to `devices_max` may be enrolled later (`expect`)."""
         self._names: dict[str, bytes] = {}  # device -> hash, so that it is not made anew for each report
-        self._devices_max = max(devices, 1) * 2 + 16
-        self._max = max(REPORTS_MAX, SHARE_MIN * devices)
+        self._devices_max = max(devices * 2, devices_max, 2) + 16
+        self._max = 0
+        self.expect(devices)
         self._held: dict[bytes, _Memory] = {}
         self._count = 0
         self._number = 0
@@ -89,6 +91,10 @@ class Reports:
         self._rows: set[tuple[bytes, str]] = set()
         self._last = ("", b"")  # the observations of one frame follow one another
         self.duplicates = 0
+
+    def expect(self, devices: int) -> None:
+        """So many are enrolled now; what is held for those that were is kept."""
+        self._max = max(self._max, REPORTS_MAX, SHARE_MIN * devices)
 
     @property
     def stored_max(self) -> int:

@@ -159,7 +159,7 @@ class Session:
             return [rejected("uid unreadable", raw)]
         device = DeviceId(f"cot:{sender}")
         if sender not in self._enrolled:
-            return [rejected("not enrolled", raw, device)]
+            return [rejected("not enrolled", raw, device, name=event.said("contact", "callsign") or "")]
         if event.type in RECEIPTS:
             alive = Observation(device=device, observed_at=now, received_at=now, body=Telemetry({}))
             return [*self._received(event, sender), alive]

@@ -222,6 +222,7 @@ FAMILY = Family(
     name="dahua",
     title="Dahua cameras, recorders and door terminals, event stream",
     native_id="the name that the setting `device` gives the device on this link",
+    lacks=lambda settings, device: "" if device == settings.device else f"device: {device}",
     example=Example(
         "cam-7",
         {

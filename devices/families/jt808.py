@@ -170,7 +170,7 @@ class Session:
         if native_id not in self._enrolled:
             if message.id == REGISTER:
                 self._answer(message, REGISTER_ANSWER, message.serial.to_bytes(2) + bytes((NO_SUCH_TERMINAL,)))
-            return [rejected("not enrolled", frame, device)]
+            return [rejected("not enrolled", frame, device, **_own_words(message))]
         if message.encryption and message.id not in wire.SHORT_SERIAL:
             return [rejected("encrypted", frame, device)]
         self._hear(native_id, message)
@@ -338,6 +338,13 @@ def _observation(report: Report, at: datetime, body: Body, number: int, flags: t
     return Observation(
         device=report.device, observed_at=at, received_at=report.now, body=body, frame_id=frame_id, flags=flags
     )
+
+
+def _own_words(message: Message) -> dict[str, str]:
+    """What a terminal that registers says of itself, for whoever is to enrol it."""
+    fields = read_body(message) if message.id == REGISTER else {}
+    words = {"maker": "manufacturer_id", "model": "terminal_model", "name": "plate"}
+    return {name: str(fields[field]) for name, field in words.items() if field in fields}
 
 
 def _heard(device: DeviceId, now: datetime) -> Observation:

@@ -140,7 +140,7 @@ class Session:
             return [rejected("event unreadable", message.data)]
         device = DeviceId(f"lorawan:{envelope.dev_eui}")
         if envelope.dev_eui not in self._enrolled:
-            return [rejected("not enrolled", message.data, device)]
+            return [rejected("not enrolled", message.data, device, name=envelope.name, model=envelope.profile)]
         at, flags = observed(envelope.time, now, self._settings.any_time)
         flags += self._counted(envelope)
         report = digest(envelope.dev_eui.encode(), envelope.event.encode(), envelope.dedup or message.data)

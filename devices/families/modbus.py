@@ -220,4 +220,5 @@ FAMILY = MessageFamily(
     settings=Settings,
     open_session=Session,
     kinds_by_settings=True,
+    lacks=lambda settings, device: "" if device in {unit.device for unit in settings.units} else f"units: {device}",
 )

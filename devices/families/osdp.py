@@ -312,6 +312,15 @@ def _whole(written: str, name: str, low: int, high: int) -> int:
     return value
 
 
+def _lacks(settings: Settings, native_id: str) -> str:
+    """Only readers that are named are asked; with none named all that speak are heard."""
+    bus, _, address = native_id.partition("/")
+    known = {str(reader.address) for reader in settings.readers}
+    if bus != settings.bus:
+        return f"bus {bus}"
+    return f"readers: address {address}" if known and address not in known else ""
+
+
 FAMILY = Family(
     name="osdp",
     title="Access readers, OSDP v2",
@@ -325,4 +334,5 @@ FAMILY = Family(
     commands=COMMANDS,
     native_id="`bus` and the reader's address, parted by a slash",
     example=Example("bus/1", settings={"readers": [{"address": 1}]}),
+    lacks=_lacks,
 )

@@ -395,6 +395,20 @@ async def test_a_stranger_is_named_once_and_strangers_without_number_are_not(tmp
     assert sum(line["event"] == "device_not_enrolled" for line in logs) == intake.STRANGERS_MAX
 
 
+async def test_a_stranger_is_named_once_more_when_it_says_what_it_is(tmp_path: Path) -> None:
+    heartbeat = frames.jt808("0002", "", phone="000000000777")
+    own_words = b"70001" + b"GT-20".ljust(20, b"\0") + b"0000777" + b"\1" + b"ZHE F12345"
+    register = frames.jt808("0100", "002C012F" + own_words.hex(), phone="000000000777")
+    async with rig(tmp_path, "jt808") as made, Device(made.link.port) as device:
+        device.send(2 * heartbeat + 2 * register + heartbeat)
+        await until(lambda: made.intake.counts.rejected == 5, "all looked at")
+        await made.spool.settled()
+        told = [row.body.attributes for row in made.rows() if isinstance(row.body, Event)]
+    assert [one["frames"] for one in told] == ["1", "2"]
+    assert "model" not in told[0] and told[1]["device"] == "jt808:777"
+    assert [told[1][name] for name in ("maker", "model", "name")] == ["70001", "GT-20", "ZHE F12345"]
+
+
 SPENT = """
 import asyncio, resource, socket
 from edge.listener import Listener

@@ -197,7 +197,7 @@ def test_who_was_lost_before_a_restart_is_cleared_by_a_word_and_not_raised_again
     watched = contacts(lost=(PANEL, "watch:gone"))
     assert watched.overdue(100.0, NOW) == []
     assert watched.heard(DeviceId(PANEL), "panels", 101.0, NOW) is not None
-    assert kinds(watched.gone((PANEL, "watch:gone"), NOW)) == [("watch:gone", False)]
+    assert kinds(watched.gone(NOW)) == [("watch:gone", False)] and watched.gone(NOW) == []
 
 
 def test_time_in_which_the_gateway_did_not_listen_is_added_and_no_more() -> None:
