@@ -157,17 +157,17 @@ def _place_in(ring: Ring, x: float, y: float) -> int:
     for bx, by in zip(*ring, strict=True):
         above = ay > y
         if above != (by > y) and (x <= ax or x <= bx):  # the edge crosses the ray, or meets it in the point
-            side = _side((ax, ay), (bx, by), (x, y))
-            if side == 0:
+            turn = side((ax, ay), (bx, by), (x, y))
+            if turn == 0:
                 return 0
-            inside = -inside if (side > 0) != above else inside
+            inside = -inside if (turn > 0) != above else inside
         elif (bx == x and by == y) or (ay == y == by and min(ax, bx) <= x <= max(ax, bx)):
             return 0
         ax, ay = bx, by
     return inside
 
 
-def _side(a: Position, b: Position, point: Position) -> float:
+def side(a: Position, b: Position, point: Position) -> float:
     """Above 0 when the point lies left of the line a → b, below 0 when right, 0 on it. Exact."""
     (ax, ay), (bx, by), (x, y) = a, b, point
     left, right = (ax - x) * (by - y), (ay - y) * (bx - x)

@@ -39,6 +39,8 @@ PURE = re.compile(
 )
 MODELS = {"onnxruntime", "cv2"}  # edge/inference/ is the only place with them
 
+HEAVY_GEOFENCES = {"geofences.batch", "geofences.validity"}  # shapely and numpy: for hubs and tools
+
 # Structs, typing and logging are the language we write in, not clients of something outside.
 NOT_CLIENTS = {"msgspec", "structlog", "cryptography", "shapely", "numpy", "typer", "rich", "starlette", "fastapi"}
 
@@ -216,9 +218,9 @@ def waiting_can_be_cancelled(path: str, tree: ast.Module) -> list[str]:
 
 def an_edge_loads_no_shapely(path: str, tree: ast.Module) -> list[str]:
     """With numpy it would cost an agent 17 MB; edges obey zones that were checked where they were drawn."""
-    heavy = {"geofences/": {"shapely", "numpy"}, "edge/": {"geofences.validity", "shapely", "numpy"}}
+    heavy = {"geofences/": {"shapely", "numpy"}, "edge/": {"shapely", "numpy", *HEAVY_GEOFENCES}}
     refused = next((names for place, names in heavy.items() if path.startswith(place)), set())
-    if path == "geofences/validity.py" or path.startswith("edge/inference/"):
+    if path.removesuffix(".py").replace("/", ".") in HEAVY_GEOFENCES or path.startswith("edge/inference/"):
         return []
     return [f"{path}:{line} imports {name}" for line, name in imported(tree) if refused & {name, name.split(".")[0]}]
 
@@ -339,6 +341,7 @@ BAD = [
     (clock_and_environment_have_owners, "hub/x.py", "import os\nos.environ['A']"),
     (waiting_can_be_cancelled, "hub/x.py", "import asyncio\nawait asyncio.wait_for(f(), 1)"),
     (an_edge_loads_no_shapely, "edge/x.py", "import geofences.validity"),
+    (an_edge_loads_no_shapely, "edge/x.py", "from geofences.batch import Batch"),
     (an_edge_loads_no_shapely, "geofences/x.py", "from shapely import Point"),
     (printing_has_owners, "hub/x.py", "print('a')"),
 ]
