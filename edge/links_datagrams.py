@@ -80,7 +80,10 @@ class DatagramLink:
             raise CommandRefused(NO_WAY)
         try:
             self._session.command(command, now)
-            self._send(self._session.to_send())
+            asked = self._session.to_send()
+            if closed := [port for message in asked if (port := _port_of(message)) not in self._open]:
+                raise CommandRefused(f"port {closed[0]} is not one of this link")
+            self._send(asked)
         except CommandRefused:
             raise
         except Exception as error:
@@ -119,13 +122,17 @@ class DatagramLink:
 
     def _send(self, messages: list[Message]) -> None:
         for message in messages:
-            _, port, peer = message.channel.split("/")
-            host, _, peer_port = peer.rpartition(":")
-            if (transport := self._open.get(int(port))) is not None:
+            host, _, peer_port = message.channel.rpartition("/")[2].rpartition(":")
+            if (transport := self._open.get(_port_of(message))) is not None:
                 transport.sendto(message.data, (host, int(peer_port)))
 
     def _begin_anew(self) -> None:
         self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
+
+
+def _port_of(message: Message) -> int:
+    """Ours."""
+    return int(message.channel.split("/")[1])
 
 
 class _Port(asyncio.DatagramProtocol):

@@ -12,8 +12,7 @@ What is answered, after the results are durable, and never to a stranger
 - ARS registration with `refresh_half_hours`, and with a subscription (LRRP triggered request) when `report_every_s` is
   set: radios forget it, so it is sent after every registration. TMS availability and texts that ask for it.
 
-Commands `locate` and `text` (dmr_commands.py): accepted with the radio's location or acknowledgement, refused with its
-error code.
+What a radio can be asked, and what its answers mean: dmr_commands.py.
 
 What it means
 - Registration, going offline, answers with an error code and texts are Events; a location is a Position, without a fix
@@ -36,7 +35,7 @@ from msgspec.structs import replace
 from devices.families import dmr_hytera as hytera
 from devices.families import dmr_lrrp as lrrp
 from devices.families import dmr_motorola as motorola
-from devices.families.dmr_commands import COMMANDS, Asked, Route, lrrp_number
+from devices.families.dmr_commands import COMMANDS, SUBSCRIPTION, Asked, Route
 from devices.families.dmr_hytera import Hdap, Packet
 from devices.family import CommandRefused, DeviceCommand, Example, Message, MessageFamily
 from devices.local_time import hour_of_doubt, observed
@@ -44,7 +43,6 @@ from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
-    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -59,7 +57,6 @@ CHANNEL = re.compile(
     r"udp/(?P<port>\d{1,5})/(?P<peer>(?P<a>\d{1,3})\.(?P<b>\d{1,3})\.(?P<c>\d{1,3})\.(?P<d>\d{1,3})):\d{1,5}", re.ASCII
 )
 DATAGRAM_BYTES_MAX = 2_048
-SUBSCRIPTION = b"\x00\x00\x00\x01"
 KMH_OF_KNOT, KMH_OF_M_S = 1.852, 3.6
 ALTITUDE_M = (-1_000.0, 20_000.0)
 SPEED_KMH_MAX = 1_500.0
@@ -110,7 +107,7 @@ class Session:
         self._enrolled = enrolled
         self._replies: list[Message] = []
         self._sequence = 0  # of the HSTRP packets that we begin
-        self._asked = Asked(settings.dispatcher, settings.lrrp_port, settings.tms_port)
+        self._asked = Asked(settings.dispatcher, settings.ars_port, settings.lrrp_port, settings.tms_port)
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
         found = CHANNEL.fullmatch(message.channel)
@@ -169,7 +166,8 @@ class Session:
             return [self._observation(report, radio, Event(kind="registered"))]
         if kind in ("device_deregistration", "user_deregistration"):
             return [self._observation(report, radio, Event(kind="logout"))]
-        return [_heard(radio, report.now)]
+        answered = self._asked.of_status(radio, fields["success"], report.now) if kind == "response" else []
+        return [*answered, _heard(radio, report.now)]
 
     def _subscribe(self, report: Report) -> None:
         if self._settings.report_every_s:
@@ -184,9 +182,8 @@ class Session:
         if stranger := self._stranger(report, radio):
             return stranger
         bodies: list[Body] = []
-        request_id = document.first("request-id")
         wanted = bytes.fromhex(self._settings.emergency_request_id)
-        if wanted and request_id == wanted and not document.is_request:
+        if wanted and document.first("request-id") == wanted and not document.is_request:
             bodies.append(Alarm(kind="sos"))
         if place := lrrp.shape(document):
             bodies.extend(_lrrp_place(document, place, self._settings.speed_in_cm_s))
@@ -199,10 +196,7 @@ class Session:
         ]
         if not document.whole:
             found.append(rejected("location document not read to its end", report.message.data))
-        answered = self._asked.answered(
-            radio, "locate", lrrp_number(request_id), report.now, "" if place else "no location"
-        )
-        return [*answered, *(found or [_heard(radio, report.now)])]
+        return [*self._asked.of_lrrp(radio, document, report.now), *(found or [_heard(radio, report.now)])]
 
     def _tms(self, report: Report, radio: str) -> list[Result]:
         fields = motorola.read_tms(report.message.data)
@@ -213,7 +207,7 @@ class Session:
         if fields["pdu"] == "service_availability":
             self._answer(report, motorola.AVAILABILITY_ACK)
         if fields["pdu"] != "text_message":
-            answered = self._asked.answered(radio, "text", fields.get("sequence"), report.now)
+            answered = self._asked.of_text(radio, fields.get("sequence"), True, report.now)
             return [*answered, _heard(radio, report.now)]
         if fields["ack_requested"]:
             self._answer(report, motorola.write_tms_ack(fields.get("sequence")))
@@ -268,7 +262,9 @@ class Session:
         radio, address = self._speaker(fields)
         if stranger := self._stranger(report, radio):
             return stranger
-        self._asked.heard(radio, Route("hytera", report.peer, report.message.channel, address, report.counted))
+        self._asked.heard(
+            radio, Route("hytera", report.peer, report.message.channel, address, report.counted, message.service)
+        )
         if answer := self._hdap_answer(message, fields):
             self._answer(report, self._packed(answer) if report.counted else answer)
         return self._hdap_meaning(report, radio, fields, number)
@@ -296,7 +292,8 @@ class Session:
         if kind == "registration_request":
             return [self._observation(report, radio, Event(kind="registered"), number)]
         if kind == "going_offline" or (kind == "status_check_answer" and fields["result"]):
-            return [self._observation(report, radio, Event(kind="logout"), number)]
+            answered = self._asked.of_hdap(radio, fields, report.now)
+            return [*answered, self._observation(report, radio, Event(kind="logout"), number)]
         if kind in ("private_text", "group_text"):
             return self._text(report, radio, fields["text"], number)
         bodies: list[Body] = [Alarm(kind="sos")] if kind == "emergency_report" else []
@@ -306,16 +303,7 @@ class Session:
         found: list[Result] = [
             self._observation(report, radio, body, number + at, claimed) for at, body in enumerate(bodies)
         ]
-        return [*self._hdap_answered(radio, fields, report.now), *(found or [_heard(radio, report.now)])]
-
-    def _hdap_answered(self, radio: str, fields: Fields, now: datetime) -> list[CommandAnswer]:
-        if fields["message"] == "standard_report":
-            reason = "no location" if fields["result"] else ""
-            return self._asked.answered(radio, "locate", fields["request_id"], now, reason)
-        if fields["message"] == "private_text_ack":
-            reason = "not delivered" if fields["result_code"] else ""
-            return self._asked.answered(radio, "text", fields["request_id"], now, reason)
-        return []
+        return [*self._asked.of_hdap(radio, fields, report.now), *(found or [_heard(radio, report.now)])]
 
     def _observation(
         self, report: Report, radio: str, body: Body, number: int = 0, claimed: datetime | None = None

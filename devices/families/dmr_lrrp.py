@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from devices.families.dmr_mbxml import Reader, write_uintvar
 
-IMMEDIATE_REQUEST, TRIGGERED_REQUEST = 0x05, 0x09
+IMMEDIATE_REQUEST, TRIGGERED_REQUEST, STOP_REQUEST = 0x05, 0x09, 0x0F
+TRIGGER_ANSWERS = frozenset({0x0A, 0x10})
 DOCUMENTS = {
     0x04: "Immediate-Location-Request",
     0x06: "Immediate-Location-Report",
@@ -184,3 +185,9 @@ def write_request(request_id: bytes, interval_s: int = 0) -> bytes:
         body += b"\x34\x31" + write_uintvar(interval_s)
         document = TRIGGERED_REQUEST
     return bytes((document,)) + write_uintvar(len(body)) + body
+
+
+def write_stop(request_id: bytes) -> bytes:
+    """Ends what was asked for under that id."""
+    body = b"\x22" + write_uintvar(len(request_id)) + request_id
+    return bytes((STOP_REQUEST,)) + write_uintvar(len(body)) + body

@@ -192,8 +192,8 @@ def test_texts_are_acknowledged_with_their_number() -> None:
 # --- commands ---
 
 
-def ask(link: dmr.Session, action: str, native_id: str, text: str = "") -> Message:
-    args = {"text": text} if text else {}
+def ask(link: dmr.Session, action: str, native_id: str, text: str = "", **args: str) -> Message:
+    args |= {"text": text} if text else {}
     link.command(DeviceCommand(nonce="n", native_id=native_id, action=action, args=args), NOW)
     [asked] = link.to_send()
     return asked
@@ -204,6 +204,11 @@ def answers(found: list[Result]) -> list[CommandAnswer]:
 
 
 ACCEPTED = [CommandAnswer(nonce="n", result="accepted")]
+CONFIRMED = [CommandAnswer(nonce="n", result="confirmed")]
+
+
+def refused(reason: str) -> list[CommandAnswer]:
+    return [CommandAnswer(nonce="n", result="refused", reason=reason)]
 
 
 def test_a_motorola_radio_is_asked_where_it_is() -> None:
@@ -216,7 +221,7 @@ def test_a_motorola_radio_is_asked_where_it_is() -> None:
     assert (request.name, request.whole) == ("Immediate-Location-Request", True)
     number = request.first("request-id").hex()
     found = link.receive(datagram(f"070D2202{number}66118ECD8D118AD47B"), NOW)
-    assert answers(found) == ACCEPTED
+    assert answers(found) == CONFIRMED
     assert any(isinstance(body, Position) for body in bodies(found))
     assert answers(link.receive(datagram(f"070D2202{number}66118ECD8D118AD47B"), NOW)) == []
 
@@ -244,7 +249,67 @@ def test_a_hytera_radio_is_asked_where_it_spoke_from(sequence: int | None) -> No
     request = dmr_hytera.write_message(0x08, 0xA001, number + RADIO_20)
     assert asked.data == (request if sequence is None else dmr_hytera.write_packet(0, 1, request))
     report = number + RADIO_20 + b"\0\0" + EMERGENCY_LP[5:]
-    assert answers(link.receive(hytera(0x08, 0xA002, report, sequence), NOW)) == ACCEPTED
+    assert answers(link.receive(hytera(0x08, 0xA002, report, sequence), NOW)) == CONFIRMED
+
+
+def on(port: int, message: Message) -> Message:
+    """The same, from a radio that uses the same port as we do."""
+    return Message(f"udp/{port}/10.0.0.20:{port}", message.data)
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_each_service_of_a_hytera_radio_is_asked_on_its_own_port(slot: int) -> None:
+    link = session()
+    link.receive(on(30_001 + slot, hytera(0x11, 0x0003, RADIO_20)), NOW)
+    link.to_send()
+    for action, port in (("ping", 30_001), ("locate", 30_003), ("text", 30_007)):
+        text = "Hall A" if action == "text" else ""
+        assert ask(link, action, "20", text).channel == f"udp/{port + slot}/10.0.0.20:{port + slot}"
+    link.receive(on(4000, hytera(0x08, 0xB003, EMERGENCY_LP)), NOW)  # it has a port of the site's own for that
+    link.receive(on(30_001 + slot, hytera(0x11, 0x0003, RADIO_20)), NOW)
+    link.to_send()
+    assert ask(link, "locate", "20").channel == "udp/4000/10.0.0.20:4000"
+
+
+def test_a_radio_is_asked_whether_it_is_there() -> None:
+    link = session()
+    link.receive(hytera(0x11, 0x0003, RADIO_20), NOW)
+    link.to_send()
+    assert ask(link, "ping", "20").data == dmr_hytera.write_message(0x11, 0x0002, RADIO_20)
+    assert answers(link.receive(hytera(0x11, 0x0082, RADIO_20 + b"\0"), NOW)) == CONFIRMED
+    ask(link, "ping", "20")
+    gone = link.receive(hytera(0x11, 0x0082, RADIO_20 + b"\1"), NOW)
+    assert (answers(gone), bodies(gone)) == (refused("not there"), [Event(kind="logout")])
+    link.receive(datagram("000131", ARS), NOW)
+    asked = ask(link, "ping", "11")
+    assert asked == Message("udp/4005/12.0.0.11:4005", bytes.fromhex("000174"))
+    assert answers(link.receive(datagram("00013F", ARS), NOW)) == CONFIRMED
+    assert answers(link.receive(datagram("00013F", ARS), NOW)) == []
+
+
+def test_a_motorola_radio_reports_as_often_as_it_is_asked_to() -> None:
+    link = session()
+    link.receive(datagram("000131", ARS), NOW)
+    request = dmr_lrrp.read_document(ask(link, "track", "11", every_s="60").data)
+    assert request is not None
+    assert (request.name, request.first("interval")) == ("Triggered-Location-Request", 60)
+    assert answers(link.receive(datagram("0B0722040000000138"), NOW)) == ACCEPTED
+    stop = dmr_lrrp.read_document(ask(link, "track", "11", every_s="0").data)
+    assert stop is not None
+    assert (stop.name, stop.first("request-id"), stop.whole) == (
+        "Triggered-Location-Stop-Request",
+        request.first("request-id"),
+        True,
+    )
+    assert answers(link.receive(datagram("110822040000000137 05".replace(" ", "")), NOW)) == refused(
+        "the radio refused it"
+    )
+    for every_s in ("", "9", "86401", "often"):
+        with pytest.raises(CommandRefused, match="every_s"):
+            ask(link, "track", "11", every_s=every_s)
+    link.receive(hytera(0x11, 0x0001, RADIO_20), NOW)
+    with pytest.raises(CommandRefused, match="programme"):
+        ask(link, "track", "20", every_s="60")
 
 
 def test_a_hytera_radio_that_cannot_refuses() -> None:
@@ -252,9 +317,7 @@ def test_a_hytera_radio_that_cannot_refuses() -> None:
     link.receive(hytera(0x11, 0x0001, RADIO_20), NOW)
     ask(link, "locate", "20")
     nowhere = (1).to_bytes(4) + RADIO_20 + b"\0\6" + b"V" + bytes(39)
-    assert answers(link.receive(hytera(0x08, 0xA002, nowhere), NOW)) == [
-        CommandAnswer(nonce="n", result="refused", reason="no location")
-    ]
+    assert answers(link.receive(hytera(0x08, 0xA002, nowhere), NOW)) == refused("no location")
     asked = ask(link, "text", "20", "Hall A")
     assert asked.data == dmr_hytera.write_message(
         0x09, 0x80A1, (2).to_bytes(4) + RADIO_20 + bytes((10, 0, 0, 9)) + "Hall A".encode("utf-16-le")
@@ -264,7 +327,7 @@ def test_a_hytera_radio_that_cannot_refuses() -> None:
         assert all(result.device == "dmr:20" for result in link.receive(busy, NOW) if isinstance(result, Observation))
     ask(link, "text", "20", "Hall A")
     busy = hytera(0x09, 0x00A2, (3).to_bytes(4) + RADIO_20 + bytes((10, 0, 0, 9)) + b"\4")
-    assert answers(link.receive(busy, NOW)) == [CommandAnswer(nonce="n", result="refused", reason="not delivered")]
+    assert answers(link.receive(busy, NOW)) == refused("not delivered")
 
 
 @pytest.mark.parametrize(
