@@ -69,7 +69,7 @@ ANSWER_WITHIN = timedelta(minutes=1)  # to our question for protobuf; then we st
 ALERT_SUFFIX = "-9-1-1"
 KMH_PER_M_S = 3.6
 
-KINDS = {"b-a-o-tbl": "sos", "b-a-o-pan": "sos", "b-a-o-opn": "sos", "b-a-o": "sos", "b-a-g": "zone_violation"}
+RAISED_BY_PEOPLE = "b-a-o"  # 911, ring the bell, in contact, custom, and those that are still to come
 # What may stand in a Position; beyond it a device makes things up.
 ALTITUDES_M, ACCURACIES_M, SPEEDS_KMH = (-1_000, 20_000), (0, 100_000), (0, 1_500)
 
@@ -175,7 +175,7 @@ class Session:
 
     def _received(self, event: CotEvent, sender: str) -> Iterator[CommandAnswer]:
         """A receipt for a chat of ours, from the unit that it was for."""
-        nonce = event.said("__chat", "messageId") or event.uid
+        nonce = event.said("__chatreceipt", "messageId") or event.said("__chat", "messageId") or event.uid
         if self._texts.get(nonce) == sender:
             yield CommandAnswer(nonce=nonce, result=RECEIPTS[event.type])
 
@@ -220,7 +220,7 @@ class Session:
             for kind in sorted(self._raised.pop(sender, {"sos"}) | {"sos"}):
                 yield Alarm(kind=kind, raised=False)
             return
-        kind = KINDS.get(event.type, "sos" if event.type.startswith("a-") else "unspecified_alarm")
+        kind = kind_of(event.type)
         if len(self._raised) >= DEVICES_MAX and sender not in self._raised:
             del self._raised[next(iter(self._raised))]
         self._raised.setdefault(sender, set()).add(kind)
@@ -241,6 +241,13 @@ def _other(event: CotEvent) -> Body:
 
 def is_alarm(event: CotEvent) -> bool:
     return event.type.startswith("b-a-") or event.emergency is not None
+
+
+def kind_of(type_: str) -> str:
+    """The alarm that an event of this type raises; one of a unit's own type carries an emergency."""
+    if f"{type_}-".startswith((f"{RAISED_BY_PEOPLE}-", "a-")):
+        return "sos"
+    return "zone_violation" if type_ == "b-a-g" else "unspecified_alarm"
 
 
 def is_cancel(event: CotEvent) -> bool:

@@ -32,7 +32,7 @@ EVENT = re.compile(r"^Code=", re.MULTILINE)
 FIELD = re.compile(r"(\w+)=([^;\r\n]*)")
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 STEP = re.compile(r"(\w+)(?:\[(\d{1,4})\])?")
-SECRET = re.compile(r"^(password|passwd|pwd|pin|oldpassword|newpassword|token|secret)$", re.IGNORECASE)
+SECRET = re.compile(r"passw(or)?d|pwd|token|secret|(^|[._])pin(code)?$", re.IGNORECASE)
 TIMES = ("RealUTC", "UTC", "CreateTime")  # the first that is a time counts
 
 Data = dict[str, Any]
@@ -186,5 +186,5 @@ def _id(value: object) -> str | None:
 def redacted(value: Any) -> Any:
     """What may be shown or logged of an event: without passwords and codes."""
     if isinstance(value, dict):
-        return {key: "<redacted>" if SECRET.match(str(key)) else redacted(inner) for key, inner in value.items()}
+        return {key: "<redacted>" if SECRET.search(str(key)) else redacted(inner) for key, inner in value.items()}
     return [redacted(inner) for inner in value] if isinstance(value, list) else value

@@ -24,6 +24,8 @@ WORD_CHARS_MAX = 64
 NAME_CHARS_MAX = 128
 RELATIONS_MAX = 10
 NUMBER_DIGITS_MAX = 12
+DOOR_EVENT = "AccessControllerEvent"
+REGION = ("DetectionRegionList", "DetectionRegionEntry")
 NO_MAC = "00:00:00:00:00:00"
 ALIASES = {"vmd": "motiondetection", "vmdhumanvehicle": "motiondetection", "shelteralarm": "tamperdetection"}
 
@@ -48,9 +50,9 @@ class Passage(Struct, frozen=True, kw_only=True):
 
     @property
     def readable(self) -> bool:
-        """Codes are both there, or neither: then it is an attendance record."""
+        """Codes are both there, or neither: then it is an attendance record, which names its employee."""
         if self.major is None and self.minor is None:
-            return self.attendance is not None
+            return self.person_id is not None
         return self.major is not None and self.minor is not None
 
 
@@ -81,13 +83,17 @@ class Alert(Struct, frozen=True, kw_only=True):
 
 def read_alert(data: bytes, clock: LocalClock | None = None) -> Alert | None:
     """The event of a part, XML or JSON; `clock` for times without an offset. None when it is no event."""
-    tree = _tree(data)
-    kind = _word(tree, "eventType")
-    if not kind:
+    return alert_of(_tree(data), clock)
+
+
+def alert_of(tree: Tree, clock: LocalClock | None = None) -> Alert | None:
+    """None also for an event of another type with a door's event inside: one of the two is wrong."""
+    inside = tree.get(DOOR_EVENT)
+    kind = _word(tree, "eventType") or (DOOR_EVENT if isinstance(inside, dict) else "")
+    about_a_door = kind.lower() == DOOR_EVENT.lower()
+    if not kind or (isinstance(inside, dict) and not about_a_door):
         return None
     said = _word(tree, "dateTime")
-    inside = tree.get("AccessControllerEvent")
-    about_a_door = isinstance(inside, dict) or kind.lower() == "accesscontrollerevent"
     return Alert(
         type=kind,
         types=tuple(dict.fromkeys(_types(tree, kind))),
@@ -95,13 +101,13 @@ def read_alert(data: bytes, clock: LocalClock | None = None) -> Alert | None:
         time=read_iso(said, clock),
         time_text=said,
         ip=_word(tree, "ipAddress") or _word(tree, "ipv6Address"),
-        mac=_mac(_word(tree, "macAddress")),
+        mac=mac_of(_word(tree, "macAddress")),
         serial=_word(tree, "shortSerialNumber"),
         channel=_first_number(tree, ("channelID",), ("dynChannelID",)),
         channel_name=clean(_said(tree, "channelName") or "", NAME_CHARS_MAX),
         post_count=_number(tree, "activePostCount"),
-        region=_number(tree, "DetectionRegionList", "DetectionRegionEntry", "regionID"),
-        target=_word(tree, "DetectionRegionList", "DetectionRegionEntry", "detectionTarget").lower(),
+        region=_number(tree, *REGION, "regionID"),
+        target=(_word(tree, *REGION, "detectionTarget") or _word(tree, "targetType")).lower(),
         input_port=_first_number(tree, ("inputIOPortID",), ("dynInputIOPortID",)),
         passage=_passage(inside if isinstance(inside, dict) else {}) if about_a_door else None,
     )
@@ -156,7 +162,7 @@ def _first_number(tree: Tree, *paths: tuple[str, ...]) -> int | None:
     return next((found for path in paths if (found := _number(tree, *path)) is not None), None)
 
 
-def _mac(written: str) -> str:
+def mac_of(written: str) -> str:
     mac = written.lower().replace("-", ":")
     return "" if mac == NO_MAC else mac
 

@@ -47,6 +47,7 @@ def test_an_alert_belongs_to_its_sender_and_is_located() -> None:
         ("b-a-o-pan", "sos"),
         ("b-a-o-opn", "sos"),
         ("b-a-o", "sos"),
+        ("b-a-o-c", "sos"),
         ("b-a-g", "zone_violation"),
         ("b-a-x-new", "unspecified_alarm"),
     ],
@@ -227,13 +228,15 @@ def test_the_queue_is_bounded() -> None:
 
 
 RECEIPT = '<__chat messageId="{id}" chatroom="x"/><link uid="{uid}" type="a-f-G-U-C" relation="p-p"/>'
+ATAK_RECEIPT = RECEIPT.replace("__chat", "__chatreceipt")
 
 
 def text(words: str) -> DeviceCommand:
     return DeviceCommand(nonce="n-7", native_id="PHONE-7", action="text", args={"text": words})
 
 
-def test_a_text_is_a_chat_and_its_receipts_answer_it() -> None:
+@pytest.mark.parametrize("form", [RECEIPT, ATAK_RECEIPT])
+def test_a_text_is_a_chat_and_its_receipts_answer_it(form: str) -> None:
     link = session()
     link.command(text("Go to <gate 3>"), NOW)
     event = cot_wire.read_event(link.to_send())
@@ -242,7 +245,7 @@ def test_a_text_is_a_chat_and_its_receipts_answer_it() -> None:
     assert event.detail.said("remarks") == "Go to <gate 3>"
     assert event.said("__chat", "messageId") == "n-7"
     for type_, result in (("b-t-f-d", "accepted"), ("b-t-f-r", "confirmed")):
-        answer, alive = link.receive(frame(type_, RECEIPT.format(id="n-7", uid="PHONE-7")), NOW)
+        answer, alive = link.receive(frame(type_, form.format(id="n-7", uid="PHONE-7")), NOW)
         assert bodies([alive]) == [Telemetry({})]
         assert isinstance(answer, CommandAnswer)
         assert (answer.nonce, answer.result) == ("n-7", result)

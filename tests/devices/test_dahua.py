@@ -145,6 +145,13 @@ def test_tables_grow_by_what_they_hold_only() -> None:
     assert deep == {}
 
 
+def test_secrets_are_not_shown() -> None:
+    said = {"CardNo": "7", "SmartPassword": "a", "PIN": "b", "Data.PinCode": "c", "in": [{"UserToken": "d"}], "Spin": 1}
+    shown = dahua_wire.redacted(said)
+    assert shown["CardNo"] == "7" and shown["Spin"] == 1
+    assert {shown["SmartPassword"], shown["PIN"], shown["Data.PinCode"], shown["in"][0]["UserToken"]} == {"<redacted>"}
+
+
 @pytest.mark.parametrize("lines", ["Events[x\nEvents.Code=A", "Events[0].Code[0]=1", "Events[0]=1", "Events[0].Data=1"])
 def test_flattened_lines_of_another_shape_make_no_event(lines: str) -> None:
     [found] = session().receive(part(lines), NOW)

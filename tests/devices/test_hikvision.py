@@ -108,6 +108,11 @@ def test_regions_targets_inputs_and_channels() -> None:
     assert wired == Alarm(kind="input_active", component="input 2", description="North gate")
 
 
+def test_a_target_may_stand_in_the_event_itself() -> None:
+    found = bodies(session().receive(camera("VMD", more="<targetType>Human</targetType>"), NOW))
+    assert found == [Event(kind="motion", component="motiondetection 1", attributes={"seen": "yes", "object": "human"})]
+
+
 def test_devices_behind_one_address_are_told_apart() -> None:
     link = session()
     found = link.receive(camera("IO", mac="AA-BB-CC-DD-EE-FF") + camera("IO", mac="00:00:00:00:00:00"), NOW)
@@ -216,10 +221,24 @@ def test_codes_that_are_missing_make_no_passage() -> None:
     assert result.reason == "codes missing"
     [empty] = session().receive(part('{"eventType":"AccessControllerEvent"}', "application/json"), NOW)
     assert isinstance(empty, Rejected)
-    attendance = terminal(majorEventType=None, subEventType=None, attendanceStatus="checkOut")
+    nobody = {"majorEventType": None, "subEventType": None, "employeeNoString": None}
+    [unnamed] = session().receive(terminal(**nobody, attendanceStatus="checkOut"), NOW)
+    assert isinstance(unnamed, Rejected)
+    attendance = terminal(**{**nobody, "employeeNoString": "E-77"}, attendanceStatus="checkOut")
     assert bodies(session().receive(attendance, NOW)) == [
         Event(kind="access", component="door 2", attributes={"granted": "undecided", "door": "2", "direction": "out"})
     ]
+
+
+def test_the_type_may_be_missing_but_not_another() -> None:
+    event = json.loads(HIKVISION_FORCED)
+    del event["eventType"]
+    assert bodies(session().receive(part(json.dumps(event), "application/json"), NOW)) == [
+        Alarm(kind="door_forced", component="door 2")
+    ]
+    event["eventType"] = "CertificateCaptureEvent"
+    [result] = session().receive(part(json.dumps(event), "application/json"), NOW)
+    assert isinstance(result, Rejected)
 
 
 def test_a_record_that_is_sent_again_has_the_same_name() -> None:

@@ -51,6 +51,7 @@ def _frames(data: bytes) -> list[Any]:
 def _event(event: cot_wire.Event) -> dict[str, Any]:
     detail, point = event.detail, event.point
     group, chat, video = (detail.child(name) for name in ("__group", "__chat", "__video"))
+    chat = chat or detail.child("__chatreceipt")
     found: dict[str, Any] = {
         "uid": event.uid,
         "type": event.type,
