@@ -39,7 +39,8 @@ PURE = re.compile(
 )
 MODELS = {"onnxruntime", "cv2"}  # edge/inference/ is the only place with them
 
-HEAVY_GEOFENCES = {"geofences.batch", "geofences.validity"}  # shapely and numpy: for hubs and tools
+# With shapely and numpy, for hubs and tools: where zones are drawn, checked and asked in bulk.
+HEAVY_GEOFENCES = re.compile(r"^geofences/(batch|buffers|drawings\w*|grid\w*|validity)\.py$")
 
 # Structs, typing and logging are the language we write in, not clients of something outside.
 NOT_CLIENTS = {"msgspec", "structlog", "cryptography", "shapely", "numpy", "typer", "rich", "starlette", "fastapi"}
@@ -218,11 +219,17 @@ def waiting_can_be_cancelled(path: str, tree: ast.Module) -> list[str]:
 
 def an_edge_loads_no_shapely(path: str, tree: ast.Module) -> list[str]:
     """With numpy it would cost an agent 17 MB; edges obey zones that were checked where they were drawn."""
-    heavy = {"geofences/": {"shapely", "numpy"}, "edge/": {"shapely", "numpy", *HEAVY_GEOFENCES}}
-    refused = next((names for place, names in heavy.items() if path.startswith(place)), set())
-    if path.removesuffix(".py").replace("/", ".") in HEAVY_GEOFENCES or path.startswith("edge/inference/"):
+    if (
+        not path.startswith(("geofences/", "edge/"))
+        or path.startswith("edge/inference/")
+        or HEAVY_GEOFENCES.match(path)
+    ):
         return []
-    return [f"{path}:{line} imports {name}" for line, name in imported(tree) if refused & {name, name.split(".")[0]}]
+    return [
+        f"{path}:{line} imports {name}"
+        for line, name in imported(tree)
+        if name.split(".")[0] in ("shapely", "numpy") or HEAVY_GEOFENCES.match(f"{name.replace('.', '/')}.py")
+    ]
 
 
 def printing_has_owners(path: str, tree: ast.Module) -> list[str]:
@@ -342,6 +349,8 @@ BAD = [
     (waiting_can_be_cancelled, "hub/x.py", "import asyncio\nawait asyncio.wait_for(f(), 1)"),
     (an_edge_loads_no_shapely, "edge/x.py", "import geofences.validity"),
     (an_edge_loads_no_shapely, "edge/x.py", "from geofences.batch import Batch"),
+    (an_edge_loads_no_shapely, "edge/x.py", "from geofences import drawings_kml"),
+    (an_edge_loads_no_shapely, "geofences/x.py", "from geofences.buffers import circle"),
     (an_edge_loads_no_shapely, "geofences/x.py", "from shapely import Point"),
     (printing_has_owners, "hub/x.py", "print('a')"),
 ]
