@@ -1,15 +1,21 @@
-"""The bodies of the API as its OpenAPI document describes them. The only home of pydantic.
-
-What comes in is parsed by these types, strictly. What goes out is encoded by msgspec from the database's rows; that it
-is as described here is what tests/hub/test_api_document.py checks, against the document itself.
-"""
+"""The bodies of the API as its OpenAPI document describes them (see hub.api_body)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
-
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from typing import Annotated, Any, Literal
 
 from devices.envelope import NAME_PATTERN
+from hub.api_body import (
+    Asked,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Instant,
+    Latitude,
+    Longitude,
+    Priority,
+    Told,
+    model_validator,
+)
 from hub.config import NAME_CHARS_MAX, PASSWORD_CHARS_MAX
 from hub.incidents import ACTIONS_OF_PEOPLE, Phase
 
@@ -24,33 +30,6 @@ EventClass = Literal["alarm", "event"]
 assert Action.__args__ == ACTIONS_OF_PEOPLE  # type: ignore[attr-defined]
 assert PhaseFilter.__args__ == ("active", *Phase)  # type: ignore[attr-defined]
 
-Priority = Annotated[int, Field(ge=0, le=4)]
-Longitude = Annotated[float, Field(ge=-180, le=180)]
-Latitude = Annotated[float, Field(ge=-90, le=90)]
-Item = TypeVar("Item")
-
-
-def _instant(found: object) -> datetime:
-    """Text only: pydantic by itself would take a number, too."""
-    if not isinstance(found, str):
-        raise ValueError("must be text, ISO 8601 with a zone")
-    return datetime.fromisoformat(found)
-
-
-Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
-
-
-class Asked(BaseModel):
-    """What comes in: nothing beyond what is named, no other type taken for the right one, no NUL."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Told(BaseModel):
-    """What goes out: every field is always there."""
-
-    model_config = ConfigDict(extra="forbid")
-
 
 class Problem(BaseModel):
     """RFC 9457."""
@@ -59,11 +38,6 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-
-
-class Listed(Told, Generic[Item]):
-    items: list[Item]
-    next_cursor: str | None
 
 
 class Login(Asked):

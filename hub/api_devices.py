@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from devices.dictionary import METRICS
-from hub.api_bodies import Device, DeviceWithValues, Listed, Value
+from hub.api_bodies import Device, DeviceWithValues, Value
+from hub.api_body import Listed
 from hub.api_document import problems
 from hub.api_lists import PAGE_ITEMS, Cursor, Limit, Text, answer, everything, key_of, page
 from hub.api_parts import Given

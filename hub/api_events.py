@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from hub.api_bodies import Event, EventClass, Listed
+from hub.api_bodies import Event, EventClass
+from hub.api_body import Listed
 from hub.api_lists import PAGE_ITEMS, Cursor, From, Instant, Limit, Number, Text, To, answer, key_of, open_window, page
 from hub.api_parts import Given
 from hub.store import Row

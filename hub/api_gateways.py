@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from hub.api_bodies import CommandAsked, CommandDone, Gateway, Listed
+from hub.api_bodies import CommandAsked, CommandDone, Gateway
+from hub.api_body import Listed
 from hub.api_document import problems
 from hub.api_lists import PAGE_ITEMS, Cursor, Limit, Text, answer, key_of, page
 from hub.api_parts import Given, Whose

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
 from hub import clock
-from hub.api_bodies import Incident, IncidentDetail, Listed, PhaseFilter, SeenAsked, StepAsked
+from hub.api_bodies import Incident, IncidentDetail, PhaseFilter, SeenAsked, StepAsked
+from hub.api_body import Listed
 from hub.api_document import problems
 from hub.api_lists import PAGE_ITEMS, Cursor, Instant, Limit, Number, answer, key_of, page
 from hub.api_parts import Given, Whose

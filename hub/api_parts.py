@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from hub.api_gate import session_of
 from hub.auth import Auth, Session
+from hub.documents import Documents
 from hub.live import Live
 from hub.store import Store
 
@@ -30,6 +31,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     health: Callable[[], dict[str, Any]]
     metrics: Callable[[], bytes]
     command: SendCommand
+    documents: Documents
     console: Path | None = None
 
 

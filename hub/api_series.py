@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from devices.dictionary import METRICS
-from hub.api_bodies import Listed, Position, Series
+from hub.api_bodies import Position, Series
+from hub.api_body import Listed
 from hub.api_devices import known, unit_of
 from hub.api_document import problems
 from hub.api_lists import From, To, answer, everything, window

@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from devices.dictionary import ALARMS, EVENTS, METRICS
-from hub.api_bodies import Dictionary, Listed, Site, Zones
+from hub.api_bodies import Dictionary, Site, Zones
+from hub.api_body import Listed
 from hub.api_document import problems
 from hub.api_lists import PAGE_ITEMS, Cursor, Limit, Text, answer, key_of, page
 from hub.api_parts import Given

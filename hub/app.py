@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from hub import (
     api_devices,
     api_document,
+    api_enrolments,
     api_events,
     api_gateways,
     api_health,
@@ -35,6 +36,7 @@ ROUTERS = (
     api_events.router,
     api_incidents.router,
     api_gateways.router,
+    api_enrolments.router,
     api_live.router,
 )
 

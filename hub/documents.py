@@ -3,7 +3,8 @@
 Rules
 - One document of each name per gateway; its version rises by one with each change and never otherwise. Content that is
   the same keeps its version, so that a restart of the hub tells the edges nothing new.
-- It is signed again, under the next version, RENEW_BEFORE it expires, and when it was signed with another key.
+- It is signed again, under the next version, RENEW_BEFORE it expires, and when it was signed with another key. When the
+  gateway says that it holds a newer one than was ever issued, the database is an older copy: the next version is newer.
 - Versions are given out under a lock: two hubs do not make two documents of one version.
 - What changes something that a document says issues it in the same transaction, and publishes it after the commit:
   nobody waits for a period. Write first, then `issue`: whoever has the lock waits for no row.
@@ -29,10 +30,11 @@ from devices.envelope import topic
 from devices.observation import GatewayId
 from hub.store import Row, Store, Transaction
 
-ZONES = "zones"
+ZONES, DEVICES = "zones", "devices"
 VALID_FOR = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=30)
 VERSIONS_KEPT = 10
+VERSION_SAID_MAX = 1_000_000_000  # a gateway that says more is not believed
 
 Publish = Callable[[str, bytes], bool]  # topic, payload; retained. False when the broker is away
 Bodies = Callable[[Transaction, Sequence[Row]], Awaitable[dict[str, bytes]]]
@@ -60,8 +62,16 @@ async def _zones(tx: Transaction, gateways: Sequence[Row]) -> dict[str, bytes]:
     return {row["gateway"]: drawn[row["site"]] for row in gateways}
 
 
+async def _devices(tx: Transaction, gateways: Sequence[Row]) -> dict[str, bytes]:
+    enrolled: dict[str, list[Row]] = {row["gateway"]: [] for row in gateways}
+    for device in await tx.rows("devices_enrolled", gateways=list(enrolled)):
+        enrolled[device.pop("gateway")].append(device)
+    return {gateway: body_of({"devices": devices}) for gateway, devices in enrolled.items()}
+
+
 KINDS: dict[str, Bodies] = {  # name -> what it says (JSON) to each of these gateways (rows with gateway and site)
     ZONES: _zones,
+    DEVICES: _devices,
 }
 
 
@@ -80,7 +90,7 @@ class Documents:
         await tx.execute("document_lock")
         rows = await tx.rows("gateways_with_site", gateways=gateways)
         bodies = await KINDS[name](tx, rows)
-        return [await self._issue(tx, name, row["gateway"], bodies[row["gateway"]], now) for row in rows]
+        return [await self._issue(tx, name, row, bodies[row["gateway"]], now) for row in rows]
 
     async def issue_all(self, store: Store, now: datetime) -> list[Issued]:
         """Those of every name. Raises StoreError."""
@@ -101,15 +111,18 @@ class Documents:
             ):
                 self._published[document.topic] = document.version
 
-    async def _issue(self, tx: Transaction, name: str, gateway: str, body: bytes, now: datetime) -> Issued:
+    async def _issue(self, tx: Transaction, name: str, to: Row, body: bytes, now: datetime) -> Issued:
+        gateway: str = to["gateway"]
         which = {"audience": gateway, "name": name}
+        held_there = min(to["held"].get(name, 0), VERSION_SAID_MAX)
         digest = sha256(body).digest()
         held = await tx.row("document_newest", **which)
+        newest: int = held["version"] if held is not None else 0
         right = held is not None and (held["body_sha256"], held["signed_by"]) == (digest, self._public)
-        if held is not None and right and held["expires_at"] > now + RENEW_BEFORE:
-            row = await tx.one("document_content", **which, version=held["version"])
-            return Issued(gateway, name, held["version"], row["content"], False)
-        version = held["version"] + 1 if held is not None else 1
+        if held is not None and right and held["expires_at"] > now + RENEW_BEFORE and held_there <= newest:
+            row = await tx.one("document_content", **which, version=newest)
+            return Issued(gateway, name, newest, row["content"], False)
+        version = max(newest, held_there) + 1
         document = Document(
             name=name, version=version, audience=gateway, issued_at=now, expires_at=now + VALID_FOR, body=Raw(body)
         )

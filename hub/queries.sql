@@ -418,12 +418,20 @@ WHERE online AND (state_at < %(before)s OR state_at > %(now)s::timestamptz + int
 RETURNING gateway, site, online, state, state_at;
 
 -- gateways_with_site --
-SELECT gateway, site FROM gateways
+SELECT gateway, site, coalesce(state->'documents', '{}') AS held FROM gateways
 WHERE site IS NOT NULL AND (%(gateways)s::text[] IS NULL OR gateway = ANY(%(gateways)s))
 ORDER BY gateway;
 
 -- zones_of_site --
 SELECT zone AS id, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER BY zone;
+
+-- devices_enrolled --
+-- What the document "devices" says to each of these gateways.
+SELECT e.gateway, e.device AS id, e.link, d.name, coalesce(d.zone, '') AS zone, coalesce(d.floor, '') AS floor,
+    d.longitude, d.latitude
+FROM enrolments e JOIN devices d ON d.device = e.device
+WHERE e.gateway = ANY(%(gateways)s)
+ORDER BY e.gateway, e.device;
 
 -- document_lock --
 -- One hub at a time gives out versions; released with the transaction.

@@ -163,3 +163,101 @@ SELECT incident, committed_at, %(now)s, %(actor)s FROM events
 WHERE incident = %(incident)s AND class = 'alarm' AND committed_at <= %(through)s
 ORDER BY committed_at DESC LIMIT 1
 ON CONFLICT DO NOTHING;
+
+-- strangers_page --
+-- Who knocked at a gateway without being enrolled, the newest first, out of the newest `notices` of them: whoever makes
+-- names up makes no query slow. A device that was heard since is enrolled, by the gateway's own file.
+WITH notices AS (
+    SELECT gateway, observed_at, attributes->>'device' AS device, attributes->>'link' AS link,
+        attributes->>'frame' AS frame, attributes - '{device,link,frame,frames}'::text[] AS said,
+        CASE WHEN attributes->>'frames' ~ '^[0-9]{1,9}$' THEN (attributes->>'frames')::bigint ELSE 1 END AS frames
+    FROM events
+    WHERE kind = 'unknown_device' AND committed_at >= %(since)s
+    ORDER BY committed_at DESC
+    LIMIT %(notices)s
+), strangers AS (
+    SELECT gateway, device, min(observed_at) AS first_seen, max(observed_at) AS last_seen,
+        sum(frames)::bigint AS frames, (array_agg(link ORDER BY observed_at DESC))[1] AS link,
+        (array_agg(frame ORDER BY observed_at DESC))[1] AS frame,
+        (array_agg(said ORDER BY said = '{}', observed_at DESC))[1] AS said
+    FROM notices
+    WHERE device IS NOT NULL
+    GROUP BY gateway, device
+)
+SELECT s.gateway, s.device, split_part(s.device, ':', 1) AS family, coalesce(s.link, '') AS link, g.site, s.first_seen,
+    s.last_seen, s.frames, coalesce(s.frame, '') AS frame, s.said
+FROM strangers s JOIN gateways g ON g.gateway = s.gateway
+WHERE NOT EXISTS (SELECT FROM enrolments e WHERE e.gateway = s.gateway AND e.device = s.device)
+    AND NOT EXISTS (
+        SELECT FROM devices d WHERE d.device = s.device AND d.gateway = s.gateway AND d.last_seen > s.last_seen
+    )
+    AND (%(gateway)s::text IS NULL OR s.gateway = %(gateway)s)
+    AND (%(device)s::text IS NULL OR s.device = %(device)s)
+    AND (%(site)s::text IS NULL OR g.site = %(site)s)
+    AND (%(at)s::timestamptz IS NULL OR (s.last_seen, s.gateway, s.device)
+        < (%(at)s, %(after_gateway)s::text, %(after_device)s::text))
+ORDER BY s.last_seen DESC, s.gateway DESC, s.device DESC
+LIMIT %(limit)s;
+
+-- enrolments_page --
+SELECT e.gateway, e.device, d.family, e.link, d.name, d.zone, d.floor, d.longitude, d.latitude, e.actor, e.at, e.document,
+    CASE
+        WHEN coalesce((g.state->'documents'->>'devices')::numeric, 0) < e.document THEN 'waiting'
+        WHEN g.state->'devices_refused' ? e.device THEN 'refused'
+        ELSE 'held'
+    END AS state,
+    CASE WHEN coalesce((g.state->'documents'->>'devices')::numeric, 0) < e.document THEN ''
+        ELSE coalesce(g.state->'devices_refused'->>e.device, '')
+    END AS reason
+FROM enrolments e
+JOIN devices d ON d.device = e.device
+JOIN gateways g ON g.gateway = e.gateway
+WHERE (%(gateway)s::text IS NULL OR e.gateway = %(gateway)s)
+    AND (%(device)s::text IS NULL OR e.device = %(device)s)
+    AND (%(site)s::text IS NULL OR g.site = %(site)s)
+    AND (%(after_gateway)s::text IS NULL OR (e.gateway, e.device) > (%(after_gateway)s, %(after_device)s::text))
+ORDER BY e.gateway, e.device
+LIMIT %(limit)s;
+
+-- enrolment_steps_page --
+SELECT number, gateway, device, action, actor, at, detail FROM enrolment_steps
+WHERE (%(device)s::text IS NULL OR device = %(device)s) AND (%(after)s::bigint IS NULL OR number < %(after)s)
+ORDER BY number DESC
+LIMIT %(limit)s;
+
+-- gateway_of_enrolment --
+-- Locked, so that its number of enrolments can be counted.
+SELECT gateway, site, (SELECT count(*) FROM enrolments e WHERE e.gateway = g.gateway)::int AS enrolled
+FROM gateways g WHERE gateway = %(gateway)s FOR UPDATE;
+
+-- enrolment_newest --
+SELECT gateway FROM enrolments WHERE device = %(device)s ORDER BY at DESC LIMIT 1;
+
+-- zone_in_site --
+SELECT true AS found FROM zones WHERE zone = %(zone)s AND site = %(site)s;
+
+-- device_of_enrolment --
+SELECT d.name, coalesce(d.zone, '') AS zone, coalesce(d.floor, '') AS floor, d.longitude, d.latitude,
+    e.link IS NOT NULL AS enrolled, coalesce(e.link, '') AS link
+FROM devices d LEFT JOIN enrolments e ON e.device = d.device AND e.gateway = %(gateway)s
+WHERE d.device = %(device)s;
+
+-- device_describe --
+UPDATE devices SET name = %(name)s, zone = nullif(%(zone)s, ''), floor = nullif(%(floor)s, ''),
+    longitude = %(longitude)s, latitude = %(latitude)s
+WHERE device = %(device)s;
+
+-- enrolment_put --
+INSERT INTO enrolments (gateway, device, link, actor, at)
+VALUES (%(gateway)s, %(device)s, %(link)s, %(actor)s, %(now)s)
+ON CONFLICT (gateway, device) DO UPDATE SET link = excluded.link;
+
+-- enrolment_document --
+UPDATE enrolments SET document = %(version)s WHERE gateway = %(gateway)s AND device = %(device)s;
+
+-- enrolment_withdraw --
+DELETE FROM enrolments WHERE gateway = %(gateway)s AND device = %(device)s;
+
+-- enrolment_step --
+INSERT INTO enrolment_steps (gateway, device, action, actor, at, detail)
+VALUES (%(gateway)s, %(device)s, %(action)s, %(actor)s, %(now)s, %(detail)s);

@@ -25,6 +25,7 @@ from hub import clock, partitions, site
 from hub.app import Parts, build
 from hub.auth import ensure_first_user
 from hub.config import Config, ConfigError, dsn, first_password, read_secret
+from hub.documents import Documents
 from hub.gateways import RECEIVE_MAX as GATEWAYS_RECEIVE_MAX
 from hub.gateways import TOPICS as GATEWAY_TOPICS
 from hub.gateways import Gateways
@@ -132,7 +133,7 @@ class Hub:
         gateways.channel = self._gateway_channel(gateways)
         self._channels = [*(self._channel(lane.lane, lane) for lane in lanes), gateways.channel]
         self.metrics.watch(self._database_answers, lambda: self._outage.over, lambda: self.live.clients)
-        server = _Server(self._uvicorn())
+        server = _Server(self._uvicorn(gateways.documents))
         works: list[Coroutine[Any, Any, None]] = [
             *(lane.run() for lane in lanes),
             *(channel.run() for channel in self._channels),
@@ -209,7 +210,7 @@ class Hub:
         identifier = f"gridward-hub-{self._config.hub_id}-{name}"
         return Channel(self._config.broker, self._password, identifier, topics, self._outage, **works)
 
-    def _uvicorn(self) -> uvicorn.Config:
+    def _uvicorn(self, documents: Documents) -> uvicorn.Config:
         app = build(
             Parts(
                 store=self.store,
@@ -219,6 +220,7 @@ class Hub:
                 health=self.health,
                 metrics=self.metrics.text,
                 command=self.command,
+                documents=documents,
                 console=CONSOLE if CONSOLE.is_dir() else None,
             )
         )

@@ -205,6 +205,7 @@ CREATE INDEX events_recent ON events (observed_at DESC);
 CREATE INDEX events_zone ON events (zone, observed_at DESC) WHERE zone IS NOT NULL;
 CREATE INDEX events_incident ON events (incident, observed_at DESC) WHERE incident IS NOT NULL;
 CREATE INDEX events_incident_newest ON events (incident, committed_at DESC) WHERE incident IS NOT NULL;
+CREATE INDEX events_strangers ON events (committed_at DESC) WHERE kind = 'unknown_device';
 CREATE INDEX events_clears ON events (device, kind, component, observed_at) WHERE NOT raised;
 
 CREATE TABLE latest_values (
@@ -295,6 +296,26 @@ CREATE TABLE incident_steps ( -- append-only
     PRIMARY KEY (incident, number)
 );
 
+CREATE TABLE enrolments ( -- devices that people enrolled here; a gateway's own file may enrol others
+    gateway text NOT NULL REFERENCES gateways,
+    device text NOT NULL REFERENCES devices, -- its name and place stand there
+    link text NOT NULL, -- of the gateway, where it knocked; '' = any of its family
+    actor text NOT NULL,
+    at timestamptz NOT NULL,
+    document integer NOT NULL DEFAULT 0, -- version of the gateway's document "devices" that says so
+    PRIMARY KEY (gateway, device)
+);
+
+CREATE TABLE enrolment_steps ( -- append-only
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    gateway text NOT NULL,
+    device text NOT NULL,
+    action text NOT NULL, -- enrol, change or withdraw
+    actor text NOT NULL,
+    at timestamptz NOT NULL,
+    detail jsonb NOT NULL -- what was given
+);
+
 CREATE TABLE incident_looks ( -- an operator had the incident on the screen: the first look after each new alarm
     incident bigint NOT NULL REFERENCES incidents,
     through timestamptz NOT NULL, -- committed_at of the newest alarm that was there to see
@@ -308,6 +329,9 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
 END $$;
 CREATE TRIGGER incident_steps_append_only BEFORE UPDATE OR DELETE ON incident_steps
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER enrolment_steps_append_only BEFORE UPDATE OR DELETE ON enrolment_steps
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE outbox ( -- effects of a transaction, carried out after it: notifications, live changes

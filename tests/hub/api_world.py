@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 
 from devices.envelope import Batch, encode, lane_of, topic
@@ -18,6 +19,7 @@ from devices.observation import Alarm, DeviceId, Event, GatewayId, Observation, 
 from gridward.postgres import rows
 from hub.app import Parts, build
 from hub.auth import ensure_first_user
+from hub.documents import Documents
 from hub.ingest_commit import store_parcels
 from hub.live import Live
 from hub.migrations import migrate
@@ -41,6 +43,8 @@ class World:
         self.store = store
         self.live = Live()
         self.commands: list[tuple[str, ...]] = []
+        self.key = Ed25519PrivateKey.generate()
+        self.published: list[tuple[str, bytes]] = []
         self.broker_ok = True
         self.app: FastAPI = build(
             Parts(
@@ -51,6 +55,7 @@ class World:
                 health=self.health,
                 metrics=lambda: b"gridward_up 1\n",
                 command=self._command,
+                documents=Documents(self.key, lambda *document: self.published.append(document) is None),
                 console=console,
             )
         )
@@ -108,6 +113,11 @@ class World:
         """A smoke alarm in zone hall; its incident."""
         changed = await self.observe(alarm("smoke", component=component, at=at or NOON), now=now)
         return int(max(changed, key=lambda view: view["last_alarm_at"])["incident"])
+
+    async def seen(self, device: str, at: datetime) -> None:
+        """As the hub notes soon after it has stored something of a device."""
+        self._registry.seen({device: at})
+        await self._registry.write_seen()
 
     def count(self, table: str) -> int:
         return int(rows(self.dsn, f"SELECT count(*) AS n FROM {table}")[0]["n"])  # noqa: S608 - names from the tests
@@ -206,6 +216,10 @@ async def until(condition: Any, what: str, deadline_s: float = WAIT_S_MAX) -> No
             return
         await asyncio.sleep(0.02)
     raise AssertionError(f"{what} did not happen")
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
 
 
 def devices_of(found: Sequence[dict[str, Any]]) -> list[str]:

@@ -89,6 +89,8 @@ async def test_every_get_answers_as_the_document_says(postgres: str) -> None:
         number = await lived_in(hub)
         shown = (await client.get(f"/api/v1/incidents/{number}")).json()
         await client.post(f"/api/v1/incidents/{number}/seen", json={"through": shown["through"]})
+        await client.post("/api/v1/enrolments", json={"device": BAND, "gateway": GATEWAY})
+        await hub.observe(event("unknown_device", device=CAR, link="cars", model="GT-20"))
         document = hub.app.openapi()
         called = 0
         for path, operations in document["paths"].items():

@@ -138,6 +138,16 @@ async def test_what_is_not_committed_was_never_issued(store: Store) -> None:
     assert await version(store, key) == (1, True)
 
 
+async def test_what_a_gateway_holds_already_is_passed(store: Store) -> None:
+    """The database was restored from an older copy: the edge would refuse what it takes for a rollback."""
+    key = Ed25519PrivateKey.generate()
+    for said, expected in ((0, 1), (1, 1), (7, 8), (8, 8), (10**30, 1_000_000_001)):
+        state = jsonb({"documents": {"zones": said}})
+        at = NOON + timedelta(seconds=min(said, 100))
+        await store.execute("gateway_state", gateway=GATEWAY, online=True, state=state, at=at)
+        assert (await version(store, key))[0] == expected
+
+
 async def test_two_hubs_make_one_document(store: Store) -> None:
     key = Ed25519PrivateKey.generate()
     found = await asyncio.gather(*(version(store, key) for _ in range(4)))
