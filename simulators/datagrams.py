@@ -66,7 +66,8 @@ class DatagramLine:
     async def _socket(self, port: int) -> asyncio.DatagramTransport:
         """The one that sends to this port of the other side."""
         if port not in self._sockets:
-            ours = (self._spec.source, 0) if self._spec.source else None
+            same = isinstance(self._device, Sender) and self._device.SAME_PORTS
+            ours = (self._spec.source, port if same else 0) if self._spec.source else None
             transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: _Socket(lambda data: self._heard(port, data)),
                 remote_addr=(self._spec.host, port),
@@ -78,6 +79,7 @@ class DatagramLine:
 
     def _heard(self, port: int, data: bytes) -> None:
         self._device.receive(Packet(str(port), data) if self._by_port else data, clock.now())
+        self._stage.collect(self._members)
 
 
 def _noise_like(frame: Any, noise: bytes) -> Any:

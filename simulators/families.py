@@ -46,7 +46,7 @@ SIMULATORS: dict[str, Simulator] = {
     "osdp": Simulator(osdp_reader.build, ("serial",), osdp_reader.edge),
     "senml": Simulator(json_sensor.build_senml, ("mqtt",), json_sensor.edge_senml),
     "sia_dc09": Simulator(alarm_panel.build, ("tcp", "udp")),
-    "tetra": Simulator(tetra_radio.build, ("serial", "tcp", "tcp_server")),
+    "tetra": Simulator(tetra_radio.build, ("serial", "tcp", "tcp_server", "udp")),
     "watch": Simulator(band.build, ("tcp",)),
     "zigbee2mqtt": Simulator(zigbee_device.build, ("mqtt",), zigbee_device.edge),
 }

@@ -135,7 +135,10 @@ class Talker(Scripted[bytes]):
 
 
 class Sender(Scripted[Packet]):
-    """Of links that keep messages apart; the transport confirms them."""
+    """Of links that keep messages apart; the transport confirms them. `SAME_PORTS`: a datagram comes from the port that
+    it goes to, as answers to it go there."""
+
+    SAME_PORTS: ClassVar[bool] = False
 
     def receive(self, packet: Packet, now: datetime) -> None:
         """Most devices are not spoken to."""

@@ -1,9 +1,11 @@
 """A TETRA radio, as a terminal's PEI prints its short data: location reports (LIP) that ask for a report of delivery.
+It answers texts with a report of delivery, and tells where it is when it is asked.
 
     +CTSDSR: 12,CALLING,0,CALLED,0,BITS CR LF hex CR LF
     83 | TRANSFER and report wanted (04) | reference | LIP short report of 76 bits
     LIP: type(2)=0 elapsed(2)=0 longitude(25) latitude(24) error(3) speed(7) direction(4) kind(1)=0 reason(8)
-The answer, AT+CMGS=CALLING,BITS and hex 83 1… status reference and 1A, confirms that reference.
+The answer, AT+CMGS=CALLING,BITS and hex 83 1… status reference and 1A, confirms that reference. To the radio, likewise:
+82 04 reference coding text (answered 82 10 00 reference) and 0A 45 80, a request for its location (reason 32).
 
 Settings: `report_every_s`, `longitude`, `latitude`. Actions: emergency (reason 2), low_battery (12).
 """
@@ -19,7 +21,10 @@ from simulators.scripted import Placed, Talker, no_args
 
 DISPATCHER = 7_654_321
 LIP_WITH_HEADER, REPORT_WANTED = 0x83, 0x04
-ANY_REASON, SPEED_UNKNOWN = 129, 127
+TEXT_WITH_HEADER = 0x82
+LOCATION_WANTED = bytes.fromhex("0A4580")
+ANY_REASON, ON_REQUEST, SPEED_UNKNOWN = 129, 32, 127
+TEXTS_KEPT = 20
 REASONS = {"emergency": (2, "sos"), "low_battery": (12, "low_battery")}
 LIP_BITS, HEADER_BITS = 76, 24
 NUMBER_MAX = 0xFFFFFF
@@ -34,6 +39,7 @@ class TetraRadio(Talker):
         super().__init__(native_id, settings, seed)
         self._east = round(settings.longitude * 2**25 / 360)
         self._north = round(settings.latitude * 2**24 / 180)
+        self.texts: list[str] = []
 
     def happened(self, action: str, said: Any, at: datetime) -> None:
         reason, kind = REASONS[action]
@@ -44,10 +50,20 @@ class TetraRadio(Talker):
 
     def heard(self, received: bytes, now: datetime) -> bytes:
         for found in ANSWER.finditer(received):
-            data = bytes.fromhex(found[2].decode())
-            if found[1].decode() == self.native_id and data[1] >> 4 == 1:
-                self.confirm(data[-1])
+            data = bytes.fromhex(found[2].decode()) if len(found[2]) % 2 == 0 else b""
+            if found[1].decode() == self.native_id and len(data) > 2:
+                self._told(data, now)
         return received[received.rfind(b"\x1a") + 1 :]
+
+    def _told(self, data: bytes, now: datetime) -> None:
+        if data == LOCATION_WANTED:
+            self._located(ON_REQUEST, self._position(now))
+        elif data[1] >> 4 == 1:
+            self.confirm(data[-1])
+        elif data[0] == TEXT_WITH_HEADER and len(data) > 3:
+            encoding = "utf-16-be" if data[3] == 0x1A else "latin-1"
+            self.texts = [*self.texts, data[4:].decode(encoding, "replace")][-TEXTS_KEPT:]
+            self.remark(self._line(bytes((TEXT_WITH_HEADER, 0x10, 0, data[2])).hex().upper(), 32))
 
     def _position(self, at: datetime) -> Accepted:
         return self.row("position", at, longitude=self._east * 360 / 2**25, latitude=self._north * 180 / 2**24)
@@ -58,8 +74,10 @@ class TetraRadio(Talker):
             bits = bits << width | value & (1 << width) - 1
         reference = self.next_key() % 256
         data = f"{LIP_WITH_HEADER:02X}{REPORT_WANTED:02X}{reference:02X}{bits << 4:020X}"
-        head = f"+CTSDSR: 12,{self.native_id},0,{DISPATCHER},0,{HEADER_BITS + LIP_BITS}"
-        self.tell(reference, f"{head}\r\n{data}\r\n".encode(), *rows)
+        self.tell(reference, self._line(data, HEADER_BITS + LIP_BITS), *rows)
+
+    def _line(self, data: str, bits: int) -> bytes:
+        return f"+CTSDSR: 12,{self.native_id},0,{DISPATCHER},0,{bits}\r\n{data}\r\n".encode()
 
 
 def build(native_id: str, settings: dict[str, Any], seed: int) -> TetraRadio:

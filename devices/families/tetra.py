@@ -11,7 +11,8 @@ What it means
 - The native id is the radio's number (ISSI); one of another network than `mcc`, `mnc` is "mcc-mnc-number".
 - LIP has no absolute time: a Position is as old as its class says (5 or 30 minutes at most), flagged
   `time_approximate`, or `time_invalid` when the class is "unknown". What is raised is raised when it is received.
-- Command `text`: a text with a wish for a report; what the report says is the answer to the command.
+- Command `text`: a text with a wish for a report; what the report says is the answer to the command. `locate`: an
+  immediate report request; confirmed by a location that says so (reason 32), refused by a result code.
 - The frame id comes from the SDS-TL message reference; a report without one has none.
 The datum is WGS-84. The radio network authenticates its radios; the serial port does not authenticate the terminal.
 """
@@ -22,7 +23,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from devices.asked import Asked, Waiting, until
+from devices.asked import Asked, Waiting, check_args, until
 from devices.families import nmea_wire
 from devices.families import tetra_wire as wire
 from devices.families.tetra_wire import Head, Sds, ShortReport
@@ -33,6 +34,7 @@ from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
     Body,
+    CommandAnswer,
     DeviceId,
     Event,
     Observation,
@@ -45,16 +47,21 @@ from devices.observation import (
 )
 
 HEX_CHARS_MAX = 400
+RADIOS_MAX = 5_000  # of one link, remembered
 EMERGENCY_PRIORITY = 15
 EMERGENCY_STATUS = 0
 ALARM_OF_REASON = {2: "sos", 12: "low_battery"}
+ON_REQUEST = 32  # reason for sending
 EVENT_OF_REASON = {0: "registered", 1: "logout"}
 OLD_AT_MOST = {1: timedelta(minutes=5), 2: timedelta(minutes=30)}
 FLAG_OF_ELAPSED = {1: ("time_approximate",), 2: ("time_approximate",), 3: ("time_invalid",)}
 KMH_OF_KNOT = 1.852
 COMMANDS = (
     CommandKind(name="text", meaning="sends a text to the radio", args={"text": "up to 199 characters, 99 Chinese"}),
+    CommandKind(name="locate", meaning="asks the radio where it is"),
 )
+KINDS = {kind.name: kind for kind in COMMANDS}
+NO_REFERENCE = -1
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,6 +80,10 @@ class Report(Struct, frozen=True):
     now: datetime
     any_time: bool = False
 
+    @property
+    def native_id(self) -> str:
+        return self.device.partition(":")[2]
+
 
 class Session:
     """See devices.family.Session."""
@@ -83,20 +94,28 @@ class Session:
         self._framer = Framer(cut_line, wire.LINE_BYTES_MAX)
         self._head: tuple[Head, bytes] | None = None  # its data is the next line
         self._replies: list[bytes] = []
+        self._heard: dict[str, None] = {}  # native ids, the latest last
         self._reference = 0
-        self._asked: Waiting[tuple[str, int]] = Waiting()  # (native id, message reference)
+        self._asked: Waiting[tuple[str, int]] = Waiting()  # (native id, message reference; `locate` has none)
 
     def command(self, command: DeviceCommand, now: datetime) -> None:
-        if command.native_id not in self._enrolled or not command.native_id.isdigit():
-            raise CommandRefused(f"{command.native_id} is no enrolled radio of this network")
-        if command.action != "text":
-            raise CommandRefused(f"no command {command.action}")
-        self._reference = (self._reference + 1) & 0xFF
-        sent = wire.write_text(command.native_id, self._reference, command.args.get("text", ""))
+        if command.native_id not in self._heard:
+            raise CommandRefused(f"{command.native_id} has not shown itself on this link")
+        if not command.native_id.isdigit():
+            raise CommandRefused(f"{command.native_id} is a radio of another network")
+        check_args(KINDS, command)
+        asked = Asked(command.nonce, command.action, until(now))
+        if command.action == "locate":
+            self._replies.append(wire.write_location_request(command.native_id))
+            self._asked.add((command.native_id, NO_REFERENCE), asked)
+            return
+        reference = (self._reference + 1) & 0xFF
+        sent = wire.write_text(command.native_id, reference, command.args.get("text", ""))
         if sent is None:
             raise CommandRefused("the text is empty, or longer than one message")
+        self._reference = reference
         self._replies.append(sent)
-        self._asked.add((command.native_id, self._reference), Asked(command.nonce, command.action, until(now)))
+        self._asked.add((command.native_id, reference), asked)
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -141,7 +160,13 @@ class Session:
         device = DeviceId(f"tetra:{native_id}")
         if not native_id:
             return device, [rejected("no calling number", frame)]
-        return device, [] if native_id in self._enrolled else [rejected("not enrolled", frame, device)]
+        if native_id not in self._enrolled:
+            return device, [rejected("not enrolled", frame, device)]
+        self._heard.pop(native_id, None)
+        if len(self._heard) >= RADIOS_MAX:
+            del self._heard[next(iter(self._heard))]
+        self._heard[native_id] = None
+        return device, []
 
     def _call(self, calling: str, priority: int, line: bytes, now: datetime) -> list[Result]:
         device, refused = self._known(calling, line)
@@ -176,20 +201,28 @@ class Session:
             return [_simple_location(report, sds.content)]
         short = wire.read_short_report(sds.content) if sds.protocol == wire.LIP else None
         if short:
-            return _short_report(report, short)
+            return [*self._located(report, short), *_short_report(report, short)]
+        if sds.protocol == wire.LIP and wire.read_refusal(sds.content):
+            asked = self._asked.take((report.native_id, NO_REFERENCE), report.now)
+            refused = [asked.answer("refused", "the radio refused it")] if asked else []
+            return [*refused, _observation(report, Telemetry({}))]
         attributes = {"protocol": f"0x{sds.identifier:02X}", "hex": sds.content.hex()[:HEX_CHARS_MAX]}
         return [_observation(report, Event(kind="unknown_report", attributes=attributes))]
 
-    def _answered(self, report: Report, sds: Sds) -> list[Result]:
-        native_id = report.device.partition(":")[2]
-        if sds.message_type != wire.REPORT:
+    def _located(self, report: Report, short: ShortReport) -> list[CommandAnswer]:
+        if short.user_defined or short.additional != ON_REQUEST:
             return []
-        asked = self._asked.take((native_id, sds.reference), report.now)
+        asked = self._asked.take((report.native_id, NO_REFERENCE), report.now)
+        return [asked.answer("confirmed")] if asked else []
+
+    def _answered(self, report: Report, sds: Sds) -> list[CommandAnswer]:
+        asked = None
+        if sds.message_type == wire.REPORT:
+            asked = self._asked.take((report.native_id, sds.reference), report.now)
         if asked is None:
             return []
-        return [
-            asked.answer("accepted") if sds.status <= wire.DELIVERED_MAX else asked.answer("refused", "not delivered")
-        ]
+        delivered = sds.status <= wire.DELIVERED_MAX
+        return [asked.answer("accepted") if delivered else asked.answer("refused", "not delivered")]
 
 
 def _observation(
@@ -265,7 +298,7 @@ FAMILY = Family(
     title="TETRA radios: locations, texts, status and emergencies through a PEI",
     native_id="the radio's number (ISSI); mcc-mnc-number when it is of another network",
     example=Example("1234567"),
-    links=("serial", "tcp_client", "tcp_server"),
+    links=("serial", "tcp_client", "tcp_server", "udp_server"),
     integrity="",
     frame_bytes_max=wire.LINE_BYTES_MAX,
     silence_s_max=3_600,

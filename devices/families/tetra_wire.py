@@ -8,6 +8,8 @@ SDS type 4: protocol(8) | [SDS-TL header, protocols from 0x80 on] | content
             type(4)=1 REPORT, acknowledgement wanted(1) reserved(2) storage(1) delivery status(8) reference(8)
 LIP short report, 76 bits:
     type(2)=0 elapsed(2) longitude(25) latitude(24) error(3) speed(7) direction(4) kind(1) additional(8)
+LIP immediate report request: type(2)=1 extension(4)=1 response(1)=0 report type(2)=3 (short) destination(4)=0 (none);
+    one who will not answers with response(1)=1 result(8)
 """
 
 import re
@@ -29,6 +31,7 @@ SHORT_BITS = 76
 ERRORS = ("<2m", "<20m", "<200m", "<2km", "<20km", "<=200km", ">200km", "unknown")
 ERROR_M = (2.0, 20.0, 200.0, 2_000.0, 20_000.0, 200_000.0, None, None)
 UNKNOWN_SPEED, LINEAR_SPEEDS = 127, 29
+LOCATION_REQUEST = bytes((LIP, 0b01_0001_0_1, 0b1_0000_000))
 
 DATA_HEAD = re.compile(r"\+CTSDSR: *(?P<fields>[0-9A-Za-z,+ ]{1,120})", re.ASCII)
 CALL = re.compile(r"\+CTICN: *(?P<fields>[0-9A-Za-z,+ ]{1,200})", re.ASCII)
@@ -167,6 +170,16 @@ def read_text(content: bytes) -> str:
     start = 4 if content[0] & 0x80 else 1
     encoding = "utf-16-be" if content[0] & 0x7F == UCS2 else "latin-1"
     return content[start:].decode(encoding, "replace").replace("\0", "")
+
+
+def read_refusal(content: bytes) -> int:
+    """The result of an immediate report request that is answered without a report; 0 for anything else."""
+    head = int.from_bytes(content[:2].ljust(2, b"\0"))
+    return head >> 1 & 0xFF if head >> 9 == 0b01_0001_1 else 0
+
+
+def write_location_request(to: str) -> bytes:
+    return _sent(to, LOCATION_REQUEST)
 
 
 def write_report(to: str, sds: Sds) -> bytes:

@@ -170,6 +170,7 @@ COMMANDS: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
         ("read_attributes", {}),
         ("lock_doors", {}),
     ),
+    "tetra": (("locate", {}), ("text", {"text": "Hall A"})),
 }
 SAID: tuple[bytes, ...] = (
     *(
@@ -177,6 +178,10 @@ SAID: tuple[bytes, ...] = (
         for serial in (1, 2, 3)
         for command, unit in ((3, ""), (6, ""), (5, "150100321D14180B1A"), (2, "18012001321D14180B1A"))
     ),
+    tetra(32),
+    b"+CTSDSR: 12,1234567,0,7654321,0,32\r\n82100001\r\n",
+    b"+CTSDSR: 12,1234567,0,7654321,0,32\r\n82104001\r\n",
+    b"+CTSDSR: 12,1234567,0,7654321,0,24\r\n0A460A\r\n",
     *(watch(content) for content in ("CR", "hrtstart,1", "bphrt", "RESET", "heart,70", "bphrt,120,80,70", UD_CONTENT)),
     *(
         jt808(id_, body.format(serial=serial))

@@ -21,6 +21,13 @@ def bodies(found: list[Result]) -> list[object]:
     return [result.body for result in found if isinstance(result, Observation)]
 
 
+def heard() -> tetra.Session:
+    """A link on which the radio has spoken."""
+    link = session()
+    link.receive(frame(3, tl="0A"), NOW)
+    return link
+
+
 def sds(data: str, service: int = 12, bits: int | None = None) -> bytes:
     return f"+CTSDSR: {service},1234567,0,7654321,0,{bits or len(data) * 4}\r\n{data}\r\n".encode()
 
@@ -107,13 +114,35 @@ def test_texts_with_and_without_sds_tl() -> None:
     ],
 )
 def test_a_text_to_a_radio_is_answered_by_its_report(status: str, answer: CommandAnswer) -> None:
-    link = session()
+    link = heard()
     link.command(DeviceCommand(nonce="n", native_id="1234567", action="text", args={"text": "Hall A"}), NOW)
     assert link.to_send() == b"AT+CMGS=1234567,80\r\n82040101" + b"Hall A".hex().upper().encode() + b"\x1a"
     assert answer in link.receive(sds(f"8210{status}01"), NOW)
     assert answer not in link.receive(sds(f"8210{status}01"), NOW)
     link.command(DeviceCommand(nonce="m", native_id="1234567", action="text", args={"text": "大厅"}), NOW)
     assert "大厅".encode("utf-16-be").hex().upper().encode() in link.to_send()
+
+
+def test_a_radio_is_asked_where_it_is_and_its_location_confirms() -> None:
+    link = heard()
+    asked = DeviceCommand(nonce="n", native_id="1234567", action="locate")
+    link.command(asked, NOW)
+    assert link.to_send() == b"AT+CMGS=1234567,24\r\n0A4580\x1a"
+    confirmed = CommandAnswer(nonce="n", result="confirmed")
+    assert confirmed not in link.receive(frame(129), NOW), "a report of its own accord is no answer"
+    found = link.receive(frame(32), NOW)
+    assert confirmed in found
+    assert any(isinstance(body, Position) for body in bodies(found))
+    assert confirmed not in link.receive(frame(32), NOW)
+
+
+def test_a_radio_that_will_not_tell_where_it_is_refuses() -> None:
+    link = heard()
+    link.command(DeviceCommand(nonce="n", native_id="1234567", action="locate"), NOW)
+    result = f"{0b01_0001_1 << 9 | 5 << 1:04X}"
+    refused = CommandAnswer(nonce="n", result="refused", reason="the radio refused it")
+    assert link.receive(sds(f"0A{result}"), NOW)[0] == refused
+    assert bodies(link.receive(sds(f"0A{result}"), NOW)) == [Telemetry({})]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +156,7 @@ def test_a_text_to_a_radio_is_answered_by_its_report(status: str, answer: Comman
     ],
 )
 def test_commands_that_cannot_be_sent_are_refused(wrong: dict[str, Any]) -> None:
-    link = session()
+    link = heard()
     good = {"nonce": "n", "native_id": "1234567", "action": "text", "args": {"text": "Hall A"}}
     with pytest.raises(CommandRefused):
         link.command(DeviceCommand(**(good | wrong)), NOW)

@@ -22,21 +22,25 @@ NOISE = (
 )
 
 
-def device_of(name: str, folder: Path) -> tuple[Any, Any]:
-    """The first device of the case, and what happens to it first."""
+def first_of(name: str, folder: Path) -> tuple[Any, Any]:
+    """The first device of the case to which something happens, and what."""
     file = folder / "scenario.toml"
     file.write_text(scenario_text(CASES[name], "", folder, 1883))
     scenario = load(file)
     event = next(event for event in scenario.events)
-    spec = next(spec for spec in scenario.devices if spec.device == event.device)
+    return next(spec for spec in scenario.devices if spec.device == event.device), event
+
+
+def device_of(name: str, folder: Path) -> tuple[Any, Any]:
+    spec, event = first_of(name, folder)
     return build(spec, 7), event
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_the_same_seed_says_the_same(tmp_path: Path, name: str) -> None:
     said = []
-    for _ in range(2):
-        device, event = device_of(name, tmp_path)
+    spec, event = first_of(name, tmp_path)
+    for device in (build(spec, 7), build(spec, 7)):
         device.connected(START)
         device.act(event.action, event.args, START)
         device.tick(START + timedelta(seconds=5))

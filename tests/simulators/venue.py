@@ -73,7 +73,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def links_of(edge_file: Path, made: Behind) -> AsyncIterator[None]:
+async def links_of(edge_file: Path, made: Behind) -> AsyncIterator[list[Link]]:
     """Open, and those that have somebody to be heard by, heard."""
     site = config.load(edge_file, FAMILIES)
     async with AsyncExitStack() as stack:
@@ -91,7 +91,7 @@ async def links_of(edge_file: Path, made: Behind) -> AsyncIterator[None]:
         stack.callback(sweeping.cancel)
         brokers = [link for link in links if isinstance(link, MqttLink)]
         await until(lambda: all(link.connections for link in brokers), "subscribed")
-        yield
+        yield links
 
 
 async def _sweep(links: list[Link]) -> None:
@@ -180,6 +180,8 @@ CASES: dict[str, Case] = {
         confirmed=False,
     ),
     "nmea": Case(device("nmea", "4711"), ((10, "nmea:4711", "fault"), (30, "nmea:4711", "repaired")), confirmed=False),
+    "nmea-tcp": Case(device("nmea", "4711", link='"tcp"'), ((10, "nmea:4711", "fault"),), confirmed=False),
+    "nmea-dialled": Case(device("nmea", "4711", link='"tcp_server"'), ((10, "nmea:4711", "fault"),), confirmed=False),
     "senml": Case(
         device("senml", URN, port="{broker}"), ((10, f"senml:{URN}", "smoke"), (30, f"senml:{URN}", "smoke_over"))
     ),
@@ -188,6 +190,12 @@ CASES: dict[str, Case] = {
         ((10, "tetra:1234567", "emergency"), (40, "tetra:1234568", "emergency")),
         timed=False,
     ),
+    **{
+        f"tetra-{link}": Case(
+            device("tetra", "1234567", link=f'"{link}"'), ((10, "tetra:1234567", "emergency"),), timed=False
+        )
+        for link in ("tcp", "tcp_server", "udp")
+    },
     "ble": Case(device("ble", TAG, port="{broker}"), ((10, f"ble:{TAG}", "press"),), timed=False, confirmed=False),
     "cot": Case(
         device("cot", "PHONE-7"), ((10, "cot:PHONE-7", "emergency"), (40, "cot:PHONE-7", "cancel")), confirmed=False
@@ -196,6 +204,16 @@ CASES: dict[str, Case] = {
     "dmr": Case(
         device("dmr", "20", "heartbeat_s = 1", source='"127.0.0.20"'),
         ((10, "dmr:20", "emergency"), (40, "dmr:20", "emergency")),
+    ),
+    "dmr-motorola": Case(
+        device(
+            "dmr",
+            "11",
+            'heartbeat_s = 1, maker = "motorola", ars_port = {port1}, lrrp_port = {port2}, tms_port = {port3}',
+            source='"127.0.0.11"',
+        ),
+        ((10, "dmr:11", "emergency"), (40, "dmr:11", "emergency")),
+        confirmed=False,
     ),
     "gat1400": Case(
         device("gat1400", GATE, 'heartbeat_s = 1, password = "secret"'),
