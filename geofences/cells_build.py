@@ -18,7 +18,7 @@ FLAT = 1e-12  # degrees: an edge that rises less has no slope worth the name
 EDGES_WANTED = 3.0  # in a cell, about
 EDGES_MAX = 24  # in a cell before it is divided
 DIVIDED_MAX = 16  # cells a side in a divided cell
-DEPTH_MAX = 5
+DEPTH_MAX = 4
 CELLS_MAX = 1 << 20  # of the widest grid
 CELL_DEGREES_MIN = 1e-6
 SHIFTS = (0.381966, 0.618034, 0.236068, 0.763932, 0.145898, 0.854102, 0.056231, 0.943769)
@@ -263,7 +263,7 @@ class Build:
         """The edges in each cell, by slot."""
         cells: list[list[Edge]] = [[] for _ in range(grid.columns * grid.rows)]
         for edge in edges:
-            for row, first, last in _columns(edge, grid):
+            for row, first, last in columns_of(edge, grid):
                 for at in range(row * grid.columns + first, row * grid.columns + last + 1):
                     cells[at].append(edge)
         return cells
@@ -302,7 +302,7 @@ def gains(edges: Iterable[Edge], start: tuple[float, float], end: tuple[float, f
     return _listed({zone + 1: gain for zone, gain in total.items()})
 
 
-def _columns(edge: Edge, grid: Grid) -> Iterator[tuple[int, int, int]]:
+def columns_of(edge: Edge, grid: Grid) -> Iterator[tuple[int, int, int]]:
     """(row, first column, last column) of the cells that the edge touches, or nearly does."""
     low, high = min(edge.ay, edge.by) - REACH, max(edge.ay, edge.by) + REACH
     west, east = min(edge.ax, edge.bx), max(edge.ax, edge.bx)

@@ -1,0 +1,132 @@
+"""Zones and their rules, ready to be obeyed: what geofences.step reads. Never changed, made anew with each document.
+
+A plan with another posture shares the compiled cells (`in_posture`). Zones have numbers, in the order of their ids; a
+track knows the ids its numbers stand for, so it can be carried over to the next plan.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from math import inf
+from typing import Self
+
+from geofences.cells import Cells, turned
+from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
+from geofences.metres import Scale, scale_at
+from geofences.rules import NO_RULES, Rules, deviations, speed_m_s
+from geofences.track import Crossing, Fix
+from geofences.zones import Zone, ZoneError
+
+PARENTS_MAX = 8
+NO_PLAN = (0, "")
+
+
+class Plan:
+    """`key`: version and posture; two plans of one key are the same."""
+
+    def __init__(self, zones: Iterable[Zone], rules: dict[str, Rules], version: int = 1, posture: str = "") -> None:
+        """`rules` by zone id; NO_RULES where none are given. Raises ZoneError."""
+        self.cells = Cells(zones)
+        self.ids = tuple(zone.id for zone in self.cells.zones)
+        self.rules: Sequence[Rules] = tuple(rules.get(zone_id, NO_RULES) for zone_id in self.ids)
+        self.index = {zone_id: at for at, zone_id in enumerate(self.ids)}
+        self.key = (version, posture)
+        if strange := rules.keys() - self.index.keys():
+            raise ZoneError(f"rules for a zone that is not there: {min(strange)}")
+        self.parents = [self._parents(at) for at in range(len(self.ids))]
+        self.special = frozenset(at for at, each in enumerate(self.rules) if each.is_conditional or each.parent)
+        self.floored = frozenset(at for at, each in enumerate(self.rules) if each.levels or each.altitude_m)
+        self.enter_m = [deviations(each.enter_certainty) for each in self.rules]  # per metre of accuracy
+        self.leave_m = [deviations(each.leave_certainty) for each in self.rules]
+        self.speed_max = [speed_m_s(each.speed_max_kmh) for each in self.rules]
+        self.lost_s = min((each.lost_s for each in self.rules if each.lost_s), default=inf)
+        self.crossed_from_m = min((each.crossed_from_m for each in self.rules if each.crossed_from_m), default=inf)
+        self.scale = self._scale()
+        self._edges: dict[int, tuple[tuple[float, float, float, float], ...]] = {}
+
+    @property
+    def version(self) -> int:
+        return self.key[0]
+
+    @property
+    def posture(self) -> str:
+        return self.key[1]
+
+    def in_posture(self, posture: str) -> Self:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, key=(self.version, posture))
+        return other
+
+    def edges(self, at: int) -> tuple[tuple[float, float, float, float], ...]:
+        """Of a zone, in degrees as the cells see them."""
+        found = self._edges.get(at)
+        if found is None:
+            edges = edges_of(self.cells.zones[at], at, self.cells.east_of_seam)
+            found = self._edges[at] = tuple((edge.ax, edge.ay, edge.bx, edge.by) for edge in edges)
+        return found
+
+    def seen(self, fix: Fix) -> tuple[float, float]:
+        """Its place as the cells and `edges` see it."""
+        return unwrapped(turned(fix.longitude), self.cells.east_of_seam), fix.latitude
+
+    def is_in_force(self, zone: int, fix: Fix, stays: Container[int]) -> bool:
+        """By posture, schedule and floor; an unknown floor leaves a zone as it is in `stays`."""
+        rules = self.rules[zone]
+        if not rules.is_conditional:
+            return True
+        if rules.postures and self.posture not in rules.postures:
+            return False
+        if rules.schedule is not None and not rules.schedule.is_on(fix.at):
+            return False
+        if rules.levels and fix.level is not None:
+            return fix.level in rules.levels
+        if rules.altitude_m is not None and fix.altitude_m is not None:
+            return rules.altitude_m[0] <= fix.altitude_m <= rules.altitude_m[1]
+        return not (rules.levels or rules.altitude_m) or zone in stays
+
+    def crossing(
+        self,
+        kind: str,
+        zone: int,
+        at: float,
+        since: float,
+        fix: Fix,
+        *,
+        start: Fix | None = None,
+        certainty: float = 1.0,
+        why: str = "",
+    ) -> Crossing:
+        return Crossing(kind, self.ids[zone], self.version, at, since, fix, start, certainty, why)
+
+    def crossable(self, start: tuple[float, float], end: tuple[float, float]) -> set[int]:
+        """The zones with an edge in any cell that the line between two places leads through."""
+        seam = self.cells.east_of_seam
+        line = Edge(unwrapped(start[0], seam), start[1], unwrapped(end[0], seam), end[1], 0)
+        return set(self._zones_along(line, 0))
+
+    def _zones_along(self, line: Edge, number: int) -> Iterator[int]:
+        build = self.cells.build
+        grid, leaves = build.grids[number], build.leaves
+        for row, first, last in columns_of(line, grid):
+            start = grid.first + row * grid.columns
+            for found in build.slots[start + first : start + last + 1]:
+                if found < 0:
+                    yield from self._zones_along(line, ~found)
+                else:
+                    yield from leaves.zone[leaves.first[found] : leaves.first[found + 1]]
+
+    def _parents(self, at: int) -> tuple[int, ...]:
+        found: list[int] = []
+        while parent := self.rules[found[-1] if found else at].parent:
+            if parent not in self.index:
+                raise ZoneError(f"zone {self.ids[at]}: its parent {parent} is not there")
+            if self.index[parent] in (at, *found) or len(found) == PARENTS_MAX:
+                raise ZoneError(
+                    f"zone {self.ids[at]}: its parents go round in a circle, or are more than {PARENTS_MAX}"
+                )
+            found.append(self.index[parent])
+        return tuple(found)
+
+    def _scale(self) -> Scale:
+        boxes = [zone.box for zone in self.cells.zones]
+        if not boxes:
+            return scale_at(0.0)
+        return scale_at((min(box.south for box in boxes) + max(box.north for box in boxes)) / 2)

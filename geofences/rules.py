@@ -1,0 +1,93 @@
+"""What a zone asks for: when somebody counts as inside, and what is told of whoever is. Pure.
+
+The defaults act on the first sign and do not flap: whoever is more likely inside than outside has entered; whoever is
+beyond the exit buffer and surely outside has left.
+"""
+
+from math import inf
+from statistics import NormalDist
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from geofences.calendar import Schedule
+
+# An accuracy is the radius that holds the true place with 68 %; of a normal distribution in the plane that is this
+# many standard deviations.
+ACCURACY_DEVIATIONS = 1.515
+GROUP_LENGTH_MAX = 64
+LEVELS_MAX = 200
+
+Certainty = Annotated[float, Meta(ge=0.5, le=0.9999)]
+Metres = Annotated[float, Meta(ge=0, le=100_000)]
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+Some = Annotated[float, Meta(gt=0, le=31_536_000)]  # seconds
+Group = Annotated[str, Meta(max_length=GROUP_LENGTH_MAX)]
+
+
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Of one zone. Times in seconds, None: not told.
+
+    Inside and outside: `enter_certainty`, `leave_certainty`: how likely the true place must be inside (outside), by the
+    accuracy of the fix and the distance to the boundary. `exit_buffer_m`: how far outside at least. `dwell_in_s`,
+    `dwell_out_s`: for how long, `fixes_min`: with how many fixes in a row, before it counts.
+    Told: `dwelt_s` once after so long inside, `inside_every_s` again and again, `overstayed_s` once, `lost_s` when
+    whoever is inside is not heard for so long. `speed_max_kmh`: too fast. `stopped_s`: has not moved by more than
+    `stopped_radius_m` for so long. `crossed_from_m`: a step at least so long that leads through the zone without a fix
+    in it is told.
+    In force: `levels` (floors) and `altitude_m` (from, to) when given, in these `postures` (all when none is named), by
+    `schedule`. `one_of`: of all zones of that group a place has only the one of lowest `rank` (the innermost ring; the
+    grid cell), of equal ranks the one whose id sorts first. `parent`: the zone that this one is part of; it holds
+    whoever this one holds.
+    """
+
+    enter_certainty: Certainty = 0.5
+    leave_certainty: Certainty = 0.84
+    exit_buffer_m: Metres = 5.0
+    dwell_in_s: Seconds = 0.0
+    dwell_out_s: Seconds = 0.0
+    fixes_min: Annotated[int, Meta(ge=1, le=20)] = 1
+    dwelt_s: Some | None = None
+    inside_every_s: Annotated[float, Meta(ge=1, le=31_536_000)] | None = None
+    overstayed_s: Some | None = None
+    lost_s: Annotated[float, Meta(ge=10, le=31_536_000)] | None = 900.0
+    speed_max_kmh: Annotated[float, Meta(gt=0, le=1_000)] | None = None
+    stopped_s: Annotated[float, Meta(ge=10, le=31_536_000)] | None = None
+    stopped_radius_m: Annotated[float, Meta(gt=0, le=1_000)] = 20.0
+    crossed_from_m: Annotated[float, Meta(ge=1, le=1_000_000)] | None = 100.0
+    levels: Annotated[tuple[int, ...], Meta(max_length=LEVELS_MAX)] = ()
+    altitude_m: tuple[float, float] | None = None
+    postures: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    one_of: Group = ""
+    rank: int = 0
+    parent: str = ""
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it may not be in force where its shape is, or give way to another zone."""
+        return bool(self.levels or self.altitude_m or self.postures or self.schedule or self.one_of)
+
+    @property
+    def first_told_s(self) -> float:
+        """The first time after entering at which something is told."""
+        return min((each for each in (self.dwelt_s, self.inside_every_s, self.overstayed_s) if each), default=inf)
+
+
+NO_RULES = Rules()
+
+
+def deviations(certainty: float) -> float:
+    """How far from the boundary, in metres per metre of accuracy, a place is on its side with that certainty."""
+    return NormalDist().inv_cdf(certainty) / ACCURACY_DEVIATIONS
+
+
+def certainty_at(metres: float, accuracy_m: float) -> float:
+    """Of being on this side of a boundary `metres` away, to four digits."""
+    if accuracy_m <= 0:
+        return 1.0
+    return round(NormalDist().cdf(metres * ACCURACY_DEVIATIONS / accuracy_m), 4)
+
+
+def speed_m_s(speed_max_kmh: float | None) -> float:
+    return inf if speed_max_kmh is None else speed_max_kmh / 3.6

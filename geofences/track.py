@@ -1,0 +1,154 @@
+"""What is known of one tracked person or thing between two fixes. Values only: they are never changed, and they go
+through JSON and back, so that a restart forgets nothing."""
+
+from array import array
+from math import inf
+
+import msgspec
+from msgspec import Struct
+
+RESTORED = (-1, "")  # the key of no plan
+UNKNOWN = -1  # a signature under no plan
+RECENT_MAX = 8  # fixes kept for those that come late
+
+
+class Fix(Struct, frozen=True):
+    """Where it was: seconds since 1970, WGS-84 degrees. `accuracy_m` holds the true place with 68 %, 0: not known."""
+
+    at: float
+    longitude: float
+    latitude: float
+    accuracy_m: float = 0.0
+    level: int | None = None
+    altitude_m: float | None = None
+    speed_m_s: float | None = None
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return self.longitude, self.latitude
+
+
+class Crossing(Struct, frozen=True):
+    """Something that happened between a track and a zone. `kind`: entered, exited, dwelt, inside, overstayed, lost,
+    too_fast, stopped, crossed. `since`: when its cause began. `start` and `fix`: the step that showed it (start None:
+    one fix did). `certainty` that it is so, by accuracy and distance. `why`: in words."""
+
+    kind: str
+    zone: str
+    version: int
+    at: float
+    since: float
+    fix: Fix
+    start: Fix | None = None
+    certainty: float = 1.0
+    why: str = ""
+
+
+class Pending(Struct, frozen=True):
+    """A zone whose shape holds the last fix though the track does not count as inside, or the other way round. `since`:
+    for how long surely so, None: not surely."""
+
+    zone: int
+    since: float | None = None
+    fixes: int = 0
+
+
+class Rest(Struct, frozen=True):
+    """Where in a zone with `stopped_s` it has been since when without moving far."""
+
+    zone: int
+    longitude: float
+    latitude: float
+    since: float
+
+
+class State(Struct, frozen=True):
+    """What changes seldom. Zones are numbers of the plan, in order. `members`: those whose shape counts as holding it;
+    `stays`: those of them that are in force, entered at `since`. `due`: when something is to be told without a fix.
+    `by_floor`: whether one of the members asks for a floor."""
+
+    members: "array[int]"
+    stays: "array[int]"
+    since: "array[float]"
+    pending: tuple[Pending, ...] = ()
+    rests: tuple[Rest, ...] = ()
+    fast: tuple[int, ...] = ()
+    due: float = inf
+    speed_max: float = inf
+    by_floor: bool = False
+    made_at: float = -inf
+
+
+NOWHERE = State(array("i"), array("i"), array("d"))
+
+
+class Track(Struct, frozen=True):
+    """`ids`: the zones that the numbers stand for, under the plan `key`. `told`: until when everything due is told.
+    `recent`: its last fixes; `before`: the states before this one, the newest last, for fixes that come late.
+    `suspects`: fixes too far away to be believed at once."""
+
+    key: tuple[int, str] = (0, "")
+    ids: tuple[str, ...] = ()
+    fix: Fix | None = None
+    signature: int = UNKNOWN
+    told: float = -inf
+    state: State = NOWHERE
+    recent: tuple[Fix, ...] = ()
+    before: tuple[State, ...] = ()
+    suspects: tuple[Fix, ...] = ()
+
+
+class _Kept(Struct, frozen=True, omit_defaults=True):
+    """A track as it is written down: ids for numbers, and what can be worked out again left out."""
+
+    key: tuple[int, str]
+    fix: Fix | None
+    told: float | None
+    members: list[str]
+    stays: list[tuple[str, float]]
+    pending: list[tuple[str, float | None, int]] = []
+    rests: list[tuple[str, float, float, float]] = []
+    fast: list[str] = []
+    recent: list[Fix] = []
+    suspects: list[Fix] = []
+
+
+def kept(track: Track) -> bytes:
+    """As JSON."""
+    ids, state = track.ids, track.state
+    return msgspec.json.encode(
+        _Kept(
+            track.key,
+            track.fix,
+            track.told if track.told > -inf else None,
+            [ids[at] for at in state.members],
+            [(ids[at], since) for at, since in zip(state.stays, state.since, strict=True)],
+            [(ids[each.zone], each.since, each.fixes) for each in state.pending],
+            [(ids[each.zone], each.longitude, each.latitude, each.since) for each in state.rests],
+            [ids[at] for at in state.fast],
+            list(track.recent),
+            list(track.suspects),
+        )
+    )
+
+
+def read(written: bytes) -> Track:
+    """The track again, as one of an older plan: the next step carries it over to the plan in force. Raises
+    msgspec.ValidationError or DecodeError."""
+    found = msgspec.json.decode(written, type=_Kept)
+    named = {*found.members, *found.fast, *(stay[0] for stay in found.stays)}
+    named |= {wait[0] for wait in found.pending} | {rest[0] for rest in found.rests}
+    ids = tuple(sorted(named))
+    number = {zone_id: at for at, zone_id in enumerate(ids)}
+    stays = sorted((number[zone_id], since) for zone_id, since in found.stays)
+    state = State(
+        members=array("i", sorted(number[zone_id] for zone_id in found.members)),
+        stays=array("i", (at for at, _ in stays)),
+        since=array("d", (since for _, since in stays)),
+        pending=tuple(Pending(number[zone_id], since, fixes) for zone_id, since, fixes in found.pending),
+        rests=tuple(Rest(number[zone_id], *rest) for zone_id, *rest in found.rests),
+        fast=tuple(number[zone_id] for zone_id in found.fast),
+        made_at=-inf if found.fix is None else found.fix.at,
+    )
+    told = -inf if found.told is None else found.told
+    return Track(RESTORED, ids, found.fix, UNKNOWN, told, state, tuple(found.recent), (), tuple(found.suspects))
