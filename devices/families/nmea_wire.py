@@ -43,6 +43,7 @@ DATE = re.compile(r"(\d\d)(\d\d)(\d\d)", re.ASCII)
 DEGREES = re.compile(r"(\d{0,3})(\d\d(?:\.\d{0,12})?)", re.ASCII)
 CENTURY_OF_1980 = 80
 SATELLITES_MAX = 255
+RMC_FIELDS, RMC_FIELDS_MIN = 9, 6  # to the date, to the place
 
 Fields = dict[str, Any]
 
@@ -158,6 +159,9 @@ def _text(fields: tuple[str, ...]) -> str:
 
 
 def _rmc(fields: tuple[str, ...]) -> Fields:
+    """One that ends before its date tells its place; the last field may be half of what it was."""
+    if len(fields) < RMC_FIELDS:
+        fields = (*fields[: max(len(fields) - 1, RMC_FIELDS_MIN)], "", "", "")
     found = {
         "time": read_time(fields[0]),
         "status": fields[1],
@@ -267,7 +271,7 @@ def _xdr(fields: tuple[str, ...]) -> Fields:
 
 
 READERS: dict[str, tuple[int, Callable[[tuple[str, ...]], Fields]]] = {
-    "RMC": (9, _rmc),
+    "RMC": (RMC_FIELDS_MIN, _rmc),
     "GGA": (9, _gga),
     "GLL": (6, _gll),
     "VTG": (5, _vtg),

@@ -9,6 +9,7 @@ What it means
 - The status word's alarm bits are Alarms, in AL… and in UD… alike. AL… without any bit is `unspecified_alarm`: someone
   pressed something. An AL… with the alarms of the one before it, made and received within REPEAT of it, is the band
   that was not answered yet: answered again, no new Alarm.
+- A fence that was left or entered is told once, though its bit stays set in the positions that follow.
 - SOS and fall are never cleared by the band. `low_battery` and `off_wrist` are, by a later position without them; after
   a reconnect the first such position clears both.
 - UD2 was kept while there was no network: flag BACKLOG.
@@ -66,6 +67,7 @@ KIND_OF_ALARM = {
     "left_fence": "left_fence",
     "entered_fence": "entered_fence",
 }
+FENCES = frozenset({"left_fence", "entered_fence"})
 CLEARED_BY_BAND = ("low_battery", "off_wrist")
 
 # Health reports by type in lower case: metrics of the fields behind the type.
@@ -113,12 +115,14 @@ class Pressed(Struct, frozen=True):
 
 
 class Held(Struct):
-    """What is remembered of one band: how it writes its frames, kinds that it may still have raised, its last AL…."""
+    """What is remembered of one band: how it writes its frames, kinds that it may still have raised, its last AL…, and
+    what its last report said of its fences."""
 
     vendor: str
     numbered: bool = False
     raised: set[str] = field(default_factory=lambda: set(CLEARED_BY_BAND))
     pressed: Pressed | None = None
+    fences: frozenset[str] = frozenset()
 
 
 class Session:
@@ -216,8 +220,12 @@ class Session:
             flags = (*flags, BACKLOG)
         report = digest(frame.device.encode(), frame.content, hour_of_doubt(claimed, now) if alarm else b"")
         raised = frozenset(KIND_OF_ALARM[name] for name in fields["alarms"])
+        fences = raised & FENCES
         if alarm:
             raised = _pressed(held, raised or frozenset({"unspecified_alarm"}), report, claimed, now)
+        else:
+            raised -= held.fences
+        held.fences = fences
         return [
             Observation(
                 device=device,

@@ -39,8 +39,8 @@ ESCAPE, COMMA = 0x7D, 0x2C
 ESCAPED = {1: 0x7D, 2: 0x5B, 3: 0x5D, 4: 0x2C, 5: 0x2A}
 
 # Bits of the status word: low half state, high half alarms.
-ALARM_BITS = {0: "low_battery", 14: "power_cut", 16: "sos", 17: "low_battery", 18: "left_fence", 19: "entered_fence"}
-ALARM_BITS |= {20: "removed", 21: "fall", 22: "fall"}
+ALARM_BITS = {0: "low_battery", 1: "left_fence", 2: "entered_fence", 14: "power_cut", 16: "sos", 17: "low_battery"}
+ALARM_BITS |= {18: "left_fence", 19: "entered_fence", 20: "removed", 21: "fall", 22: "fall"}
 WORN_STATE_BIT, MOTION_BIT = 3, 4
 
 Fields = dict[str, Any]

@@ -110,6 +110,15 @@ def test_no_fix_is_a_sign_of_life_without_a_position(line: str) -> None:
     assert isinstance(body, Telemetry)
 
 
+def test_a_sentence_that_ends_behind_the_place_still_tells_it() -> None:
+    """A hemisphere's letter says that the number before it is whole."""
+    cut = f"${RMC.partition(',10.0')[0]},1.D\r\n".encode()
+    found = only(session().receive(cut, NOW))
+    assert found.body == Position(longitude=120.4838, latitude=30.7436)
+    assert (found.observed_at, found.flags) == (OBSERVED, ("no_checksum",))
+    assert all(isinstance(one, Rejected) for one in session().receive(f"${RMC[:40]}\r\n".encode(), NOW))
+
+
 def test_a_place_that_cannot_be_is_refused() -> None:
     [refused] = session().receive(frame(RMC.replace("3044.6160", "9944.6160")), NOW)
     assert isinstance(refused, Rejected)

@@ -127,6 +127,21 @@ def test_a_frame_that_says_nothing_is_none() -> None:
         assert (found.reason, link.to_send()) == ("type missing", b"")
 
 
+def test_a_fence_is_told_when_it_is_crossed_and_not_with_every_position() -> None:
+    """The low bits of the status are a state: they stay set."""
+    link = session()
+    told = []
+    for second, status in enumerate(("00000000", "00000002", "00000002", "00000004", "00000002")):
+        content = UD_CONTENT.replace("00000000", status).replace("122950", f"12295{second}")
+        raised = [body for body in bodies(link.receive(frame(content), NOW)) if isinstance(body, Alarm) and body.raised]
+        told.append([body.kind for body in raised])
+    assert told == [[], ["left_fence"], [], ["entered_fence"], ["left_fence"]]
+    pressed = SOS_CONTENT.replace("00010000", "00040000")
+    assert Alarm(kind="left_fence") in bodies(link.receive(frame(pressed), NOW))
+    state = UD_CONTENT.replace("00000000", "00000002").replace("122950", "122959")
+    assert Alarm(kind="left_fence") not in bodies(link.receive(frame(state), NOW))
+
+
 def test_a_wrong_length_ends_at_the_bracket() -> None:
     wrong = b"[3G*8800000015*000D*LK]"
     link = session()
