@@ -61,7 +61,7 @@ lock: $(STAMPS)/installed ## regenerate requirements.lock from pyproject.toml
 
 clean: ## remove what was built here: .venv, console, caches, var
 	@rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf $(CONSOLE)/dist $(CONSOLE)/node_modules
+	rm -rf $(CONSOLE)/dist $(CONSOLE)/node_modules bench/fences/node_modules
 	find $(PY_SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- steps ---------------------------------------------------------------------------------------

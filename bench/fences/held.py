@@ -1,0 +1,50 @@
+"""Memory of a process that holds fences compiled and a track of each mover, over that of the bare interpreter."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from bench.fences.world import World, geometry
+from bench.memory import status_mb
+
+ROOT = Path(__file__).parents[2]
+BARE = "import sys; print(flush=True); sys.stdin.read()"
+HOLDING = (
+    """
+import sys, msgspec
+from geofences.batch import Batch
+from geofences.cells import Cells
+from geofences.zones import zone
+with open(sys.argv[1], "rb") as lines:
+    cells = Cells(zone(f"{number:06d}", msgspec.json.decode(line)) for number, line in enumerate(lines))
+batch = Batch(cells)
+with open(sys.argv[2], "rb") as lines:
+    tracks = [cells.place(*msgspec.json.decode(line)) for line in lines]
+tracks = [(place, cells.signature(place), cells.holding(place)) for place in tracks]
+"""
+    + BARE
+)
+
+
+def over_bare_mb(world: World, folder: Path) -> float:
+    """The first fix of each mover makes its track."""
+    fences, fixes = folder / "geometries.jsonl", folder / "fixes.jsonl"
+    with fences.open("wb") as file:
+        file.writelines(msgspec.json.encode(geometry(rings)) + b"\n" for rings in world.fences)
+    first = world.fixes.first(world.movers)
+    places = zip(first.longitude.tolist(), first.latitude.tolist(), strict=True)
+    fixes.write_bytes(b"\n".join(map(msgspec.json.encode, places)))
+    return _resident_mb(HOLDING, str(fences), str(fixes)) - _resident_mb(BARE)
+
+
+def _resident_mb(program: str, *arguments: str) -> float:
+    argv = [sys.executable, "-c", program, *arguments]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            assert process.stdout.readline(), "it ended before it was measured"
+            return status_mb(process.pid)[0]
+        finally:
+            process.kill()
