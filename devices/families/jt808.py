@@ -15,6 +15,7 @@ What it means
 - Sub-packets are joined (jt808_parts.py). When the last came and others are missing they are asked for (0x8003). Each
   part is answered when it comes, as terminals expect: what is lost between parts is asked for again.
 - An ASCII frame in parentheses that does not ask for the time is an Event with its text.
+- Items of the terminal's maker are read as the setting `items` says: { id = 0xE4, at = 1, metric = "battery_percent" }.
 - A location that names no place (no coordinates, encrypted, off the globe) still tells its alarms.
 - Times are UTC+8 on the wire (setting `clock_zone`). Impossible ones are replaced by the time of receiving and flagged.
 - What a terminal can be asked: jt808_commands.py; what it says to it: jt808_answers.py. Areas that it watches by itself
@@ -24,19 +25,20 @@ What it means
 
 from collections.abc import Container
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.asked import Asked, until
-from devices.dictionary import ALARMS, in_range
+from devices.dictionary import ALARMS
 from devices.families import jt808_answers, jt808_parameters
 from devices.families import jt808_commands as commands
 from devices.families import jt808_wire as wire
 from devices.families.jt808_answers import Answers
 from devices.families.jt808_areas import Terminal
 from devices.families.jt808_bodies import read_batch, read_body
+from devices.families.jt808_items import Items, measured
 from devices.families.jt808_parts import Parts
 from devices.families.jt808_wire import Location, Message
 from devices.family import CommandRefused, DeviceCommand, Example, Family
@@ -84,30 +86,24 @@ TOLD = (
     "plate terminal_model manufacturer_id ic_status read_result hardware_version firmware_version "
     "reply_id reply_serial result"
 ).split()
-METRIC_OF_ITEM = {
-    "mileage_km": "mileage_km",
-    "fuel_l": "fuel_l",
-    "recorder_speed_kmh": "recorder_speed_kmh",
-    "cabin_temperature_c": "cabin_temperature_c",
-    "network_signal": "cell_signal_level",
-    "vehicle_signals": "vehicle_signals",
-    "io_status": "vehicle_io_status",
-    "analog_0": "vehicle_analog_0",
-    "analog_1": "vehicle_analog_1",
-    "gnss_satellites": "gnss_satellites",
-}
 CLEARED_BY_TERMINAL = frozenset(kind for kind in wire.ALARM_BITS.values() if not ALARMS[kind].latching)
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`clock_zone`: quirk of terminals that do not send UTC+8. `any_time`: impossible times are flagged, but kept
-    (recordings, `gridward decode`)."""
+    """`clock_zone`: quirk of terminals that do not send UTC+8. `items`: what items of the terminals' maker measure
+    (jt808_items.py). `alarm_bits`: what its alarm bits 15 to 17 mean, for example { "16" = "tamper" }. `any_time`:
+    impossible times are flagged, but kept (recordings, `gridward decode`)."""
 
     clock_zone: str = "Asia/Shanghai"
+    items: Items = ()
+    alarm_bits: dict[Literal["15", "16", "17"], str] = {}
     any_time: bool = False
 
     def __post_init__(self) -> None:
         LocalClock(self.clock_zone)
+        for kind in self.alarm_bits.values():
+            if kind not in ALARMS:
+                raise ValueError(f"no alarm {kind!r}: see docs/dictionary.md")
 
 
 class Session:
@@ -117,6 +113,9 @@ class Session:
         self._enrolled = enrolled
         self._clock = LocalClock(settings.clock_zone)
         self._any_time = settings.any_time
+        self._items = settings.items
+        self._bits = {1 << int(bit): kind for bit, kind in settings.alarm_bits.items()}
+        self._ending = CLEARED_BY_TERMINAL | {kind for kind in self._bits.values() if not ALARMS[kind].latching}
         self._framer = Framer(wire.cut, wire.FRAME_BYTES_MAX)
         self._replies: list[bytes] = []
         self._serial = 0
@@ -308,13 +307,13 @@ class Session:
         return found or [_heard(report.device, report.now)]
 
     def _bodies(self, device: DeviceId, location: Location) -> list[Body]:
-        raised = wire.alarm_kinds(location.alarms)
+        vendors = [kind for bit, kind in self._bits.items() if location.alarms & bit]
+        raised = tuple(dict.fromkeys((*wire.alarm_kinds(location.alarms), *vendors)))
         found: list[Body] = [Alarm(kind=kind, description=wire.detail(location, kind)) for kind in raised]
         found += [Alarm(kind=kind, raised=False) for kind in self._cleared(device, set(raised))]
         if location.somewhere:
             found.append(_place(location))
-        values = {METRIC_OF_ITEM[name]: value for name, value in location.values.items() if name in METRIC_OF_ITEM}
-        found.append(Telemetry({metric: value for metric, value in values.items() if in_range(metric, value)}))
+        found.append(Telemetry(measured(location, self._items)))
         return found
 
     def _cleared(self, device: DeviceId, raised: set[str]) -> list[str]:
@@ -322,8 +321,8 @@ class Session:
         if held is None:
             if len(self._raised) >= DEVICES_MAX:
                 del self._raised[next(iter(self._raised))]
-            held = set(CLEARED_BY_TERMINAL)
-        self._raised[device] = raised & CLEARED_BY_TERMINAL
+            held = set(self._ending)
+        self._raised[device] = raised & self._ending
         return sorted(held - raised)
 
 
@@ -394,4 +393,5 @@ FAMILY = Family(
     settings=Settings,
     open_session=Session,
     commands=commands.COMMANDS,
+    kinds_by_settings=True,
 )

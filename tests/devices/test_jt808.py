@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from devices.families import jt808, jt808_bodies, jt808_parts, jt808_wire
@@ -321,3 +322,67 @@ def test_items_of_inputs_and_signals_are_telemetry_and_a_wrong_length_is_none() 
     short = "2503" + "000411" + "2A01" + "02" + "2B02" + "0007"
     [*_, telemetry] = bodies(session().receive(frame("0200", LOCATION_BODY + short), NOW))
     assert telemetry == Telemetry({"gnss_satellites": 9})
+
+
+def test_a_makers_items_are_read_as_the_installer_says() -> None:
+    """Battery in the second byte of E4; in EB, whose parts have a length and a type each, voltage and battery."""
+    inside = "000C00B289862280666134274509" + "0004002D0FA5" + "000300A85C"
+    items = "E402" + "0163" + f"EB{len(inside) // 2:02X}" + inside + "5103" + "FFF6AA"
+    body = LOCATION_BODY + items
+    assert bodies(session().receive(frame("0200", body), NOW))[-1] == Telemetry({"gnss_satellites": 9})
+    rules = [
+        {"id": 0xE4, "at": 1, "metric": "battery_percent"},
+        {"id": 0xEB, "inner": 0x2D, "bytes": 2, "scale": 0.001, "metric": "voltage_v"},
+        {"id": 0x51, "bytes": 2, "signed": True, "scale": 0.1, "metric": "temperature_c"},
+        {"id": 0x51, "at": 2, "bytes": 2, "metric": "people_count"},  # beyond its end
+        {"id": 0xEB, "inner": 0xB2, "metric": "humidity_percent"},  # 137: out of range
+    ]
+    link = jt808.Session(msgspec.convert({"items": rules}, jt808.Settings), {"13912345678"})
+    [*_, telemetry] = bodies(link.receive(frame("0200", body), NOW))
+    assert telemetry == Telemetry(
+        {"gnss_satellites": 9, "battery_percent": 99, "voltage_v": pytest.approx(4.005), "temperature_c": -1.0}
+    )
+    rules[1] |= {"inner": 0xA8, "bytes": 1, "scale": 1, "metric": "battery_percent"}
+    link = jt808.Session(msgspec.convert({"items": rules[1:2]}, jt808.Settings), {"13912345678"})
+    [*_, telemetry] = bodies(link.receive(frame("0200", body), NOW))
+    assert telemetry == Telemetry({"gnss_satellites": 9, "battery_percent": 92})
+
+
+@pytest.mark.parametrize("inside", ["", "00", "0000", "0000002D", "FFFF002D0FA5", "0002002D", "00"])
+def test_a_makers_item_that_is_cut_short_measures_nothing(inside: str) -> None:
+    rule = {"id": 0xEB, "inner": 0x2D, "bytes": 4, "metric": "voltage_v"}
+    link = jt808.Session(msgspec.convert({"items": [rule]}, jt808.Settings), {"13912345678"})
+    body = LOCATION_BODY + f"EB{len(inside) // 2:02X}{inside}"
+    assert bodies(link.receive(frame("0200", body), NOW))[-1] == Telemetry({"gnss_satellites": 9})
+
+
+def test_a_makers_alarm_bits_are_what_the_installer_says() -> None:
+    opened = "00030000" + LOCATION_BODY[8:]  # bits 16 and 17
+    assert not any(
+        isinstance(body, Alarm) and body.raised for body in bodies(session().receive(frame("0200", opened), NOW))
+    )
+    settings = msgspec.convert({"alarm_bits": {"16": "tamper", "17": "input_active"}}, jt808.Settings)
+    link = jt808.Session(settings, {"13912345678"})
+    raised = [
+        body.kind
+        for body in bodies(link.receive(frame("0200", opened), NOW))
+        if isinstance(body, Alarm) and body.raised
+    ]
+    assert raised == ["tamper", "input_active"]
+    over = [body for body in bodies(link.receive(frame("0200", LOCATION_BODY, serial=8), NOW)) if _cleared(body)]
+    assert over == [Alarm(kind="input_active", raised=False)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"items": [{"id": 1, "metric": "happiness"}]},
+        {"items": [{"id": 256, "metric": "battery_percent"}]},
+        {"items": [{"id": 1, "metric": "battery_percent", "bytes": 5}]},
+        {"alarm_bits": {"0": "sos"}},
+        {"alarm_bits": {"16": "happiness"}},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(wrong, jt808.Settings)
