@@ -107,6 +107,22 @@ class Message(Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
+@runtime_checkable
+class Asking(Protocol):
+    """A Session whose device is asked for more beside the stream that it gives: on http_stream, by further requests to
+    the same host with the same login, one after the other. Such a session lives on when the stream is asked for again.
+    """
+
+    def begin(self, now: datetime) -> None:
+        """The stream has begun (again); what was asked before will not be answered any more."""
+
+    def requests(self) -> list[Message]:
+        """Take what is to be asked now, oldest first."""
+
+    def answered(self, request: Message, answer: Message, now: datetime) -> list[Result]:
+        """What came back to one of them: the header "status" is that of HTTP, "" when there was no answer."""
+
+
 class MessageSession(Protocol):
     """As Session, a message at a time. Nothing waits inside but what the protocol itself remembers."""
 

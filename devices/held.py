@@ -40,6 +40,10 @@ class Held(Generic[Key]):
     def lasts(self, key: Key) -> bool:
         return self._known.get(key, (False,))[0]
 
+    def known(self) -> list[Key]:
+        """All that were ever heard of and not forgotten."""
+        return list(self._known)
+
     def expired(self, now: datetime, after: timedelta) -> list[Key]:
         """Those that last and were not heard of for `after`: they are over now. A clock set back ends nothing."""
         over = [key for key, (lasts, heard) in self._known.items() if lasts and now - heard > after]

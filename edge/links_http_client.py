@@ -7,28 +7,44 @@ Rules
 - A login that the device refuses is tried again after REFUSED_S: many devices lock an account after a few tries.
 - The next request goes out, and the next bytes are read, when what the last ones brought is durable; when the spool
   does not take it, the session ends and asks again later.
-- Bounded: an answer by the family's `message_bytes_max`, the wait for it by ANSWER_S_MAX, a silent stream by twice the
-  silence that the family allows.
+- What a session asks beside its stream goes to the same host, a request at a time. No answer to that, or a refusal, is
+  the session's to judge; it does not end the stream.
+- Bounded: an answer by the family's `message_bytes_max` (ASIDE_BYTES_MAX beside a stream), the wait for it by
+  ANSWER_S_MAX (ASIDE_S_MAX), a silent stream by twice the silence that the family allows.
 """
 
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
+from typing import Any
 
 import httpx
 import structlog
 from msgspec import Struct
 
-from devices.family import CommandRefused, DeviceCommand, Family, Message, MessageFamily, MessageSession
+from devices.family import (
+    Asking,
+    Commanded,
+    CommandRefused,
+    DeviceCommand,
+    Family,
+    Message,
+    MessageFamily,
+    MessageSession,
+    Session,
+)
 from devices.observation import Result
 from edge import clock
-from edge.flow import NO_WAY, Flow, Seldom, Wiring, hand_over
+from edge.flow import NO_WAY, Flow, NotHere, Seldom, Wiring, hand_over
 from edge.mqtt import end
+from edge.spool_file import SpoolError
 
 CONNECT_S_MAX = 10.0
 ANSWER_S_MAX = 90.0  # a pull point may answer after a minute
+ASIDE_S_MAX = 10.0
+ASIDE_BYTES_MAX = 262_144
 QUIET_S = 3.0
 BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.5, 60.0
 HEALTHY_S = 60.0
@@ -207,20 +223,94 @@ class HttpStream(_Asking):
     ) -> None:
         super().__init__(wiring, url, login, tls)
         self._family = family
+        self._host = str(httpx.URL(url).copy_with(path="/", query=None, fragment=None)).rstrip("/")
+        self._session = family.open_session(wiring.settings, wiring.enrolled)
+        self._more_to_ask = asyncio.Event()
+        self._last_not_taken = False  # what the last stream told at its end
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if not isinstance(self._session, Commanded):
+            raise CommandRefused(NO_WAY)
+        if not self._connected:
+            raise NotHere("the device is not connected")
+        self._session.command(command, now)
+        self._more_to_ask.set()
 
     async def _work(self, client: httpx.AsyncClient) -> None:
-        session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
+        if self._last_not_taken:
+            self._begin_anew()
+        try:
+            await self._read(client, self._session)
+        except (_Ended, httpx.HTTPError, OSError) as error:
+            if not isinstance(self._session, Asking) or isinstance(error, _NotTaken):
+                self._begin_anew()
+            raise
+        except Exception:
+            self._begin_anew()
+            raise
+
+    def _begin_anew(self) -> None:
+        """A session that does not believe that it has told what nobody took."""
+        self._session = self._family.open_session(self._wiring.settings, self._wiring.enrolled)
+        self._last_not_taken = False
+
+    async def _read(self, client: httpx.AsyncClient, session: Session) -> None:
         silence = httpx.Timeout(2 * self._family.silence_s_max, connect=CONNECT_S_MAX)
         async with client.stream("GET", self._url, timeout=silence) as answer:
             self._heard(answer.status_code)
             if answer.status_code != httpx.codes.OK:
                 raise _Ended(f"HTTP {answer.status_code}")
-            try:
-                async for piece in _quietly(answer.aiter_bytes(), lambda: self._stored(session.idle(clock.now()))):
-                    await self._stored(session.receive(piece, clock.now()))
-            finally:
-                self._wiring.intake.take(self.name, session.idle(clock.now()), lambda error: None)
+            if isinstance(session, Asking):
+                session.begin(clock.now())
+                await first_of(self._listen(answer, session), self._ask_aside(client, session))
+            else:
+                await self._listen(answer, session)
         raise _Ended("the device ended the stream")
+
+    async def _listen(self, answer: httpx.Response, session: Session) -> None:
+        try:
+            async for piece in _quietly(answer.aiter_bytes(), lambda: self._stored(session.idle(clock.now()))):
+                await self._stored(session.receive(piece, clock.now()))
+                self._more_to_ask.set()
+        finally:
+            self._wiring.intake.take(self.name, session.idle(clock.now()), self._at_the_end)
+
+    def _at_the_end(self, error: SpoolError | None) -> None:
+        self._last_not_taken = error is not None
+
+    async def _ask_aside(self, client: httpx.AsyncClient, session: Asking) -> None:
+        while True:
+            for request in session.requests():
+                answer = await self._aside(client, request)
+                await self._stored(session.answered(request, answer, clock.now()))
+                self._more_to_ask.set()
+            await self._more_to_ask.wait()
+            self._more_to_ask.clear()
+
+    async def _aside(self, client: httpx.AsyncClient, request: Message) -> Message:
+        """The answer, or none."""
+        method, _, path = request.channel.partition(" ")
+        headers = dict(request.headers)
+        try:
+            async with (
+                asyncio.timeout(ASIDE_S_MAX),
+                client.stream(method, self._host + path, content=request.data, headers=headers) as answer,
+            ):
+                body = await _whole(answer, ASIDE_BYTES_MAX)
+        except (TimeoutError, httpx.HTTPError, _Ended):
+            return Message(request.channel, b"", {"status": ""})
+        return Message(request.channel, body, {"status": str(answer.status_code)})
+
+
+async def first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Until one of them is over; the others are ended, and what went wrong in it goes on."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        over, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(tasks)
+    for task in over:
+        task.result()
 
 
 async def _quietly(pieces: AsyncIterator[bytes], quiet: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:

@@ -3,7 +3,8 @@
     --myboundary CR LF Content-Type: text/plain CR LF Content-Length: N CR LF CR LF
     Code=FireWarning;action=Start;index=0;data={"UTC":1795523390}          or Heartbeat
 
-Nothing is confirmed. Settings: `report_every_s` (movement), `heartbeat_s`. Actions: those of CODES and with "_over".
+Nothing is confirmed; a command to its doors is answered. Settings: `report_every_s` (movement), `heartbeat_s`.
+Actions: those of CODES and with "_over".
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from simulators.spec import DeviceSpec
 
 CODES = {"fire": ("FireWarning", "fire"), "smoke": ("SmokeDetection", "smoke"), "forced": ("BreakIn", "door_forced")}
 BOUNDARY = "myboundary"
+EVENTS = "/cgi-bin/eventManager.cgi?action="
+DOORS = "/cgi-bin/accessControl.cgi?action="
 
 
 class DahuaCamera(Talker):
@@ -26,6 +29,11 @@ class DahuaCamera(Talker):
     ACTIONS: ClassVar = no_args(*CODES, *(f"{name}_over" for name in CODES))
     CONFIRMED = False
     CONTENT_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+    STREAM = f"{EVENTS}attach"
+
+    def answer(self, method: str, path: str, now: datetime) -> bytes | None:
+        """A door opens; what lasts it cannot say, as old firmware."""
+        return b"OK\r\n" if path.startswith(DOORS) else None
 
     def happened(self, action: str, said: Any, at: datetime) -> None:
         code, kind = CODES[action.removesuffix("_over")]
@@ -52,5 +60,5 @@ def build(native_id: str, settings: dict[str, Any], seed: int) -> DahuaCamera:
 
 
 def edge(specs: Sequence[DeviceSpec]) -> EdgeKeys:
-    path = "/cgi-bin/eventManager.cgi?action=attach&codes=[All]&heartbeat=5"
+    path = f"{EVENTS}attach&codes=[All]&heartbeat=5"
     return {"url_path": path, "settings": {"device": specs[0].id}}

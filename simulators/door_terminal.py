@@ -19,7 +19,7 @@ from simulators.scripted import Periods, Sender, Talker, no_args
 LOCAL = timezone(timedelta(hours=8))
 DOOR = 1
 BOUNDARY = "MIME_boundary"
-PASSED_BY_CARD = (5, 0x01)
+PASSED_BY_CARD, UNLOCKED = (5, 0x01), (5, 0x15)
 # action -> (major, minor), kind of alarm
 CODES = {
     "forced": ((5, 0x1B), "door_forced"),
@@ -70,6 +70,16 @@ class StreamingTerminal(Talker):
     ACTIONS: ClassVar = no_args(*CODES)
     CONFIRMED = False
     CONTENT_TYPE = f"multipart/mixed; boundary={BOUNDARY}"
+    STREAM = "/ISAPI/Event/notification/alertStream"
+
+    def answer(self, method: str, path: str, now: datetime) -> bytes | None:
+        """Who it is; and a door that is driven opens. It keeps no log."""
+        if path == "/ISAPI/System/deviceInfo":
+            return f"<DeviceInfo><macAddress>{self.native_id}</macAddress></DeviceInfo>".encode()
+        if method == "PUT" and path == f"/ISAPI/AccessControl/RemoteControl/door/{DOOR}":
+            self._event(now, UNLOCKED, self.row("unlocked", now, component=f"door {DOOR}"))
+            return b"<ResponseStatus><statusCode>1</statusCode><statusString>OK</statusString></ResponseStatus>"
+        return None
 
     def happened(self, action: str, said: Any, at: datetime) -> None:
         code, kind = CODES[action]
@@ -110,4 +120,4 @@ def build_streaming(native_id: str, settings: dict[str, Any], seed: int) -> Stre
 
 
 def edge_streaming(specs: object) -> EdgeKeys:
-    return {"url_path": "/ISAPI/Event/notification/alertStream"}
+    return {"url_path": StreamingTerminal.STREAM}

@@ -1,7 +1,8 @@
 """HTTP lines: a device that pushes its events, and one that is asked for them. The only home of aiohttp here.
 
 - `HttpPush`: what is answered 2xx is accepted. Whatever is answered, the device hears of it.
-- `HttpStream`: every answer is the device's stream of bytes and does not end. Nobody confirms it.
+- `HttpStream`: the answer is the device's stream of bytes and does not end. Nobody confirms it. What it is asked beside
+  that (a door) it answers.
 - `HttpAsked`: each request is a message to the device, what it says to it the answer.
 With `username` in the scenario, whoever asks must log in (HTTP digest).
 """
@@ -128,6 +129,12 @@ class _Asked:
 
 class HttpStream(_Asked):
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path_qs.startswith(self._device.STREAM):
+            return await self._stream(request)
+        said = self._device.answer(request.method, request.path_qs, clock.now())
+        return web.Response(status=404) if said is None else web.Response(body=said)
+
+    async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         faults = self._stage.faults
         answer = web.StreamResponse(headers={"content-type": self._device.CONTENT_TYPE})
         await answer.prepare(request)

@@ -124,7 +124,13 @@ class Scripted(Generic[_Frame]):
 
 
 class Talker(Scripted[bytes]):
-    """Of links that carry bytes."""
+    """Of links that carry bytes. `STREAM`: over HTTP, how the path of the endless answer begins."""
+
+    STREAM: ClassVar[str] = "/"
+
+    def answer(self, method: str, path: str, now: datetime) -> bytes | None:
+        """What it says over HTTP beside its stream; None when it knows no such path."""
+        return None
 
     def heard(self, received: bytes, now: datetime) -> bytes:
         """Read what came; what is left of it waits for more."""

@@ -12,6 +12,11 @@ What it means (CODES)
 - Times are seconds since 1970, UTC; what has none is observed when it is received, flagged `time_invalid`.
 - A heartbeat is a sign of life.
 
+Asked beside the stream (dahua_asked.py), each time that it begins: which of the lasting codes last now. What ended
+while the link was down is cleared; at the first time that is whatever does not last, on the first `channels` channels.
+A device that cannot say so leaves things as they are. Doors are driven by commands: the device's "OK" is accepted, and
+its door confirms. The login needs those rights.
+
 One session is one device, named by `device`; there is no identity in the stream. Trust is that of its
 HTTP login.
 """
@@ -21,8 +26,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from devices.doors import Doors, kinds_of
+from devices.families import dahua_asked as asked
 from devices.families import dahua_wire as wire
-from devices.family import Example, Family
+from devices.family import CommandRefused, DeviceCommand, Example, Family, Message
 from devices.framing import Framer
 from devices.held import Held
 from devices.local_time import hour_of_doubt, observed
@@ -88,31 +95,43 @@ EVENTS: dict[str, tuple[str, dict[str, str]]] = {
 }
 METHODS = {0: "code", 1: "card", 2: "card and code", 5: "remote", 6: "fingerprint", 15: "face"}
 DOOR_STATES = {"open": "door_opened", "close": "door_closed", "closed": "door_closed"}
+MOMENTARY = ("Duress", "Malicious")
+LASTING = tuple(code for code in ALARMS if code not in MOMENTARY)
 NOT_TOLD = frozenset({"NewFile"})  # every recording of every channel
 
 
+Condition = tuple[str, int]  # code, channel from 0
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`device`: the native id. `wrong_length`: quirk of firmware whose Content-Length is wrong. `any_time`: impossible
-    times are flagged, but kept (recordings, `gridward decode`)."""
+    """`device`: the native id. `channels`: how many it has (16 for a recorder of 16 cameras); 0 when it shall not be
+    asked what lasts. `wrong_length`: quirk of firmware whose Content-Length is wrong. `any_time`: impossible times are
+    flagged, but kept (recordings, `gridward decode`)."""
 
     device: str = "unnamed"
+    channels: int = 1
     wrong_length: bool = False
     any_time: bool = False
 
     def __post_init__(self) -> None:
         if not self.device.isprintable() or not 0 < len(self.device) <= wire.WORD_CHARS_MAX:
             raise ValueError(f"device: {self.device!r} is no name")
+        if not 0 <= self.channels <= asked.CHANNELS_MAX:
+            raise ValueError(f"channels: {self.channels} is not 0 to {asked.CHANNELS_MAX}")
 
 
 class Session:
-    """See devices.family.Session."""
+    """See devices.family.Session, Commanded and Asking."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._settings = settings
         self._enrolled = enrolled
         self._device = DeviceId(f"dahua:{settings.device}")
         self._framer = Framer(Cutter(settings.wrong_length).cut, PART_BYTES_MAX)
-        self._held: Held[tuple[str, int]] = Held(CONDITIONS_MAX)  # code, channel
+        self._held: Held[Condition] = Held(CONDITIONS_MAX)
+        self._told: set[Condition] = set()  # by the stream since it began: newer than an answer
+        self._doors = Doors(asked.WAYS, asked.drive_door, asked.refusal_of)
+        self._requests: list[Message] = []
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -122,6 +141,36 @@ class Session:
 
     def to_send(self) -> bytes:
         return b""
+
+    def begin(self, now: datetime) -> None:
+        self._doors.forget()
+        self._told.clear()
+        wanted = self._settings.channels and self._settings.device in self._enrolled
+        self._requests = [asked.ask_state(code) for code in LASTING] if wanted else []
+
+    def requests(self) -> list[Message]:
+        requests, self._requests = self._requests, []
+        return requests
+
+    def answered(self, request: Message, answer: Message, now: datetime) -> list[Result]:
+        code = asked.code_asked(request)
+        if not code:
+            return self._doors.answered(request, answer, now)
+        lasting = asked.read_channels(answer)
+        if lasting is None:
+            return []
+        known = {channel for held, channel in self._held.known() if held == code}
+        keys = [(code, channel) for channel in sorted({*known, *range(self._settings.channels), *lasting})]
+        return [
+            Observation(device=self._device, observed_at=now, received_at=now, body=alarm)
+            for key in keys
+            if key not in self._told and (alarm := self._state(key, key[1] in lasting, now))
+        ]
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if command.native_id != self._settings.device:
+            raise CommandRefused(f"{command.native_id} is not on this link")
+        self._requests.append(self._doors.drive(command, now))
 
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
         found: list[Result] = []
@@ -141,7 +190,13 @@ class Session:
             body = Telemetry({})
             alive = Observation(device=self._device, observed_at=now, received_at=now, body=body)
             return [alive] if known else [rejected("part unreadable", part.body, self._device)]
-        return [result for event in events for result in self._event(event, now)]
+        return [result for event in events for result in (*self._event(event, now), *self._confirmed(event, now))]
+
+    def _confirmed(self, event: wire.Event, now: datetime) -> list[Result]:
+        """Whether a door did what it was asked for."""
+        door = wire.number(event.data.get("Door"))
+        kind = door_state(event)
+        return self._doors.happened((door or 0) + 1, kind, now) if kind else []
 
     def _event(self, event: wire.Event, now: datetime) -> list[Result]:
         if event.broken or not event.code:
@@ -167,11 +222,9 @@ class Session:
 
     def _bodies(self, event: wire.Event, now: datetime) -> Iterator[Body]:
         if event.code in ALARMS:
-            if self._is_news(event, now):
-                yield Alarm(kind=ALARMS[event.code], raised=event.action != "Stop", component=component_of(event))
+            yield from self._alarms(event, now)
         elif event.code == "DoorStatus":
-            kind = DOOR_STATES.get(str(event.data.get("Status", "")).lower())
-            if kind:
+            if kind := door_state(event):
                 yield Event(kind=kind, component=component_of(event))
         elif event.code in EVENTS:
             kind, fixed = EVENTS[event.code]
@@ -179,11 +232,25 @@ class Session:
         elif event.code not in NOT_TOLD:
             yield Event(kind="unknown_report", component=component_of(event), attributes={"type": event.code})
 
-    def _is_news(self, event: wire.Event, now: datetime) -> bool:
+    def _alarms(self, event: wire.Event, now: datetime) -> Iterator[Alarm]:
+        """A pulse is news, and says nothing about what lasts."""
         key = (event.code, event.index or 0)
-        if event.action == "Stop":
-            return self._held.end(key, now)
-        return self._held.begin(key, now) or event.action != "Start"
+        if len(self._told) < CONDITIONS_MAX:
+            self._told.add(key)
+        if event.action not in ("Start", "Stop"):
+            yield Alarm(kind=ALARMS[event.code], component=place_of(*key))
+        elif alarm := self._state(key, event.action == "Start", now):
+            yield alarm
+
+    def _state(self, key: Condition, lasts: bool, now: datetime) -> Alarm | None:
+        """The alarm, when that is news."""
+        news = self._held.begin(key, now) if lasts else self._held.end(key, now)
+        return Alarm(kind=ALARMS[key[0]], raised=lasts, component=place_of(*key)) if news else None
+
+
+def door_state(event: wire.Event) -> str:
+    """The kind of Event with which a door tells of itself; "" for anything else."""
+    return DOOR_STATES.get(str(event.data.get("Status", "")).lower(), "") if event.code == "DoorStatus" else ""
 
 
 def component_of(event: wire.Event) -> str:
@@ -191,7 +258,11 @@ def component_of(event: wire.Event) -> str:
     door = wire.number(event.data.get("Door"))
     if event.code in ("AccessControl", "DoorStatus", "DoorCard") and door is not None:
         return f"door {door + 1}"
-    return f"{event.code} {event.index + 1}" if event.index is not None else event.code
+    return place_of(event.code, event.index) if event.index is not None else event.code
+
+
+def place_of(code: str, channel: int) -> str:
+    return f"{code} {channel + 1}"
 
 
 def told(kind: str, event: wire.Event) -> dict[str, str]:
@@ -238,4 +309,5 @@ FAMILY = Family(
     silence_s_max=60,
     settings=Settings,
     open_session=Session,
+    commands=kinds_of(asked.WAYS),
 )

@@ -13,20 +13,28 @@ What it means (hikvision_codes.py)
   (device, serialNo) and has one frame_id.
 - Times have an offset; without one (quirk) they are of `time_zone`.
 
-Events that devices push by themselves (httpHosts) mean the same: hikvision_push.py.
-No commands yet; opening a door would be PUT /ISAPI/AccessControl/RemoteControl/door/N. Trust is that of the HTTP login.
+Asked beside the stream (hikvision_isapi.py): who the device is and, when that is a door terminal, what its log holds of
+the time that the link was down, at most `catch_up_h`; the device's own clock counts. Its doors are driven by commands:
+what it answers is accepted or refused, and its lock, when that tells of it, confirms. The login needs those rights; one
+that has not is told so, and asked no more.
+
+Events that devices push by themselves (httpHosts) mean the same: hikvision_push.py. Trust is that of the HTTP login.
 """
 
 from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from devices.conditions import Conditions
+from devices.doors import Doors, kinds_of
+from devices.families import hikvision_isapi as isapi
 from devices.families import hikvision_wire as wire
+from devices.families.hikvision_asked import WAYS, Log
 from devices.families.hikvision_codes import ALARMS, EVENTS, NEVER_ASSUMED_OVER, Code, code_of
 from devices.families.hikvision_wire import Alert, Passage
-from devices.family import Example, Family
+from devices.family import CommandRefused, DeviceCommand, Example, Family, Message
 from devices.framing import Framer
 from devices.held import Held
 from devices.local_time import LocalClock, hour_of_doubt, observed
@@ -45,13 +53,13 @@ from devices.observation import (
 )
 
 CONDITIONS_MAX = 5_000
+CATCH_UP_H_MAX = 24 * 31
 ENDS_AFTER = timedelta(seconds=10)
 DIRECTIONS = {"checkIn": "in", "checkOut": "out", "breakOut": "out", "breakIn": "in"}
 DIRECTIONS |= {"overtimeIn": "in", "overtimeOut": "out"}
-EVENT_MAJOR = 5
 
 
-class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class EventSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`device`: native id of a device that does not say its address. `wrong_length`: quirk of firmware whose
     Content-Length is wrong. `channel_offset`: quirk of recorders that count IP channels from 33, 32 is taken from
     channels above it. `time_zone`: of times without offset. `any_time`: impossible times are flagged, but kept
@@ -69,6 +77,21 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError(f"device: {self.device!r} is no name")
 
 
+class Settings(EventSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`device`: native id of a device that does not say its address, and of one whose own request is refused.
+    `wrong_length`: quirk of firmware whose Content-Length is wrong. `channel_offset`: quirk of recorders that count IP
+    channels from 33, 32 is taken from channels above it. `time_zone`: of times without offset. `catch_up_h`: how many
+    hours back a door terminal's log is read after the link was down, 0 for never. `any_time`: impossible times are
+    flagged, but kept (recordings, `gridward decode`)."""
+
+    catch_up_h: int = 24
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.catch_up_h <= CATCH_UP_H_MAX:
+            raise ValueError(f"catch_up_h: {self.catch_up_h} is not 0 to {CATCH_UP_H_MAX}")
+
+
 class Condition(Struct, frozen=True):
     """Something of a camera that lasts."""
 
@@ -78,11 +101,17 @@ class Condition(Struct, frozen=True):
 
 
 class Session:
-    """See devices.family.Session."""
+    """See devices.family.Session, Commanded and Asking."""
 
     def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
         self._framer = Framer(Cutter(settings.wrong_length).cut, PART_BYTES_MAX)
         self._events = Events("hikvision", settings, enrolled)
+        self._log = Log(settings.time_zone, timedelta(hours=settings.catch_up_h))
+        self._doors = Doors(WAYS, isapi.drive_door, isapi.refusal_of)
+        self._settings = settings
+        self._enrolled = enrolled
+        self._mac = ""  # as the device itself says
+        self._requests: list[Message] = []
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return [*self._read(self._framer.feed(data), now), *self._events.over(now)]
@@ -93,37 +122,86 @@ class Session:
     def to_send(self) -> bytes:
         return b""
 
+    def begin(self, now: datetime) -> None:
+        self._doors.forget()
+        self._requests = [isapi.WHO]
+
+    def requests(self) -> list[Message]:
+        requests, self._requests = self._requests, []
+        return requests
+
+    def answered(self, request: Message, answer: Message, now: datetime) -> list[Result]:
+        if request == isapi.WHO:
+            self._mac = isapi.read_mac(answer.data) or self._mac
+            known = {self._mac, self._settings.device}
+            if any(one in self._enrolled for one in known):
+                self._requests += self._log.begin(now)
+            return []
+        if request.channel.startswith(f"PUT {isapi.DOOR_PATH}"):
+            return self._doors.answered(request, answer, now)
+        alerts, following = self._log.answered(answer, now)
+        self._requests += following
+        return [result for alert in alerts for result in self._events.alert(self._named(alert), now)]
+
+    def command(self, command: DeviceCommand, now: datetime) -> None:
+        if command.native_id not in (self._mac, self._settings.device):
+            raise CommandRefused(f"{command.native_id} is not the device that this link asks")
+        self._requests.append(self._doors.drive(command, now))
+
+    def _named(self, alert: Alert) -> Alert:
+        """Records do not say whose they are."""
+        return replace(alert, mac=alert.mac or self._mac)
+
     def _read(self, pieces: list[bytes | Rejected], now: datetime) -> list[Result]:
         found: list[Result] = []
         for piece in pieces:
-            found.extend([piece] if isinstance(piece, Rejected) else self._events.part(read_part(piece), now))
+            if isinstance(piece, Rejected):
+                found.append(piece)
+                continue
+            part = read_part(piece)
+            found += self._events.part(part, now)
+            if not part.is_picture:
+                self._log.heard(now)
+                found += self._confirmed(self._events.last, now)
         return found
+
+    def _confirmed(self, alert: Alert | None, now: datetime) -> list[Result]:
+        """Whether the lock of a door did what it was asked for."""
+        passage = alert.passage if alert is not None else None
+        if passage is None or passage.major is None or passage.minor is None or passage.current is False:
+            return []
+        code = code_of(passage.major, passage.minor)
+        return self._doors.happened(passage.door_no or 1, code.event, now) if code is not None else []
 
 
 class Events:
     """What events mean, however they came; `family` goes before the native ids."""
 
-    def __init__(self, family: str, settings: Settings, enrolled: Container[str]) -> None:
+    def __init__(self, family: str, settings: EventSettings, enrolled: Container[str]) -> None:
         self._family = family
         self._settings = settings
         self._enrolled = enrolled
         self._clock = LocalClock(settings.time_zone)
         self._held: Held[Condition] = Held(CONDITIONS_MAX)
         self._told = Conditions()  # of door terminals
+        self.last: Alert | None = None  # that an enrolled device told
 
     def part(self, part: Part, now: datetime) -> list[Result]:
+        self.last = None
         if part.is_picture:
             return []
         alert = wire.read_alert(part.body, self._clock)
-        if alert is None:
-            return [rejected("event unreadable", part.body)]
-        native_id = alert.mac or alert.ip or self._settings.device
+        return [rejected("event unreadable", part.body)] if alert is None else self.alert(alert, now)
+
+    def alert(self, alert: Alert, now: datetime) -> list[Result]:
+        native_id, raw = alert.mac or alert.ip or self._settings.device, alert.type.encode()
         if not native_id.isprintable():
-            return [rejected("address unreadable", part.body)]
+            return [rejected("address unreadable", raw)]
         if native_id not in self._enrolled:
-            return [rejected("not enrolled", part.body, self._device(native_id))]
+            return [rejected("not enrolled", raw, self._device(native_id))]
         if alert.passage is not None and not alert.passage.readable:
-            return [rejected("codes missing", part.body, self._device(native_id))]
+            return [rejected("codes missing", raw, self._device(native_id))]
+        self.last = alert
         return list(self._observations(alert, native_id, now))
 
     def _device(self, native_id: str) -> DeviceId:
@@ -243,7 +321,7 @@ def _report(alert: Alert, native_id: str, now: datetime) -> str:
     """The name of a report; "" for what cannot be told apart."""
     passage = alert.passage
     if passage is not None and passage.serial_no is not None:
-        return digest(native_id.encode(), alert.serial.encode(), b"%d" % passage.serial_no, alert.time_text.encode())
+        return digest(native_id.encode(), b"%d" % passage.serial_no, str(alert.time or alert.time_text).encode())
     if alert.time is None or alert.is_heartbeat:
         return ""
     said = repr((alert.types, alert.state, alert.channel, alert.input_port, alert.post_count, alert.time_text, passage))
@@ -270,4 +348,5 @@ FAMILY = Family(
     silence_s_max=60,
     settings=Settings,
     open_session=Session,
+    commands=kinds_of(WAYS),
 )

@@ -26,10 +26,9 @@ from devices.xml_text import read_xml
 ANSWER_BYTES_MAX = 262_144
 RECORDS_MAX = 30  # of one answer, as we ask for them
 RECORDS_READ_MAX = 200
-REASON_CHARS_MAX = 120
 DONE = "1"
 JSON, XML = {"content-type": "application/json"}, {"content-type": "application/xml"}
-STATUS = re.compile(r"[^\x20-\x7e]")
+WORD = re.compile(r"[A-Za-z]{1,40}", re.ASCII)
 
 WHO = Message("GET /ISAPI/System/deviceInfo", b"")
 LOG_PATH = "/ISAPI/AccessControl/AcsEvent?format=json"
@@ -108,15 +107,15 @@ def drive_door(door: int, word: str) -> Message:
 
 
 def refusal_of(answer: Message) -> str:
-    """Why the device did not do it, in its own words; "" when it did."""
+    """Why the device did not do it, with its own word for that; "" when it did."""
     status = answer.headers.get("status", "")
     if status in ("401", "403"):
         return "the login may not do that at the device"
     said = _status_of(answer.data)
     if said.get("statusCode") == DONE or (status == "200" and not said):
         return ""
-    words = filter(None, (said.get("statusString"), said.get("subStatusCode"), said.get("errorMsg")))
-    return STATUS.sub("?", " ".join(words))[:REASON_CHARS_MAX] or f"HTTP {status}"
+    word = said.get("subStatusCode", "")
+    return f"the device says {word}" if WORD.fullmatch(word) else f"the device refuses it, HTTP {status}"
 
 
 def _status_of(data: bytes) -> dict[str, str]:

@@ -12,7 +12,7 @@ Times are as in hikvision.py.
 from collections.abc import Container
 from datetime import datetime
 
-from devices.families.hikvision import Events, Settings
+from devices.families.hikvision import Events, EventSettings
 from devices.family import Example, Message, MessageFamily
 from devices.multipart import Part, parts_of
 from devices.observation import Result, rejected
@@ -24,7 +24,7 @@ PARTS_MAX = 20
 class Session:
     """See devices.family.MessageSession."""
 
-    def __init__(self, settings: Settings, enrolled: Container[str]) -> None:
+    def __init__(self, settings: EventSettings, enrolled: Container[str]) -> None:
         self._events = Events("hikvision_push", settings, enrolled)
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
@@ -52,7 +52,7 @@ FAMILY = MessageFamily(
     integrity="",
     message_bytes_max=MESSAGE_BYTES_MAX,
     silence_s_max=86_400,
-    settings=Settings,
+    settings=EventSettings,
     open_session=Session,
     native_id="as in hikvision: the MAC address, else the IP address, else the setting `device`",
     example=Example("88:de:39:5d:b5:e1"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from devices import families as registry
 from devices.dictionary import ALARMS, EVENTS, METRICS
 from devices.envelope import decode_observation, encode
-from devices.family import AnyFamily, CommandRefused, DeviceCommand, Everyone, Family, Session
+from devices.family import AnyFamily, Asking, CommandRefused, DeviceCommand, Everyone, Family, Message, Session
 from devices.framing import crc16, xor8
 from devices.observation import (
     REJECTED_BYTES_MAX,
@@ -43,6 +43,7 @@ VECTORS = (
     "watch",
 )
 families = st.sampled_from(FAMILIES)
+asking = st.sampled_from([one for one in FAMILIES if isinstance(one.open_session(one.settings(), ()), Asking)])
 commanded = st.sampled_from([family for family in FAMILIES if family.name in COMMANDS])
 
 
@@ -126,6 +127,19 @@ def feed(family: Family, data: bytes, chunk: int) -> tuple[list[Result], bytes]:
 @given(family=families, data=noise(), chunk=st.integers(1, 60))
 def test_chunking_does_not_matter_and_nothing_raises(family: Family, data: bytes, chunk: int) -> None:
     assert feed(family, data, max(len(data), 1)) == feed(family, data, chunk)
+
+
+@given(family=asking, data=noise(), status=st.sampled_from(["200", "400", "401", "500", ""]))
+def test_whatever_comes_back_to_what_a_session_asks(family: Family, data: bytes, status: str) -> None:
+    """It never raises, keeps to the device, and comes to an end."""
+    native_id, _ = GOOD[family.name]
+    session: Any = family.open_session(family.settings(), {native_id})
+    session.begin(NOW)
+    for _ in range(10):
+        for request in session.requests():
+            for result in session.answered(request, Message(request.channel, data, {"status": status}), NOW):
+                assert not isinstance(result, Observation) or result.device == f"{family.name}:{native_id}"
+    assert session.requests() == []
 
 
 @given(family=families, data=noise())

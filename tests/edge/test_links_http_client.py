@@ -58,7 +58,7 @@ async def device(handler: Handler) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def stream(made: Behind, url: str, login: Login = LOGIN) -> AsyncIterator[HttpStream]:
-    settings = msgspec.convert({"device": RECORDER}, dahua.Settings)
+    settings = msgspec.convert({"device": RECORDER, "channels": 0}, dahua.Settings)  # nothing is asked beside it
     link = HttpStream(made.wiring(settings, RECORDER), dahua.FAMILY, url=f"{url}/events?codes=[All]", login=login)
     await link.open()
     try:

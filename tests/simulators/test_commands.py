@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from devices.families import FAMILIES
-from devices.family import DeviceCommand
+from devices.family import DeviceCommand, Message
 from devices.observation import Alarm, CommandAnswer, Event, Observation, Result
 from simulators.band import Band
 from simulators.device import SimulatedDevice
@@ -190,3 +190,33 @@ def test_any_bytes_from_the_other_side_do_no_harm(family: str) -> None:
     ):
         talk.device.receive(noise, talk.now)
         talk.pass_by(1)
+
+
+@pytest.mark.parametrize(
+    ("family", "native_id", "settings", "said"),
+    [
+        ("hikvision", "88:de:39:5d:b5:e1", {}, ["accepted", "confirmed"]),
+        ("dahua", "cam-7", {"device": "cam-7"}, ["accepted"]),
+    ],
+)
+def test_doors_of_devices_that_stream(family: str, native_id: str, settings: dict[str, Any], said: list[str]) -> None:
+    """What a session asks beside the stream is answered; what it does not know, it does not."""
+    device: Any = BUILDERS[family](native_id, {}, 1)
+    session: Any = FAMILIES[family].open_session(FAMILIES[family].settings(**settings), {native_id})
+    found: list[Result] = []
+
+    def ask() -> None:
+        for request in session.requests():
+            body = device.answer(*request.channel.split(" "), START)
+            answer = Message(request.channel, body or b"", {"status": "404" if body is None else "200"})
+            found.extend(session.answered(request, answer, START))
+
+    session.begin(START)
+    ask()
+    ask()
+    session.command(DeviceCommand(nonce="n", native_id=native_id, action="open"), START)
+    ask()
+    device.tick(START)
+    for frame in device.to_send():
+        found += session.receive(frame, START)
+    assert [one.result for one in found if isinstance(one, CommandAnswer)] == said
