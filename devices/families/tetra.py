@@ -1,6 +1,6 @@
 """TETRA radios, through a terminal's PEI or a gateway that speaks like one: locations (LIP), texts, status and
-emergencies. Lines: tetra_wire.py. The terminal is to be set to pass them on: AT+CTSP=1,3,10 (LIP), AT+CTSP=1,3,130
-(text), AT+CTSP=1,2,20 (status).
+emergencies. Lines: tetra_wire.py. A terminal must be told to pass them on (AT+CTSP), and forgets it when it is switched
+off: with the setting `set_up` it is told at the start and every ten minutes.
 
 What is answered: an SDS-TL TRANSFER that asks for a report gets one, after acceptance, when its sender is enrolled.
 
@@ -47,6 +47,7 @@ from devices.observation import (
 )
 
 HEX_CHARS_MAX = 400
+SET_UP_EVERY = timedelta(minutes=10)
 RADIOS_MAX = 5_000  # of one link, remembered
 EMERGENCY_PRIORITY = 15
 EMERGENCY_STATUS = 0
@@ -65,10 +66,12 @@ NO_REFERENCE = -1
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`mcc`, `mnc`: the network of short numbers. `any_time`: impossible times of simple locations are kept."""
+    """`mcc`, `mnc`: the network of short numbers. `set_up`: tell the terminal to pass on what it hears: for a terminal,
+    not for a gateway. `any_time`: impossible times of simple locations are kept."""
 
     mcc: Annotated[str, Meta(pattern=r"^[0-9]{0,4}$")] = ""
     mnc: Annotated[str, Meta(pattern=r"^[0-9]{0,5}$")] = ""
+    set_up: bool = False
     any_time: bool = False
 
 
@@ -95,6 +98,8 @@ class Session:
         self._head: tuple[Head, bytes] | None = None  # its data is the next line
         self._replies: list[bytes] = []
         self._heard: dict[str, None] = {}  # native ids, the latest last
+        self._set_up_at: datetime | None = None
+        self._to_set: list[bytes] = []  # words that the terminal is still to be told
         self._reference = 0
         self._asked: Waiting[tuple[str, int]] = Waiting()  # (native id, message reference; `locate` has none)
 
@@ -118,9 +123,12 @@ class Session:
         self._asked.add((command.native_id, reference), asked)
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
+        self._set_up(now)
         return self._read(self._framer.feed(data), now)
 
     def idle(self, now: datetime) -> list[Result]:
+        if not self._set_up(now):
+            self._set_next()
         found = self._read(self._framer.idle(), now)
         return [*found, *self._forgotten()]
 
@@ -133,6 +141,18 @@ class Session:
         for piece in pieces:
             found.extend([piece] if isinstance(piece, Rejected) else self._line(piece, now))
         return found
+
+    def _set_up(self, now: datetime) -> bool:
+        """Begin to tell the terminal what it is to pass on, when that is due."""
+        if not self._settings.set_up or (self._set_up_at is not None and now - self._set_up_at < SET_UP_EVERY):
+            return False
+        self._set_up_at, self._to_set = now, list(wire.SET_UP)
+        self._set_next()
+        return True
+
+    def _set_next(self) -> None:
+        if self._to_set:
+            self._replies.append(self._to_set.pop(0))
 
     def _forgotten(self) -> list[Result]:
         """A head whose data did not come."""
@@ -149,6 +169,8 @@ class Session:
         if begun := wire.read_head(text):
             self._head = (begun, line)
             return found
+        if wire.RESULT.fullmatch(text):
+            self._set_next()
         call = wire.read_call(text)
         if call:
             return [*found, *self._call(*call, line, now)]
@@ -297,7 +319,8 @@ FAMILY = Family(
     name="tetra",
     title="TETRA radios: locations, texts, status and emergencies through a PEI",
     native_id="the radio's number (ISSI); mcc-mnc-number when it is of another network",
-    example=Example("1234567"),
+    asks_every_s=5.0,
+    example=Example("1234567", settings={"set_up": True}),
     links=("serial", "tcp_client", "tcp_server", "udp_server"),
     integrity="",
     frame_bytes_max=wire.LINE_BYTES_MAX,

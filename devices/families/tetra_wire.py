@@ -26,6 +26,9 @@ DELIVERED_MAX = 0x1F  # delivery status up to here: it arrived
 UCS2, LATIN = 0x1A, 0x01
 TEXT_BYTES_MAX = 200
 LINE_BYTES_MAX = 4_096
+# Pass on: LIP without and with SDS-TL, text, status.
+SET_UP = (b"AT+CTSP=1,3,10\r\n", b"AT+CTSP=1,3,131\r\n", b"AT+CTSP=1,3,130\r\n", b"AT+CTSP=1,2,20\r\n")
+RESULT = re.compile(r"OK|ERROR|\+CM[ES] ERROR:.{0,80}", re.ASCII)
 
 SHORT_BITS = 76
 ERRORS = ("<2m", "<20m", "<200m", "<2km", "<20km", "<=200km", ">200km", "unknown")

@@ -43,6 +43,15 @@ def test_an_emergency_report_is_an_sos_with_its_place() -> None:
     assert position.body == Position(longitude=120.4838, latitude=30.7436, speed_kmh=18.52, course_deg=90.0)
 
 
+def test_a_report_with_the_strength_of_its_signal_tells_that_too() -> None:
+    report = bytes(4) + RADIO_20 + b"\0\0" + EMERGENCY_LP[5:]
+    strength, position = bodies(session().receive(hytera(0x08, 0xA003, report + (-71).to_bytes(2, signed=True)), NOW))
+    assert strength == Telemetry({"signal_dbm": -71})
+    assert isinstance(position, Position)
+    [alone] = bodies(session().receive(hytera(0x08, 0xA003, report + b"\x7f\xff"), NOW))
+    assert isinstance(alone, Position)
+
+
 def test_an_emergency_without_a_fix_is_an_sos() -> None:
     assert bodies(session().receive(hytera(0x08, 0xB003, RADIO_20 + b"\1V" + bytes(39)), NOW)) == [Alarm(kind="sos")]
 

@@ -215,3 +215,23 @@ def test_what_cannot_be_read_is_refused(data: bytes) -> None:
 
 def test_the_terminals_own_lines_are_quiet() -> None:
     assert session().receive(b"\r\nOK\r\nAT+CTSP=1,3,10\r\n+CREG: 1,1\r\n", NOW) == []
+
+
+def test_a_terminal_is_told_to_pass_things_on_one_word_after_the_other() -> None:
+    """A terminal forgets it when it is switched off, and takes a command when it has answered the one before."""
+    link = tetra.Session(tetra.Settings(set_up=True), {"1234567"})
+    said = []
+    assert link.idle(NOW) == []
+    for answer in (b"OK\r\n", b"ERROR\r\n", b"+CME ERROR: 35\r\n", b"OK\r\n", b"OK\r\n"):
+        said.append(link.to_send())
+        link.receive(answer, NOW)
+    assert said == [b"AT+CTSP=1,3,%d\r\n" % identifier for identifier in (10, 131, 130)] + [b"AT+CTSP=1,2,20\r\n", b""]
+    link.idle(NOW + timedelta(seconds=599))
+    assert link.to_send() == b""
+    link.receive(frame(3), NOW + timedelta(seconds=600))
+    assert b"AT+CTSP=1,3,10\r\n" in link.to_send()
+    link.idle(NOW + timedelta(seconds=610))  # no answer
+    assert link.to_send() == b"AT+CTSP=1,3,131\r\n"
+    silent = session()
+    silent.idle(NOW)
+    assert silent.to_send() == b"", "not unless it is asked for"
