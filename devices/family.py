@@ -150,6 +150,9 @@ class MessageFamily(Struct, frozen=True, kw_only=True):
     example: Example = Example("")
     kinds_by_settings: bool = False
     lacks: Callable[[Any, str], str] | None = None
+    # Over HTTP, to a request that brought nothing else, where the session does not answer itself:
+    strangers_told: bool = True  # 403 for a device that is not enrolled; not where one sender speaks for many
+    unreadable_told: bool = True  # 400 for what cannot be read; not where it would be sent again for ever
 
 
 AnyFamily = Family | MessageFamily

@@ -2,7 +2,8 @@
 
 Rules
 - A request is answered 200 (or what the session says) when what it brought is durable; 503 when the spool does not take
-  it or the link holds, so that the sender comes again.
+  it or the link holds, so that the sender comes again. One that brought nothing but refusals is answered 403 (not
+  enrolled) or 400, where that helps the family's senders.
 - Who may push: only addresses in `allow` (none named: any), only below /`secret` when one is set, and, with a
   `hmac_key`, only bodies signed with it. What fails is answered 403 or 404 before a family looks at it.
 - Bounded: connections, of which one without a request is ended after IDLE_S_MAX, and when there are too many the one
@@ -16,6 +17,7 @@ import hashlib
 import hmac
 import os
 import ssl
+from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -24,6 +26,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from devices.family import CommandRefused, DeviceCommand, Message, MessageFamily
+from devices.observation import Observation, Rejected, Result
 from edge import clock
 from edge.flow import NO_WAY, Flow, LinkError, Seldom, Wiring, hand_over
 from edge.listener import Listener
@@ -215,7 +218,16 @@ class HttpServer:
         if error is not None:
             self._begin_anew()
             return _come_again()
-        return _response(answers[-1] if answers else Message("", b""))
+        return _response(answers[-1]) if answers else web.Response(status=self._status_of(results))
+
+    def _status_of(self, results: Sequence[Result]) -> int:
+        """When the session says nothing."""
+        reasons = {result.reason for result in results if isinstance(result, Rejected)}
+        if not reasons or any(isinstance(result, Observation) for result in results):
+            return 200
+        if reasons == {"not enrolled"}:
+            return 403 if self._family.strangers_told else 200
+        return 400 if self._family.unreadable_told else 200
 
     def _begin_anew(self) -> None:
         """A session that does not believe that it has told what nobody took."""

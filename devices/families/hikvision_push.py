@@ -4,7 +4,8 @@ Configure the device with the edge's address and a secret path (`/ISAPI/Event/no
 login, so the link's path secret and its list of allowed addresses are all the trust there is.
 
 A request is one event: XML or JSON, or multipart/form-data whose other parts are pictures, which are dropped. It is
-answered 200 once the event is durable; a device that is not answered repeats it or stops.
+answered 200 once the event is durable; a device that is not answered repeats it or stops. One that is not enrolled is
+answered 403, so that it keeps its records; what cannot be read is answered 200, else it would come for ever.
 
 Times are as in hikvision.py.
 """
@@ -54,6 +55,7 @@ FAMILY = MessageFamily(
     silence_s_max=86_400,
     settings=EventSettings,
     open_session=Session,
+    unreadable_told=False,
     native_id="as in hikvision: the MAC address, else the IP address, else the setting `device`",
     example=Example("88:de:39:5d:b5:e1"),
 )

@@ -300,5 +300,7 @@ FAMILY = MessageFamily(
     silence_s_max=90_000,
     settings=Settings,
     open_session=Session,
+    strangers_told=False,  # a network server stops a hook that is refused again and again, and with it everyone
+    unreadable_told=False,
     commands=COMMANDS,
 )

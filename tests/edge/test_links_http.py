@@ -18,6 +18,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from devices.families import FAMILIES
 from devices.family import Message, MessageFamily
 from devices.observation import Alarm, DeviceId, Observation, Result, rejected
 from edge import links_http, listener
@@ -26,6 +27,7 @@ from edge.links_http import Guard, HttpServer
 from edge.listener import HANDSHAKES_MAX
 from edge.spool_file import SpoolError
 from tests.authority import DAY, Authority
+from tests.devices.messages import GOOD_MESSAGES
 from tests.edge.site import until
 from tests.edge.wired import ROWS_MAX, Behind, behind
 
@@ -183,8 +185,35 @@ async def test_what_is_not_durable_in_time_is_news_when_it_comes_again_and_count
 async def test_what_cannot_be_read_and_who_is_not_enrolled(tmp_path: Path) -> None:
     async with behind(tmp_path) as made, link(made) as server:
         assert (await post(server, b"{")).status_code == 400
-        assert (await post(server, {"device": "stranger"})).status_code == 200
+        assert (await post(server, {"device": "stranger"})).status_code == 403
         assert made.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "stranger", "unreadable"),
+    [
+        ("hikvision_push", "/events", 403, 200),
+        ("lorawan", "/?event=up", 200, 200),
+        ("senml", "/senml", 403, 400),
+    ],
+)
+async def test_families_whose_sessions_are_silent(
+    tmp_path: Path, name: str, path: str, stranger: int, unreadable: int
+) -> None:
+    """Who is told that it is not enrolled keeps its records; a server that speaks for many would stop for all."""
+    family, good = FAMILIES[name], GOOD_MESSAGES[name]
+    assert isinstance(family, MessageFamily)
+    data = good.message.data
+    headers = {"content-type": "application/json"}
+    async with behind(tmp_path) as made:
+        for native_id, body, status in (("x", data, stranger), ("x", b"\0", unreadable), (good.native_id, data, 200)):
+            wiring = made.wiring(msgspec.convert(good.settings, family.settings), native_id)
+            server = HttpServer(wiring, family, Guard(), host="127.0.0.1", port=0, connections_max=2)
+            await server.open()
+            answer = await post(server, body, path, headers)
+            server.stop_reading()
+            await server.close()
+            assert answer.status_code == status, body
 
 
 async def test_a_body_that_is_too_long_is_413(tmp_path: Path) -> None:
