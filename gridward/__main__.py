@@ -107,6 +107,7 @@ def simulate(context: typer.Context) -> None:
     epilog="\b\n"
     "Example: gridward decode watch --hex '5b33472a383830303030303031352a303030322a4c4b5d'\n"
     "         gridward decode jt808 --jsonl frames.jsonl\n"
+    "         gridward decode dmr --channel udp/4001/12.0.0.11:4001 --hex 0D0F22042468ACE066118ECD8D118AD47B\n"
     "         cat frames.hex | gridward decode gbt26875",
 )
 def decode(
@@ -114,6 +115,7 @@ def decode(
     hex_text: Annotated[str | None, typer.Option("--hex", help="One frame or stream, as hex.")] = None,
     jsonl: Annotated[Path | None, typer.Option(help="Lines with frame_hex, frame_text or frame_json.")] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML with the family's settings.")] = None,
+    channel: Annotated[str, typer.Option(help="Where messages came that do not say: a topic, POST /path, ports.")] = "",
 ) -> None:
     """What a device's bytes mean: one JSON line for every observation or rejection.
 
@@ -125,7 +127,7 @@ def decode(
         known = decoding.family_named(family)
         known_settings = decoding.settings_of(known, settings.read_text() if settings else "")
         for given in _frames(hex_text, jsonl):
-            for line in decoding.decode(known, given, clock.now(), known_settings):
+            for line in decoding.decode(known, decoding.at(given, channel), clock.now(), known_settings):
                 typer.echo(line)
     except OSError as error:
         _refuse(f"{settings}: {error.strerror}")

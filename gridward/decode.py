@@ -2,7 +2,8 @@
 
 Input is hex or the device's own text, one frame or one stream. A line of a JSON Lines file is an object with
 `frame_hex`, `frame_text` or `frame_json` (the shape of our test vectors); `id`, when it is there, is carried into the
-output. For families of whole messages `topic` or `channel` says where the message came, `content_type` what it is.
+output. For families of whole messages `topic` or `channel` (or the option) says where the message came, `content_type`
+what it is.
 Output is one JSON object a line: {"observation": …} or {"rejected": …}. A device need not be enrolled here, and a time
 that no edge would believe is kept, flagged `time_invalid`. Every frame is read as the first of a new connection, so a
 report also shows what it clears.
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from devices.families import FAMILIES
 from devices.family import AnyFamily, Everyone, Message, MessageFamily
@@ -66,6 +68,11 @@ def from_hex(text: str) -> bytes:
 
 def plain(data: bytes, given_id: str = "") -> Given:
     return Given(given_id, Message("", data))
+
+
+def at(given: Given, channel: str) -> Given:
+    """The same, from `channel` when it does not say where it came from."""
+    return given if given.message.channel or not channel else Given(given.id, replace(given.message, channel=channel))
 
 
 def lines_of(text: Iterable[str], where: str) -> Iterator[Given]:

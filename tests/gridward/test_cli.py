@@ -84,6 +84,15 @@ def test_decode_reads_whole_messages_with_their_topic_under_settings(tmp_path: P
     assert "gridward: settings of lorawan: profiles: 'Hall' has no codec 'gs524n'" in refused.stderr
 
 
+def test_decode_is_told_where_a_message_came() -> None:
+    report = "0D0F22042468ACE066118ECD8D118AD47B"
+    said = gridward("decode", "dmr", "--hex", report, "--channel", "udp/4001/12.0.0.11:4001")
+    [found] = [json.loads(line)["observation"] for line in said.stdout.splitlines()]
+    assert (found["device"], found["body"]["type"]) == ("dmr:11", "position")
+    typed = gridward("decode", "dmr", "--channel", "udp/4001/12.0.0.11:4001", typed=f"{report}\n")
+    assert json.loads(typed.stdout)["observation"]["device"] == "dmr:11"
+
+
 @pytest.mark.parametrize("family", ["gbt26875", "watch", "jt808"])
 def test_decode_says_something_of_every_line_of_the_shared_vectors(family: str) -> None:
     if not SHARED.exists():

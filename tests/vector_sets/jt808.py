@@ -68,8 +68,9 @@ def _message(data: bytes, frame: bytes, down: bool) -> dict[str, Any]:
         "body_hex_len": len(message.body),
         "body_empty": not message.body,
     }
-    if message.version_flag and not message.is_2019:
-        found["layout_quirk"] = "version bit set but 2013 header layout"
+    if message.version_flag != message.is_2019:
+        bit, layout = ("clear", "2019") if message.is_2019 else ("set", "2013")
+        found["layout_quirk"] = f"version bit {bit} but {layout} header layout"
     if checksum_ok and message.id < 0x8000:
         found |= _answer(data)
     if checksum_ok and down and not _is_as_written(data[data.find(b"\x7e") :], message):
