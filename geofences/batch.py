@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geofences.cells import Cells, Place
-from geofences.cells_build import Build, Rows
+from geofences.cells_build import EDGE_NUMBERS, Build, Rows
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -61,14 +61,9 @@ class Batch:
         self._signature = np.frombuffer(leaves.signature, np.uint64)
         self._grids = np.array(self._build.grids, np.float64).T
         self._first = np.frombuffer(leaves.first, np.int64)
-        self._xa, self._ya, self._yb = _floats(leaves.xa), _floats(leaves.ya), _floats(leaves.yb)
-        self._slope, self._reach, self._yc = _floats(leaves.slope), _floats(leaves.reach), _floats(leaves.yc)
-        zone = np.frombuffer(leaves.zone, np.int32)
-        names = np.array(cells.names, np.uint64)
-        self._east = (zone + 1) * np.frombuffer(leaves.east, np.int8)
-        self._up = (zone + 1) * np.frombuffer(leaves.up, np.int8)
-        # what a gain adds to a signature, by the gain: 0, 1 … n, and from the end -1 … -n
-        self._worth = np.concatenate([np.zeros(1, np.uint64), names, (~names + np.uint64(1))[::-1]])
+        self._edges = _floats(leaves.edges).reshape(-1, EDGE_NUMBERS)
+        self._east, self._up = _whole(leaves.east), _whole(leaves.up)
+        self._worth = np.frombuffer(cells.worth, np.uint64)
 
     def points(self, longitude: Floats, latitude: Floats) -> Points:
         """WGS-84 degrees, finite; equally long."""
@@ -81,7 +76,7 @@ class Batch:
         signature, near = self._signed(leaf, x, y)
         found = Points(slot, leaf, x, y, longitude, latitude, signature, near)
         for at in np.flatnonzero(near):
-            signature[at] = self._cells.signature(_place(found, at))
+            signature[at] = self._cells.place(float(longitude[at]), float(latitude[at])).signature
         return found
 
     def between(self, start: Points, end: Points) -> Changes:
@@ -131,20 +126,20 @@ class Batch:
     def _crossed(self, first: Ints, count: Ints, x: Floats, y: Floats) -> tuple[_Crossed, Flags]:
         point, edge = _spans(first, count)
         y_here, x_here = y[point], x[point]
-        ya, yb = self._ya[edge], self._yb[edge]
-        yc = self._yc[edge]
+        numbers = self._edges[edge]
+        ya, yb, yc = numbers[:, 0], numbers[:, 1], numbers[:, 5]
         above = ya > y_here
         meets = above != (yb > y_here)
         up = np.flatnonzero((yc > 0) != (yc > y_here))
         looked = np.flatnonzero(meets | (ya == y_here) | (yb == y_here))
-        edge_there, x_there = edge[looked], x_here[looked]
-        to = self._xa[edge_there] + (y_here[looked] - ya[looked]) * self._slope[edge_there]
-        reach = self._reach[edge_there]
+        x_there = x_here[looked]
+        _, _, xa, slope, reach, _ = numbers[looked].T
+        to = xa + (y_here[looked] - ya[looked]) * slope
         near = np.zeros(len(x), np.bool_)
         near[point[looked[~((np.abs(to - x_there) > reach) & (np.abs(to) > reach))]]] = True
         right = to > 0
         over = np.flatnonzero((right != (to > x_there)) & meets[looked])
-        east = self._east[edge_there[over]]
+        east = self._east[edge[looked[over]]]
         at = np.concatenate([up, looked[over]])
         gain = np.concatenate([self._up[edge[up]], np.where(right[over], east, -east)])
         order = np.argsort(at, kind="stable")
@@ -186,7 +181,7 @@ def _listed(rows: Rows, which: Ints) -> _Crossed:
     """The values of some of the lists, each with the place of its list in `which`."""
     first = np.frombuffer(rows.first, np.int64)
     point, at = _spans(first[which], first[which + 1] - first[which])
-    values = np.frombuffer(rows.values, np.int32) if rows.values else np.zeros(0, np.int32)
+    values = _whole(rows.values)
     return _Crossed(point, values[at].astype(np.int64))
 
 
@@ -210,6 +205,7 @@ def _turned(longitude: Floats) -> Floats:
 
 def _place(points: Points, at: np.intp) -> Place:
     return Place(
+        int(points.signature[at]),
         int(points.slot[at]),
         int(points.leaf[at]),
         float(points.x[at]),
@@ -219,5 +215,10 @@ def _place(points: Points, at: np.intp) -> Place:
     )
 
 
+def _whole(column: "array[int]") -> NDArray[np.int32]:
+    """frombuffer refuses an empty one."""
+    return np.frombuffer(column, np.int32) if column else np.zeros(0, np.int32)
+
+
 def _floats(column: "array[float]") -> Floats:
-    return np.frombuffer(column, np.float64)
+    return np.frombuffer(column, np.float64) if column else np.zeros(0)

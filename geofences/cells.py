@@ -13,21 +13,35 @@ Longitudes are WGS-84 degrees, -180 to 180; other turns of the globe are brought
 antimeridian, they and the points are looked at from 0 to 360.
 """
 
+from array import array
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import floor
 from typing import NamedTuple
 
-from geofences.cells_build import SHIFTS, Build, Grid, OnEdge, Rows, check_span, edges_of, name_of, summed, unwrapped
+from geofences.cells_build import (
+    EDGE_NUMBERS,
+    SHIFTS,
+    Build,
+    Grid,
+    OnEdge,
+    Rows,
+    check_span,
+    edges_of,
+    name_of,
+    summed,
+    unwrapped,
+)
 from geofences.zones import Zone, ZoneError
 
 SIGNATURE_MASK = 0xFFFF_FFFF_FFFF_FFFF
-EDGES_KEPT_MAX = 4_096  # leaves whose edges are kept ready for single points
 
 
 class Place(NamedTuple):
-    """A point as the cells see it: its cell of the widest grid, its leaf, and where it is from the leaf's centre.
-    Outside of all zones both numbers are those of the border."""
+    """A point as the cells see it: its cell of the widest grid (of its border when the point is outside), its leaf, and
+    where it is from the leaf's centre. The signature is equal for points that are held by the same zones."""
 
+    signature: int
     slot: int
     leaf: int
     x: float
@@ -36,52 +50,43 @@ class Place(NamedTuple):
     latitude: float
 
 
-class _Edge(NamedTuple):
-    """As geofences.cells_build.Leaves."""
-
-    ya: float
-    yb: float
-    xa: float
-    slope: float
-    reach: float
-    yc: float
-    zone: int
-    east: int
-    up: int
-
-
 class Cells:
     def __init__(self, zones: Iterable[Zone]) -> None:
         """Raises ZoneError when two zones have one id, or cannot be held together."""
         self.zones: Sequence[Zone] = tuple(sorted(zones, key=lambda zone: zone.id))
-        for one, other in zip(self.zones, self.zones[1:], strict=False):
+        for one, other in pairwise(self.zones):
             if one.id == other.id:
                 raise ZoneError(f"zone {one.id}: given twice")
-        self.names = [name_of(zone.id) for zone in self.zones]
+        names = [name_of(zone.id) for zone in self.zones]
+        # what a gain adds to a signature, by the gain: 0, 1 … n, and from the end -1 … -n
+        self.worth = array("Q", [0, *names, *((-name) & SIGNATURE_MASK for name in reversed(names))])
         self.east_of_seam = check_span(self.zones)
-        self.build = self._compiled()
-        self._near: dict[int, tuple[_Edge, ...]] = {}
+        self.build = self._compiled(names)
 
     def place(self, longitude: float, latitude: float) -> Place:
         """WGS-84 degrees, finite."""
         longitude = turned(longitude)
         x = unwrapped(longitude, self.east_of_seam)
-        grids, slots = self.build.grids, self.build.slots
-        grid = grids[0]
-        slot = at = _slot(grid, x, latitude)
-        while (leaf := slots[at]) < 0:
-            grid = grids[~leaf]
-            at = _slot(grid, x, latitude)
-        leaves = self.build.leaves
-        return Place(slot, leaf, x - leaves.centre_x[leaf], latitude - leaves.centre_y[leaf], longitude, latitude)
+        build = self.build
+        west, south, per_x, per_y, columns, rows, _ = build.grids[0]
+        column, row = int((x - west) * per_x), int((latitude - south) * per_y)
+        column = 0 if column < 0 else column if column < columns else columns - 1
+        row = 0 if row < 0 else row if row < rows else rows - 1
+        slot = row * columns + column
+        leaf = build.slots[slot]
+        while leaf < 0:
+            leaf = build.slots[_slot(build.grids[~leaf], x, latitude)]
+        leaves, worth = build.leaves, self.worth
+        signature, x, y = leaves.signature[leaf], x - leaves.centre_x[leaf], latitude - leaves.centre_y[leaf]
+        gains = self._crossed(leaf, x, y)
+        for gain in self._exact(leaf, longitude, latitude) if gains is None else gains:
+            signature += worth[gain]
+        return Place(signature & SIGNATURE_MASK, slot, leaf, x, y, longitude, latitude)
 
-    def signature(self, place: Place) -> int:
-        """Equal for points that are held by the same zones."""
-        names = self.names
-        found: int = self.build.leaves.signature[place.leaf]
-        for gain in self.gains(place):
-            found += names[gain - 1] if gain > 0 else -names[-gain - 1]
-        return found & SIGNATURE_MASK
+    def gains(self, place: Place) -> list[int]:
+        """The zones gained (index + 1) and lost (negative) on the way from its leaf's centre; one may come twice."""
+        found = self._crossed(place.leaf, place.x, place.y)
+        return self._exact(place.leaf, place.longitude, place.latitude) if found is None else found
 
     def between(self, start: Place, end: Place) -> list[int]:
         """The zones gained (index + 1) and lost (negative) from one point to another, in order."""
@@ -93,14 +98,15 @@ class Cells:
     def holding(self, place: Place) -> list[int]:
         """The indexes of all zones that hold the point, in order."""
         border = place.slot - place.slot % self.build.grids[0].columns
-        found = summed(self._way(border, place.slot), (*self.build.leaves.beyond[place.leaf], *self.gains(place)))
+        way = self._way(border, place.slot)
+        found = summed(way, (*self.build.leaves.beyond[place.leaf], *self.gains(place)))
         return sorted(gain - 1 for gain in found)
 
-    def _compiled(self) -> Build:
+    def _compiled(self, names: Sequence[int]) -> Build:
         edges = [edge for index, zone in enumerate(self.zones) for edge in edges_of(zone, index, self.east_of_seam)]
         for shift in SHIFTS:
             try:
-                return Build(edges, self.names, shift)
+                return Build(edges, names, shift)
             except OnEdge:
                 continue
         raise ZoneError("the zones' corners leave no place for a grid between them")  # pragma: no cover
@@ -115,29 +121,31 @@ class Cells:
         _walk(found, self.build.north, row * columns + last_column, last_row * columns + last_column, columns)
         return found
 
-    def gains(self, place: Place) -> list[int]:
-        """Gained and lost on the way from the leaf's centre; a zone may be there more than once."""
-        _, leaf, x, y, _, _ = place
-        found = []
-        for ya, yb, xa, slope, reach, yc, zone, east, up in self._near.get(leaf) or self._edges(leaf):
+    def _crossed(self, leaf: int, x: float, y: float) -> list[int] | None:
+        """The gains on the way from a leaf's centre; None when it is too near to an edge to tell so."""
+        leaves = self.build.leaves
+        first, end = leaves.first[leaf], leaves.first[leaf + 1]
+        found: list[int] = []
+        numbers = iter(leaves.edges[first * EDGE_NUMBERS : end * EDGE_NUMBERS])
+        for at, (ya, yb, xa, slope, reach, yc) in enumerate(zip(*[numbers] * EDGE_NUMBERS, strict=True), first):
             meets = (ya > y) != (yb > y)
             if (yc > 0) != (yc > y):
-                found.append((zone + 1) * up)
+                found.append(leaves.up[at])
             if not (meets or y in (ya, yb)):
                 continue
             to = xa + (y - ya) * slope
             if not (abs(to - x) > reach and abs(to) > reach):
-                return self._exact(place)
+                return None
             if meets and (to > 0) != (to > x):
-                found.append((zone + 1) * (east if to > 0 else -east))
+                found.append(leaves.east[at] if to > 0 else -leaves.east[at])
         return found
 
-    def _exact(self, place: Place) -> list[int]:
+    def _exact(self, leaf: int, longitude: float, latitude: float) -> list[int]:
         leaves = self.build.leaves
-        centre = turned(leaves.centre_x[place.leaf]), leaves.centre_y[place.leaf]
+        centre = turned(leaves.centre_x[leaf]), leaves.centre_y[leaf]
         found = []
-        for index in sorted({edge.zone for edge in self._edges(place.leaf)}):
-            was, now = self._holds(index, *centre), self._holds(index, place.longitude, place.latitude)
+        for index in sorted(leaves.zones(leaf)):
+            was, now = self._holds(index, *centre), self._holds(index, longitude, latitude)
             if was != now:
                 found.append(index + 1 if now else -index - 1)
         return found
@@ -146,15 +154,6 @@ class Cells:
         """Exactly. Points on the antimeridian have two longitudes."""
         zone = self.zones[index]
         return zone.holds(longitude, latitude) or (abs(longitude) == 180.0 and zone.holds(-longitude, latitude))
-
-    def _edges(self, leaf: int) -> tuple[_Edge, ...]:
-        here = self.build.leaves
-        if len(self._near) >= EDGES_KEPT_MAX:
-            self._near.clear()
-        span = slice(here.first[leaf], here.first[leaf + 1])
-        columns = (here.ya, here.yb, here.xa, here.slope, here.reach, here.yc, here.zone, here.east, here.up)
-        self._near[leaf] = found = tuple(map(_Edge, *(column[span] for column in columns)))
-        return found
 
 
 def turned(longitude: float) -> float:

@@ -15,10 +15,11 @@ from geofences.zones import Ring, Zone, ZoneError, side
 
 REACH = 1e-9  # degrees, a tenth of a millimetre: nearer to an edge than this, the answer is computed exactly
 FLAT = 1e-12  # degrees: an edge that rises less has no slope worth the name
-EDGES_WANTED = 3.0  # in a cell, about
+EDGES_WANTED = 6.0  # in a cell, about
 EDGES_MAX = 24  # in a cell before it is divided
 DIVIDED_MAX = 16  # cells a side in a divided cell
 DEPTH_MAX = 4
+EDGE_NUMBERS = 6
 CELLS_MAX = 1 << 20  # of the widest grid
 CELL_DEGREES_MIN = 1e-6
 SHIFTS = (0.381966, 0.618034, 0.236068, 0.763932, 0.145898, 0.854102, 0.056231, 0.943769)
@@ -86,23 +87,21 @@ class Rows:
 
 
 class Leaves:
-    """The undivided cells, and the edges in each, as columns. Edges are written as seen from the cell's centre: from
-    (xa, ya) to height yb; `slope` in x per y (NaN when flat); `reach`: how near counts as on it, in x; `yc`: where it
-    meets the vertical line through the centre (NaN: nowhere). `east`: what a zone gains for a point that crosses the
-    edge eastward; `up`: what it gains when crossed on the way from the centre along that vertical line. `beyond`: the
-    zones gained (index + 1) and lost (negative) on the way from the centre of the cell of the widest grid."""
+    """The undivided cells, and the edges in each.
+
+    An edge is EDGE_NUMBERS numbers in `edges`, as seen from its cell's centre: heights ya and yb of its ends, xa, slope
+    in x per y (NaN when flat), reach: how near counts as on it, in x; yc: where it meets the vertical line through the
+    centre (NaN: nowhere). A gain is a zone's index + 1, a loss that below 0: `east` is gained by crossing the edge
+    eastward, `up` on the way from the centre along that vertical line; `beyond` on the way from the centre of the cell
+    of the widest grid."""
 
     def __init__(self) -> None:
         self.centre_x, self.centre_y = array("d"), array("d")
         self.signature = array("Q")
         self.first = array("q", (0,))
-        self.xa, self.ya, self.yb = array("d"), array("d"), array("d")
-        self.slope, self.reach, self.yc = array("d"), array("d"), array("d")
-        self.zone = array("i")
-        self.east, self.up = array("b"), array("b")
-        self.beyond = (
-            Rows()
-        )  # zones gained (index + 1) or lost (negative) against the centre of the cell of the widest grid
+        self.edges = array("d")
+        self.east, self.up = array("i"), array("i")
+        self.beyond = Rows()
 
     def add(self, centre: tuple[float, float], edges: Iterable[Edge], signature: int, beyond: Sequence[int]) -> int:
         self.centre_x.append(centre[0])
@@ -111,27 +110,26 @@ class Leaves:
         self.beyond.add(beyond)
         for edge in edges:
             self._add_edge(edge, *centre)
-        self.first.append(len(self.zone))
+        self.first.append(len(self.east))
         return len(self.signature) - 1
 
+    def zones(self, leaf: int) -> set[int]:
+        """With an edge in it."""
+        return {abs(gain) - 1 for gain in self.east[self.first[leaf] : self.first[leaf + 1]]}
+
     def _add_edge(self, edge: Edge, cx: float, cy: float) -> None:
-        rise, run = edge.by - edge.ay, edge.bx - edge.ax
+        ax, ay, bx, by, zone = edge
+        rise, run = by - ay, bx - ax
         slope = run / rise if abs(rise) > FLAT else nan
-        self.xa.append(edge.ax - cx)
-        self.ya.append(edge.ay - cy)
-        self.yb.append(edge.by - cy)
-        self.slope.append(slope)
-        self.reach.append(REACH * (1 + abs(slope)))
-        self.zone.append(edge.zone)
-        self.east.append((rise < 0) - (rise > 0))
         yc, up = nan, 0
-        if (edge.ax > cx) != (edge.bx > cx):
+        if (ax > cx) != (bx > cx):
             above = is_above(edge, cx, cy)
-            ends = sorted((edge.ay - cy, edge.by - cy))
-            yc = min(max((edge.ay - cy) + (cx - edge.ax) * (rise / run), ends[0]), ends[1])
+            low, high = (ay - cy, by - cy) if rise > 0 else (by - cy, ay - cy)
+            yc = min(max((ay - cy) + (cx - ax) * (rise / run), low), high)
             yc = max(yc, 1e-300) if above else min(yc, 0.0)
-            up = 1 if (run > 0) == above else -1
-        self.yc.append(yc)
+            up = zone + 1 if (run > 0) == above else -zone - 1
+        self.edges.extend((ay - cy, by - cy, ax - cx, slope, REACH * (1 + abs(slope)), yc))
+        self.east.append(zone + 1 if rise < 0 else -zone - 1)
         self.up.append(up)
 
 

@@ -111,7 +111,7 @@ class Plan:
                 if found < 0:
                     yield from self._zones_along(line, ~found)
                 else:
-                    yield from leaves.zone[leaves.first[found] : leaves.first[found + 1]]
+                    yield from leaves.zones(found)
 
     def _parents(self, at: int) -> tuple[int, ...]:
         found: list[int] = []

@@ -54,7 +54,7 @@ def step(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
     """A fix that is newer than the track's last one; an older one changes nothing (geofences.late takes those)."""
     last, state = track.fix, track.state
     place = plan.cells.place(fix.longitude, fix.latitude)
-    signature = plan.cells.signature(place)
+    signature = place.signature
     if last is None or track.key != plan.key:
         track, told = carried(track, fix, plan)
         track, more = _advanced(track, fix, place, signature, plan)

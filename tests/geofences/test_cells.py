@@ -28,7 +28,7 @@ def said_alone(cells: Cells, places: Sequence[tuple[float, float]]) -> None:
     looked = [(cells.place(*place), set(truth(cells.zones, place))) for place in places]
     for (there, held), place in zip(looked, places, strict=True):
         assert cells.holding(there) == sorted(held), place
-        assert cells.signature(there) == sum(name_of(cells.zones[at].id) for at in held) & SIGNATURE_MASK, place
+        assert there.signature == sum(name_of(cells.zones[at].id) for at in held) & SIGNATURE_MASK, place
     for (one, before), (other, after) in pairwise(looked):
         changed = [at + 1 if at in after else -at - 1 for at in sorted(before ^ after)]
         assert cells.between(one, other) == changed
@@ -40,7 +40,7 @@ def said_together(cells: Cells, places: Sequence[tuple[float, float]]) -> None:
     longitudes, latitudes = np.array(places).T
     points = batch.points(longitudes, latitudes)
     alone = [cells.place(*place) for place in places]
-    assert points.signature.tolist() == [cells.signature(place) for place in alone]
+    assert points.signature.tolist() == [place.signature for place in alone]
     steps = np.arange(len(places) - 1)
     changes = batch.between(points.of(steps), points.of(steps + 1))
     assert [tuple(map(int, change)) for change in zip(*changes, strict=True)] == [
@@ -130,7 +130,7 @@ def test_neighbours_share_their_border() -> None:
     """Both hold it; a step along it changes nothing."""
     cells = Cells([zone("a", polygon(square(0, 0, 1))), zone("b", polygon(square(1, 0, 1)))])
     border = [cells.place(1.0, at / 10) for at in range(11)]
-    assert {cells.signature(place) for place in border} == {(name_of("a") + name_of("b")) & SIGNATURE_MASK}
+    assert {place.signature for place in border} == {(name_of("a") + name_of("b")) & SIGNATURE_MASK}
     assert all(cells.between(one, other) == [] for one, other in pairwise(border))
 
 
