@@ -22,7 +22,7 @@ with open(sys.argv[1], "rb") as lines:
 batch = Batch(cells)
 with open(sys.argv[2], "rb") as lines:
     tracks = [cells.place(*msgspec.json.decode(line)) for line in lines]
-tracks = [(place, cells.signature(place), cells.holding(place)) for place in tracks]
+tracks = [(place, cells.holding(place)) for place in tracks]
 """
     + BARE
 )

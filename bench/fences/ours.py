@@ -56,19 +56,17 @@ class Plain(Engine):
         return Events(*(Pairs(fix[gain == kind], fence[gain == kind]) for kind in (1, -1)), self._signatures)
 
     def single_us(self, fixes: Fixes) -> list[float]:
-        place, signature, between = self._cells.place, self._cells.signature, self._cells.between
-        nowhere = place(*NOWHERE)
-        state: list[tuple[Place, int]] = [(nowhere, signature(nowhere))] * self._movers
+        place, between = self._cells.place, self._cells.between
+        state: list[Place] = [place(*NOWHERE)] * self._movers
         clock, taken = time.perf_counter_ns, []
         columns = (fixes.mover.tolist(), fixes.longitude.tolist(), fixes.latitude.tolist())
         for mover, longitude, latitude in zip(*columns, strict=True):
             began = clock()
             here = place(longitude, latitude)
-            name = signature(here)
-            there, was = state[mover]
-            if name != was:
+            there = state[mover]
+            if here.signature != there.signature:
                 between(there, here)
-            state[mover] = here, name
+            state[mover] = here
             taken.append((clock() - began) / 1_000)
         return taken
 
