@@ -23,9 +23,9 @@ DEVICES = "devices"
 REFUSED_SAID_MAX = 100
 OFFERED_DEVICES_MAX = DEVICES_MAX
 
-IN_FILE = "in_file"  # it is enrolled all the same: by the file
-FAMILY_UNKNOWN, LINK_UNKNOWN, UNREADABLE, TOO_MANY = "family_unknown", "link_unknown", "unreadable", "too_many"
-SETTINGS_LACK = "settings_lack"  # followed by ": " and what the link's settings do not have
+# in_file: it is enrolled all the same, by the file. settings_lack: followed by ": " and what they do not have.
+REASONS = ("in_file", "family_unknown", "link_unknown", "unreadable", "too_many", "settings_lack")
+IN_FILE, FAMILY_UNKNOWN, LINK_UNKNOWN, UNREADABLE, TOO_MANY, SETTINGS_LACK = REASONS
 
 
 class HubDevice(Struct, frozen=True, kw_only=True):

@@ -46,6 +46,20 @@ class HubClient:
         )
         return [event for event in found if event["kind"] == "unknown_device"]
 
+    def strangers(self, gateway: str = "") -> list[dict[str, Any]]:
+        """Who knocked at the gateway, or at any, without being enrolled; the newest first."""
+        return self._items("/api/v1/strangers", limit=PAGE_ITEMS, **({"gateway": gateway} if gateway else {}))
+
+    def enrolments(self) -> list[dict[str, Any]]:
+        return self._items("/api/v1/enrolments", limit=PAGE_ITEMS)
+
+    def enrol(self, **asked: Any) -> dict[str, Any]:
+        """Tell a gateway of a device (docs/api.md); its enrolment."""
+        return self._ask("POST", "/api/v1/enrolments", asked)
+
+    def withdraw(self, gateway: str, device: str) -> None:
+        self._ask("DELETE", f"/api/v1/enrolments/{quote(gateway, safe='')}/{quote(device, safe='')}")
+
     def command(self, gateway: str, action: str, target: str, value: str) -> dict[str, Any]:
         """{nonce, result, reason}, after at most a few seconds (docs/api.md)."""
         path = f"/api/v1/gateways/{quote(gateway, safe='')}/commands"

@@ -74,6 +74,10 @@ export async function post<T>(path: string, body?: unknown, headers: Record<stri
   return (await request("POST", path, body, headers)) as T;
 }
 
+export async function remove(path: string): Promise<void> {
+  await request("DELETE", path);
+}
+
 /** All items of a list, page by page, at most `max` of them. */
 export async function list<T>(path: string, values: Record<string, string | number>, max: number): Promise<T[]> {
   const items: T[] = [];

@@ -187,6 +187,36 @@ export interface IncidentDetail extends Incident {
   through: string | null;
 }
 
+export interface Stranger {
+  gateway: string;
+  device: string;
+  family: string;
+  link: string;
+  site: string | null;
+  first_seen: string;
+  last_seen: string;
+  frames: number;
+  frame: string;
+  said: { name?: string; maker?: string; model?: string };
+}
+
+export interface Enrolment {
+  gateway: string;
+  device: string;
+  family: string;
+  link: string;
+  name: string;
+  zone: string | null;
+  floor: string | null;
+  longitude: number | null;
+  latitude: number | null;
+  actor: string;
+  at: string;
+  document: number;
+  state: "waiting" | "held" | "refused";
+  reason: string;
+}
+
 export interface Page<T> {
   items: T[];
   next_cursor: string | null;

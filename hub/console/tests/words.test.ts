@@ -8,7 +8,8 @@ const names = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map
 
 const dictionary = source("devices/dictionary.py");
 const incidents = source("hub/incidents.py");
-const tuple = (name: string) => names(new RegExp(`${name} = \\(([^)]*)\\)`).exec(incidents)?.[1] ?? "", /"(\w+)"/g);
+const enrolment = source("edge/enrolment.py");
+const tuple = (name: string, of = incidents) => names(new RegExp(`${name} = \\(([^)]*)\\)`).exec(of)?.[1] ?? "", /"(\w+)"/g);
 
 describe("the two books", () => {
   it("have the same keys, and no empty word but the unit one", () => {
@@ -33,6 +34,7 @@ describe.each(["zh", "en"] as const)("what the server can say, in %s", (language
     ["action", [...tuple("ACTIONS_OF_PEOPLE"), ...tuple("ACTIONS_OF_THE_HUB")], 10],
     ["did", [...tuple("ACTIONS_OF_PEOPLE"), ...tuple("ACTIONS_OF_THE_HUB")], 10],
     ["phase", names(incidents, /^    [A-Z_]+ = "(\w+)"$/gm), 6],
+    ["refusal", tuple("REASONS", enrolment), 6],
     ["short", names(incidents, /^    [A-Z_]+ = "(\w+)"$/gm), 6],
   ] as const)("has words for every %s", (family, found, atLeast) => {
     expect(found.length).toBeGreaterThanOrEqual(atLeast);

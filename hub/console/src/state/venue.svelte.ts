@@ -9,6 +9,7 @@ import type { Device, Gateway, Incident, Position, Site, Zone } from "../types";
 import { clock } from "./clock.svelte";
 import { cues } from "./cues.svelte";
 import { deviceText, outputText } from "../naming";
+import { knocking } from "./knocking.svelte";
 import { orders } from "./orders.svelte";
 import { local, name, preferences, t } from "./preferences.svelte";
 import { session } from "./session.svelte";
@@ -81,6 +82,7 @@ class Venue {
     this.loaded = false;
     this.closedWanted = false;
     orders.forget();
+    knocking.forget();
     [this.devices, this.incidents, this.closed, this.gateways] = [new Map(), new Map(), [], []];
   }
 
@@ -152,7 +154,10 @@ class Venue {
     if (run !== this.run) return;
     this.loading = false;
     this.loadProblem = problem;
-    if (problem === null) this.loaded = true;
+    if (problem === null) {
+      this.loaded = true;
+      void knocking.load(this.site?.site);
+    }
     if (this.loadProblem) this.reloadIn(RETRY_MS);
     else if (this.again) this.reloadIn(RELOAD_MS_MIN);
   }
@@ -212,7 +217,7 @@ class Venue {
     else if (event === "device") this.deviceChanged(body as DeviceChange);
     else if (event === "positions") this.moved((body as { items: Position[] }).items);
     else if (event === "gateway") this.gatewayChanged(body as Gateway);
-    else if (event === "resync") void this.load();
+    else if (event === "enrolments" || event === "resync") void this.load();
   }
 
   private incidentChanged(incident: Incident): void {
@@ -270,6 +275,8 @@ class Venue {
   }
 
   private gatewayChanged(gateway: Gateway): void {
+    const before = this.gateways.find((held) => held.gateway === gateway.gateway);
+    if (before?.documents?.["devices"] !== gateway.documents?.["devices"]) void knocking.load();
     const others = this.gateways.filter((held) => held.gateway !== gateway.gateway);
     this.gateways = [...others, gateway].sort((a, b) => a.gateway.localeCompare(b.gateway)).slice(0, GATEWAYS_MAX);
   }

@@ -15,7 +15,7 @@ export function say(language: Language, word: Word, places: Places = {}): string
   return BOOKS[language][word].replace(/\{(\w+)\}/g, (whole, name: string) => String(places[name] ?? whole));
 }
 
-export type Family = "action" | "did" | "phase" | "short" | "priority" | "group" | "alarm" | "event" | "metric" | "kind" | "fix" | "purpose" | "actuator" | "output" | "system";
+export type Family = "action" | "did" | "phase" | "short" | "priority" | "group" | "alarm" | "event" | "metric" | "kind" | "fix" | "purpose" | "actuator" | "output" | "system" | "refusal";
 
 /** The word for a name of the hub's, else the name itself. */
 export function nameOf(language: Language, family: Family, name: string): string {
