@@ -1,8 +1,9 @@
 """The demo venue's files: one site, one hub, one edge, and the devices of a scenario.
 
 `write` turns a scenario and the servers' addresses into hub.toml, edge.toml, site.toml and a copy of the scenario with
-the ports that are free on this machine. Zones come from templates/site.toml, names and places of devices from
-templates/devices.toml; a device of the scenario that is not named there gets a plain name in the core zone.
+the ports that are free on this machine. Zones are those of simulators/scenarios/wuzhen (gridward.venue_zones), names
+and places of devices stand in templates/devices.toml; a device of the scenario that is not named there gets a plain
+name in the core zone.
 """
 
 import secrets
@@ -16,6 +17,7 @@ from msgspec import Struct
 from gridward.broker import HOST, free_port_or
 from gridward.processes import ProcessError
 from gridward.toml_text import toml_text
+from gridward.venue_zones import zones
 
 GATEWAY = "gw-1"
 OPERATOR = "operator"
@@ -147,7 +149,7 @@ def _site(places: list[Place]) -> str:
         }
         for place in places
     ]
-    return _template("site.toml") + "\n" + toml_text({"devices": devices})
+    return _template("site.toml") + toml_text({"zones": zones(), "devices": devices})
 
 
 def _hub(venue: Venue, servers: Servers) -> dict[str, Any]:

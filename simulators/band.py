@@ -1,7 +1,7 @@
 """An elder health band, "ZJ" firmware with index numbers, device side.
 
-Settings: `report_every_s` (position and counters), `link_every_s` (LK), `longitude`, `latitude` (where it starts),
-`wander_m` (how far it strays).
+Settings: `report_every_s` (position and counters), `link_every_s` (LK), and those of whereabouts.py. Without `streets`
+it strays about where it starts, `wander_m` at most.
 Actions: sos, fall, off_wrist, on_wrist, low_battery, charged, heart with `bpm`, move with `longitude`, `latitude`.
 
 An alarm of the same kind within REPEAT_S of the last one is a repetition to the other side: it is answered and makes no
@@ -20,8 +20,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, convert
+from msgspec.structs import replace
 
 from simulators.device import (
+    METRES_PER_DEGREE,
     Accepted,
     Every,
     Latitude,
@@ -33,6 +35,7 @@ from simulators.device import (
     Seconds,
     args_of,
 )
+from simulators.whereabouts import Moving, Spot, Whereabouts
 
 SOS, REMOVED, FALL, LOW_BATTERY_STATE, LOW_BATTERY, WORN_STATE = 1 << 16, 1 << 20, 1 << 21, 1, 1 << 17, 1 << 3
 BATTERY_FULL, BATTERY_LOW = 88, 12
@@ -46,17 +49,15 @@ MEASURED = {
     "bodytemp2": "btemp2,1,36.6",
     "oxstart": "oxygen,0,97",
 }
-METRES_PER_DEGREE = 111_320.0
 STRIDE_M = 5.0
+GROUND_M = 5  # above the sea, outdoors
 REPEAT_S = 60
 ASKED_KEPT = 20
 
 
-class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(Moving, frozen=True, forbid_unknown_fields=True):
     report_every_s: Seconds = 30.0
     link_every_s: Seconds = 60.0
-    longitude: Longitude = 120.4838
-    latitude: Latitude = 30.7436
     wander_m: Annotated[float, Meta(ge=0, le=10_000)] = 60.0
 
 
@@ -91,7 +92,8 @@ class Band:
         self._pressed: tuple[str, datetime] | None = None
         self._steps = self._random.randrange(200, 4_000)
         self._east_m = self._north_m = 0.0
-        self._home = (settings.longitude, settings.latitude)
+        self._seed = f"{seed}/{native_id}"
+        self._whereabouts = Whereabouts(settings, self._seed)
         self._report = Every(settings.report_every_s)
         self._link = Every(settings.link_every_s)
         self._seconds = OwnSeconds()
@@ -110,6 +112,7 @@ class Band:
 
     def act(self, action: str, args: dict[str, Any], now: datetime) -> None:
         said = args_of(ACTIONS, "a band", action, args)
+        self._whereabouts.move(now)
         if action in ALARMS:
             if action == "off_wrist":
                 self._worn = False
@@ -119,7 +122,8 @@ class Band:
         elif isinstance(said, Beats):
             self._say(f"heart,{said.bpm}")
         elif isinstance(said, To):
-            self._home = (said.longitude, said.latitude)
+            moved = replace(self._settings, longitude=said.longitude, latitude=said.latitude, floor="")
+            self._whereabouts = Whereabouts(moved, self._seed)
             self._east_m = self._north_m = 0.0
         elif action == "on_wrist":
             self._worn = True
@@ -132,6 +136,7 @@ class Band:
         if self._off:
             return
         if self._settings.report_every_s and self._seconds.free(now) and self._report.due(now):
+            self._whereabouts.move(now)
             self._wander()
             self._position(now)
         if self._link.due(now):
@@ -201,18 +206,20 @@ class Band:
         self._mail.report(Report(self._index, position + link, [*rows, *self._place_rows(at)]))
 
     def _fields(self, at: datetime, bits: int) -> str:
-        longitude, latitude = self._place()
+        spot = self._place()
+        speed_kmh, course_deg = (spot.speed_kmh, spot.course_deg) if self._settings.streets else (1.2, 90)
+        altitude_m = GROUND_M if spot.altitude_m is None else round(spot.altitude_m)
         state = bits | (0 if self._worn else WORN_STATE)
         return (
-            f"{at:%d%m%y,%H%M%S},A,{latitude:.6f},N,{longitude:.6f},E,1.2,90,5,9,90,{self._battery},"
-            f"{self._steps},0,{state:08X}"
+            f"{at:%d%m%y,%H%M%S},A,{spot.latitude:.6f},N,{spot.longitude:.6f},E,{speed_kmh},{course_deg},{altitude_m},"
+            f"9,90,{self._battery},{self._steps},0,{state:08X}"
         )
 
     def _place_rows(self, at: datetime) -> list[Accepted]:
-        longitude, latitude = self._place()
+        spot = self._place()
         counters = {"battery_percent": self._battery, "steps": self._steps, "tumbles": 0, "cell_signal_percent": 90}
         return [
-            self._row("position", at, longitude=round(longitude, 6), latitude=round(latitude, 6)),
+            self._row("position", at, longitude=round(spot.longitude, 6), latitude=round(spot.latitude, 6)),
             self._row("telemetry", at, **counters),
         ]
 
@@ -220,16 +227,20 @@ class Band:
         return Accepted(device=f"watch:{self.native_id}", kind=kind, observed_at=at, values=values)
 
     def _wander(self) -> None:
+        """On, where there are no streets."""
         self._steps += self._random.randrange(5, 20)
         heading = self._random.uniform(0, 2 * math.pi)
         reach = self._settings.wander_m
         self._east_m = max(-reach, min(reach, self._east_m + STRIDE_M * math.sin(heading)))
         self._north_m = max(-reach, min(reach, self._north_m + STRIDE_M * math.cos(heading)))
 
-    def _place(self) -> tuple[float, float]:
-        longitude, latitude = self._home
-        metres_east = METRES_PER_DEGREE * math.cos(math.radians(latitude))
-        return longitude + self._east_m / metres_east, latitude + self._north_m / METRES_PER_DEGREE
+    def _place(self) -> Spot:
+        spot = self._whereabouts.spot
+        if self._settings.streets:
+            return spot
+        metres_east = METRES_PER_DEGREE * math.cos(math.radians(spot.latitude))
+        longitude = spot.longitude + self._east_m / metres_east
+        return replace(spot, longitude=longitude, latitude=spot.latitude + self._north_m / METRES_PER_DEGREE)
 
     def _send(self, content: str, rows: list[Accepted]) -> None:
         frame = self._frame(content)

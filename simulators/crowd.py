@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec import structs
 
+from simulators.device import METRES_PER_DEGREE
 from simulators.spec import Chance, Devices, DeviceSpec, WorldEvent
 
-METRES_PER_DEGREE = 111_320.0
 PORT_MAX = 65_535
 
 

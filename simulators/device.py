@@ -21,6 +21,7 @@ RESEND_S = 5.0
 Seconds = Annotated[float, Meta(ge=0, le=1_000_000)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
+METRES_PER_DEGREE = 111_320.0  # of latitude, nearly: enough to stray by
 
 UNANSWERED_MAX = 5_000  # reports that a device keeps; beyond it the oldest is gone, as in real ones
 

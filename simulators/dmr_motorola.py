@@ -12,8 +12,8 @@
 The native id is the radio's number; its `source` in the scenario must end in the same 24 bits (127.0.0.11), for that is
 how it is known. It uses the same ports as the other side. Nothing of LRRP is confirmed.
 
-Settings: `maker = "motorola"`, `ars_port`, `lrrp_port`, `tms_port`, `report_every_s`, `heartbeat_s` (registration),
-`longitude`, `latitude`. Actions: emergency.
+Settings: `maker = "motorola"`, `ars_port`, `lrrp_port`, `tms_port`, `report_every_s`, `heartbeat_s` (registration)
+and those of whereabouts.py. Actions: emergency.
 """
 
 from datetime import datetime
@@ -42,7 +42,6 @@ class MotorolaRadio(Sender):
 
     def __init__(self, native_id: str, settings: Settings, seed: int) -> None:
         super().__init__(native_id, settings, seed)
-        self._set = settings
         self._ars, self._lrrp, self._tms = (
             str(port) for port in (settings.ars_port, settings.lrrp_port, settings.tms_port)
         )
@@ -111,14 +110,16 @@ class MotorolaRadio(Sender):
         self.send(self._lrrp, _document(document, _request(request) + self._here(at)), self._position(at))
 
     def _position(self, at: datetime) -> Any:
-        return self.row("position", at, longitude=self._set.longitude, latitude=self._set.latitude)
+        spot = self.where(at)
+        return self.row("position", at, longitude=spot.longitude, latitude=spot.latitude)
 
     def _here(self, at: datetime) -> bytes:
         time = 0
         for value, bits in ((at.year, 14), (at.month, 4), (at.day, 5), (at.hour, 5), (at.minute, 6), (at.second, 6)):
             time = time << bits | value
-        north = round(abs(self._set.latitude) * 2**32 / 180) | (self._set.latitude < 0) << 31
-        east = round(self._set.longitude * 2**32 / 360) & 0xFFFFFFFF
+        spot = self.where(at)
+        north = round(abs(spot.latitude) * 2**32 / 180) | (spot.latitude < 0) << 31
+        east = round(spot.longitude * 2**32 / 360) & 0xFFFFFFFF
         return b"\x34" + time.to_bytes(5) + b"\x66" + north.to_bytes(4) + east.to_bytes(4)
 
 

@@ -9,7 +9,7 @@ dmr_motorola.py (setting `maker`).
     GPS: A HHmmss ddMMyy N ddmm.mmmm E dddmm.mmmm knots(3) direction(3)
 
 The native id is the radio's number; its `source` in the scenario should end in the same 24 bits (127.0.0.20).
-Settings: `report_every_s`, `heartbeat_s` (registration), `longitude`, `latitude`. Actions: emergency.
+Settings: `report_every_s`, `heartbeat_s` (registration) and those of whereabouts.py. Actions: emergency.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ HEADER_BYTES, AROUND_BYTES = 5, 7  # of an HDAP message
 TEXTS_KEPT = 20
 DATA, ACKNOWLEDGED = 0, 1
 NUMBER_MAX = 0xFFFFFF
+KMH_PER_KNOT = 1.852
 
 
 class DmrRadio(Sender):
@@ -43,7 +44,6 @@ class DmrRadio(Sender):
     def __init__(self, native_id: str, settings: Settings, seed: int) -> None:
         super().__init__(native_id, settings, seed)
         self.texts: list[str] = []
-        self._place = settings
         self._address = bytes((NETWORK,)) + int(native_id).to_bytes(3)
 
     def happened(self, action: str, said: Any, at: datetime) -> None:
@@ -87,12 +87,15 @@ class DmrRadio(Sender):
         self.tell(key, Packet("", _packet(key, message)), *rows)
 
     def _position(self, at: datetime) -> Accepted:
-        return self.row("position", at, longitude=self._place.longitude, latitude=self._place.latitude)
+        spot = self.where(at)
+        return self.row("position", at, longitude=spot.longitude, latitude=spot.latitude)
 
     def _gps(self, at: datetime) -> bytes:
-        north, east = self._place.latitude, self._place.longitude
+        spot = self.where(at)
+        north, east = spot.latitude, spot.longitude
         places = f"{'N' if north >= 0 else 'S'}{_minutes(north, 2)}{'E' if east >= 0 else 'W'}{_minutes(east, 3)}"
-        return f"A{at:%H%M%S%d%m%y}{places}000000".encode()
+        knots = round(spot.speed_kmh / KMH_PER_KNOT)
+        return f"A{at:%H%M%S%d%m%y}{places}{knots:03}{spot.course_deg:03}".encode()
 
 
 def _minutes(degrees: float, digits: int) -> str:

@@ -4,7 +4,7 @@
     ID $AIALR,HHMMSS.00,NNN,A,V,text*CS                                                  A raised, V ended
     CS: XOR of what is between $ and *
 
-Nothing is confirmed. Settings: `report_every_s`, `longitude`, `latitude`. Actions: fault, repaired.
+Nothing is confirmed. Settings: `report_every_s` and those of whereabouts.py. Actions: fault, repaired.
 """
 
 from datetime import datetime
@@ -17,6 +17,7 @@ from msgspec import convert
 from simulators.scripted import Placed, Talker, no_args
 
 ALARM_NUMBER = "006"
+KMH_PER_KNOT = 1.852
 
 
 class NmeaReceiver(Talker):
@@ -24,20 +25,18 @@ class NmeaReceiver(Talker):
     ACTIONS: ClassVar = no_args("fault", "repaired")
     CONFIRMED = False
 
-    def __init__(self, native_id: str, settings: Placed, seed: int) -> None:
-        super().__init__(native_id, settings, seed)
-        self._place = settings
-
     def happened(self, action: str, said: Any, at: datetime) -> None:
         raised = action == "fault"
         row = self.row("fault", at, ALARM_NUMBER, raised=raised)
         self._say(f"AIALR,{at:%H%M%S}.00,{ALARM_NUMBER},{'A' if raised else 'V'},V,AIS:general failure", row)
 
     def measured(self, at: datetime) -> None:
-        north, east = self._place.latitude, self._place.longitude
+        spot = self.where(at)
+        north, east = spot.latitude, spot.longitude
         places = f"{_minutes(north, 2)},{'N' if north >= 0 else 'S'},{_minutes(east, 3)},{'E' if east >= 0 else 'W'}"
         row = self.row("position", at, longitude=east, latitude=north)
-        self._say(f"GPRMC,{at:%H%M%S}.00,A,{places},0.0,0.0,{at:%d%m%y},,,A", row)
+        way = f"{spot.speed_kmh / KMH_PER_KNOT:.1f},{spot.course_deg:.1f}"
+        self._say(f"GPRMC,{at:%H%M%S}.00,A,{places},{way},{at:%d%m%y},,,A", row)
 
     def _say(self, text: str, row: Any) -> None:
         check = reduce(xor, text.encode())

@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec import Struct
 
-from simulators.device import Accepted, Every, Latitude, Longitude, Mailbag, NoArgs, OwnSeconds, Packet, Report, Seconds
+from simulators.device import Accepted, Every, Mailbag, NoArgs, OwnSeconds, Packet, Report, Seconds
 from simulators.device import args_of as _args_of
+from simulators.whereabouts import Moving, Spot, Whereabouts
 
 KEYS = 60_000
 
@@ -28,11 +29,11 @@ class Periods(Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_s: Seconds = 60.0
 
 
-class Placed(Periods, frozen=True, forbid_unknown_fields=True):
-    """Of a device that knows where it is."""
+class Placed(Moving, frozen=True, forbid_unknown_fields=True):
+    """Periods of a device that knows where it is."""
 
-    longitude: Longitude = 120.4838
-    latitude: Latitude = 30.7436
+    report_every_s: Seconds = 30.0
+    heartbeat_s: Seconds = 60.0
 
 
 class Scripted(Generic[_Frame]):
@@ -41,7 +42,7 @@ class Scripted(Generic[_Frame]):
     ACTIONS: ClassVar[Mapping[str, type[Struct]]]
     CONFIRMED: ClassVar[bool] = True
 
-    def __init__(self, native_id: str, periods: Periods, seed: int) -> None:
+    def __init__(self, native_id: str, periods: Periods | Placed, seed: int) -> None:
         self.native_id = native_id
         self.chance = random.Random(f"{seed}/{self.FAMILY}/{native_id}")
         self._mail: Mailbag[_Frame] = Mailbag(unconfirmed=not self.CONFIRMED)
@@ -50,6 +51,7 @@ class Scripted(Generic[_Frame]):
         self._periods = periods
         self._report, self._heartbeat = Every(periods.report_every_s), Every(periods.heartbeat_s)
         self._received = b""
+        self._whereabouts = Whereabouts(periods, f"{seed}/{native_id}") if isinstance(periods, Placed) else None
         self.ready = True  # False: reports wait until it has logged in, or is asked
 
     # --- what a family fills in ---
@@ -67,6 +69,11 @@ class Scripted(Generic[_Frame]):
         raise NotImplementedError
 
     # --- what it says ---
+
+    def where(self, at: datetime) -> Spot:
+        """Of a device that is `Placed`."""
+        assert self._whereabouts is not None
+        return self._whereabouts.move(at)
 
     def next_key(self) -> int:
         self._key = self._key % KEYS + 1

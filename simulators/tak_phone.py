@@ -3,7 +3,7 @@
     <event uid type how time start stale><point lat lon hae ce le/><detail>…</detail></event>
     a-f-G-U-C where it is; b-a-o-pan an alert with a link to its sender, b-a-o-can takes it back
 
-Nothing is confirmed. Settings: `report_every_s`, `longitude`, `latitude`. Actions: emergency, cancel.
+Nothing is confirmed. Settings: `report_every_s` and those of whereabouts.py. Actions: emergency, cancel.
 """
 
 from datetime import datetime, timedelta
@@ -25,10 +25,6 @@ class TakPhone(Talker):
     ACTIONS: ClassVar = no_args("emergency", "cancel")
     CONFIRMED = False
 
-    def __init__(self, native_id: str, settings: Placed, seed: int) -> None:
-        super().__init__(native_id, settings, seed)
-        self._place = settings
-
     def happened(self, action: str, said: Any, at: datetime) -> None:
         link = f'<link uid={quoteattr(self.native_id)} type="{UNIT}" relation="p-p"/>'
         words = 'type="Ring The Bell"' if action == "emergency" else 'cancel="true"'
@@ -37,12 +33,14 @@ class TakPhone(Talker):
         self._event(f"{self.native_id}-9-1-1", ALERT if action == "emergency" else CANCEL, at, detail, row)
 
     def measured(self, at: datetime) -> None:
-        row = self.row("position", at, longitude=self._place.longitude, latitude=self._place.latitude)
+        spot = self.where(at)
+        row = self.row("position", at, longitude=spot.longitude, latitude=spot.latitude)
         self._event(self.native_id, UNIT, at, '<status battery="80"/>', row)
 
     def _event(self, uid: str, kind: str, at: datetime, detail: str, row: Accepted) -> None:
         start, stale = (f"{time:%Y-%m-%dT%H:%M:%S}.000Z" for time in (at, at + STALE))
-        point = f'<point lat="{self._place.latitude}" lon="{self._place.longitude}" hae="12" ce="5" le="9999999"/>'
+        spot = self.where(at)
+        point = f'<point lat="{spot.latitude}" lon="{spot.longitude}" hae="12" ce="5" le="9999999"/>'
         head = f'<event version="2.0" uid={quoteattr(uid)} type="{kind}" how="m-g" time="{start}"'
         text = f'{head} start="{start}" stale="{stale}">{point}<detail>{detail}</detail></event>'
         self.tell(self.next_key(), text.encode(), row)

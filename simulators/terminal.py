@@ -1,7 +1,7 @@
 """A vehicle terminal, JT/T 808-2013 or -2019, device side.
 
 Settings: `report_every_s`, `heartbeat_s`, `standard` ("2013" or "2019"), `longitude`, `latitude` (middle of its round),
-`round_m` (radius), `speed_kmh`.
+`round_m` (radius), `speed_kmh`, `streets` (of a place: it drives along them, `round_m` from its start at most).
 Actions: emergency, emergency_over, overspeed, overspeed_over, park, drive.
 It does what the platform asks, answers as the standard says, and watches areas and routes itself (terminal_kept.py):
 the report in which one was entered or left has the alarm bit and says which.
@@ -16,9 +16,11 @@ from struct import pack
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, convert
+from msgspec.structs import replace
 
 from simulators import terminal_kept
 from simulators.device import (
+    METRES_PER_DEGREE,
     Accepted,
     Every,
     Latitude,
@@ -30,6 +32,7 @@ from simulators.device import (
     Seconds,
     args_of,
 )
+from simulators.whereabouts import Moving, Spot, Whereabouts
 
 LOCAL = timezone(timedelta(hours=8))
 EMERGENCY, OVERSPEED = 1, 2
@@ -41,7 +44,6 @@ REGISTER, AUTHENTICATE, HEARTBEAT, LOCATION = 0x0100, 0x0102, 0x0002, 0x0200
 GENERAL_ANSWER, REGISTER_ANSWER = 0x8001, 0x8100
 OK, FAILED, UNKNOWN = 0, 1, 3
 DONE = frozenset({0x8105, 0x8202, 0x8203, 0x8300, 0x8900})  # nothing but the general answer comes of them
-METRES_PER_DEGREE = 111_320.0
 SATELLITES = 11
 ASKED_KEPT = 20
 
@@ -53,7 +55,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     longitude: Longitude = 120.4838
     latitude: Latitude = 30.7436
     round_m: Annotated[float, Meta(gt=0, le=100_000)] = 400.0
-    speed_kmh: Annotated[float, Meta(ge=0, le=500)] = 24.0
+    speed_kmh: Annotated[float, Meta(gt=0, le=500)] = 24.0
+    streets: str = ""
 
 
 ACTIONS = dict.fromkeys(("emergency", "emergency_over", "overspeed", "overspeed_over", "park", "drive"), NoArgs)
@@ -71,6 +74,7 @@ class Terminal:
         self._flags = 0
         self._driving = True
         self._angle = self._random.uniform(0, 2 * math.pi)
+        self._whereabouts = Whereabouts(_moving(settings), f"{seed}/{native_id}", wheels=True)
         self._mileage_m = self._random.randrange(10_000_000)
         self._moved_at: datetime | None = None
         self._code = b""
@@ -213,7 +217,7 @@ class Terminal:
     def _location(self, now: datetime, before: int) -> None:
         at = self._seconds.take(now)
         way = self._move(now)
-        crossing = self.kept.moved(way[0], way[1])
+        crossing = self.kept.moved(way.longitude, way.latitude)
         bit = 0 if crossing is None else ROUTE_CROSSED if crossing.kind == terminal_kept.ROUTE else AREA_CROSSED
         body, place_rows = self._place(at, bit, way)
         if crossing is not None:
@@ -227,14 +231,13 @@ class Terminal:
         frame = self._frame(LOCATION, body)
         self._mail.report(Report(self._serial, frame, [*rows, *place_rows]))
 
-    def _place(self, at: datetime, bits: int, way: tuple[float, float, int]) -> tuple[bytes, list[Accepted]]:
+    def _place(self, at: datetime, bits: int, way: Spot) -> tuple[bytes, list[Accepted]]:
         """Body of a location, and what it says of the place."""
-        longitude, latitude, course = way
-        speed = self._settings.speed_kmh if self._driving else 0.0
-        east, north = round(longitude * 1e6), round(latitude * 1e6)
+        east, north = round(way.longitude * 1e6), round(way.latitude * 1e6)
         status = POSITIONED | (ACC_ON if self._driving else 0) | (DOORS_LOCKED if self._doors_locked else 0)
         time = bytes.fromhex(at.astimezone(LOCAL).strftime("%y%m%d%H%M%S"))
-        body = pack(">IIIIHHH", self._flags | bits, status, north, east, 5, round(speed * 10), course) + time
+        speed = round(way.speed_kmh * 10)
+        body = pack(">IIIIHHH", self._flags | bits, status, north, east, 5, speed, way.course_deg) + time
         tenths_km = self._mileage_m // 100
         body += b"\x01\x04" + pack(">I", tenths_km) + b"\x31\x01" + bytes((SATELLITES,))
         return body, [
@@ -245,22 +248,23 @@ class Terminal:
     def _row(self, kind: str, at: datetime, **values: Any) -> Accepted:
         return Accepted(device=f"jt808:{self.native_id}", kind=kind, observed_at=at, values=values)
 
-    def _move(self, now: datetime) -> tuple[float, float, int]:
-        """On along the round; (longitude, latitude, course in degrees)."""
+    def _move(self, now: datetime) -> Spot:
+        """On along the streets, or the round."""
         elapsed_s = (now - self._moved_at).total_seconds() if self._moved_at else 0.0
         self._moved_at = now
-        metres = self._settings.speed_kmh / 3.6 * elapsed_s if self._driving else 0.0
+        spot = self._whereabouts.move(now, self._driving)
+        speed_kmh = (spot.speed_kmh if self._settings.streets else self._settings.speed_kmh) if self._driving else 0.0
+        metres = speed_kmh / 3.6 * elapsed_s
         self._mileage_m += round(metres)
+        if self._settings.streets:
+            return replace(spot, speed_kmh=speed_kmh)
         self._angle += metres / self._settings.round_m
         north = self._settings.round_m * math.cos(self._angle)
         east = self._settings.round_m * math.sin(self._angle)
         metres_east = METRES_PER_DEGREE * math.cos(math.radians(self._settings.latitude))
         course = round(math.degrees(self._angle) + 90) % 360
-        return (
-            self._settings.longitude + east / metres_east,
-            self._settings.latitude + north / METRES_PER_DEGREE,
-            course,
-        )
+        longitude = self._settings.longitude + east / metres_east
+        return Spot(longitude, self._settings.latitude + north / METRES_PER_DEGREE, course, speed_kmh)
 
     @property
     def _header_bytes(self) -> int:
@@ -274,6 +278,16 @@ class Terminal:
         frame = pack(">HH", id_, properties) + (b"\x01" if wide else b"") + phone + pack(">H", self._serial) + body
         frame += bytes((reduce(xor, frame),))
         return b"\x7e" + frame.replace(b"\x7d", b"\x7d\x01").replace(b"\x7e", b"\x7d\x02") + b"\x7e"
+
+
+def _moving(settings: Settings) -> Moving:
+    return Moving(
+        longitude=settings.longitude,
+        latitude=settings.latitude,
+        streets=settings.streets,
+        wander_m=settings.round_m,
+        speed_kmh=settings.speed_kmh,
+    )
 
 
 def build(native_id: str, settings: dict[str, Any], seed: int) -> Terminal:

@@ -7,7 +7,7 @@ It answers texts with a report of delivery, and tells where it is when it is ask
 The answer, AT+CMGS=CALLING,BITS and hex 83 1… status reference and 1A, confirms that reference. To the radio, likewise:
 82 04 reference coding text (answered 82 10 00 reference) and 0A 45 80, a request for its location (reason 32).
 
-Settings: `report_every_s`, `longitude`, `latitude`. Actions: emergency (reason 2), low_battery (12).
+Settings: `report_every_s` and those of whereabouts.py. Actions: emergency (reason 2), low_battery (12).
 """
 
 import re
@@ -37,16 +37,14 @@ class TetraRadio(Talker):
 
     def __init__(self, native_id: str, settings: Placed, seed: int) -> None:
         super().__init__(native_id, settings, seed)
-        self._east = round(settings.longitude * 2**25 / 360)
-        self._north = round(settings.latitude * 2**24 / 180)
         self.texts: list[str] = []
 
     def happened(self, action: str, said: Any, at: datetime) -> None:
         reason, kind = REASONS[action]
-        self._located(reason, self.row(kind, at, raised=True), self._position(at))
+        self._located(reason, at, self.row(kind, at, raised=True))
 
     def measured(self, at: datetime) -> None:
-        self._located(ANY_REASON, self._position(at))
+        self._located(ANY_REASON, at)
 
     def heard(self, received: bytes, now: datetime) -> bytes:
         for found in ANSWER.finditer(received):
@@ -57,7 +55,7 @@ class TetraRadio(Talker):
 
     def _told(self, data: bytes, now: datetime) -> None:
         if data == LOCATION_WANTED:
-            self._located(ON_REQUEST, self._position(now))
+            self._located(ON_REQUEST, now)
         elif data[1] >> 4 == 1:
             self.confirm(data[-1])
         elif data[0] == TEXT_WITH_HEADER and len(data) > 3:
@@ -65,16 +63,16 @@ class TetraRadio(Talker):
             self.texts = [*self.texts, data[4:].decode(encoding, "replace")][-TEXTS_KEPT:]
             self.remark(self._line(bytes((TEXT_WITH_HEADER, 0x10, 0, data[2])).hex().upper(), 32))
 
-    def _position(self, at: datetime) -> Accepted:
-        return self.row("position", at, longitude=self._east * 360 / 2**25, latitude=self._north * 180 / 2**24)
-
-    def _located(self, reason: int, *rows: Accepted) -> None:
-        bits = self._east & (1 << 25) - 1
-        for value, width in ((self._north, 24), (0, 3), (SPEED_UNKNOWN, 7), (0, 4), (0, 1), (reason, 8)):
+    def _located(self, reason: int, at: datetime, *rows: Accepted) -> None:
+        spot = self.where(at)
+        east, north = round(spot.longitude * 2**25 / 360), round(spot.latitude * 2**24 / 180)
+        position = self.row("position", at, longitude=east * 360 / 2**25, latitude=north * 180 / 2**24)
+        bits = east & (1 << 25) - 1
+        for value, width in ((north, 24), (0, 3), (SPEED_UNKNOWN, 7), (0, 4), (0, 1), (reason, 8)):
             bits = bits << width | value & (1 << width) - 1
         reference = self.next_key() % 256
         data = f"{LIP_WITH_HEADER:02X}{REPORT_WANTED:02X}{reference:02X}{bits << 4:020X}"
-        self.tell(reference, self._line(data, HEADER_BITS + LIP_BITS), *rows)
+        self.tell(reference, self._line(data, HEADER_BITS + LIP_BITS), *rows, position)
 
     def _line(self, data: str, bits: int) -> bytes:
         return f"+CTSDSR: 12,{self.native_id},0,{DISPATCHER},0,{bits}\r\n{data}\r\n".encode()

@@ -36,7 +36,7 @@ def read(tmp_path: Path, text: str) -> site.SiteFile:
 
 def test_the_demo_site_is_fine() -> None:
     found = site.read(TEMPLATE)
-    assert found.site.id == "wuzhen" and len(found.zones) == 10
+    assert found.site.id == "wuzhen" and found.zones == ()  # drawn elsewhere: tests/gridward/test_venue.py
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,14 @@ const EMPTY = { type: "FeatureCollection" as const, features: [] };
 export function styleOf(c: MapColours): StyleSpecification {
   const source = { type: "geojson" as const, data: EMPTY };
   const isRing: ExpressionSpecification = ["==", ["get", "purpose"], "ring"];
+  const isRegion: ExpressionSpecification = ["==", ["get", "purpose"], "region"];
   return {
     version: 8,
     sources: { grid: source, zones: source, labels: source, devices: source, chosen: source },
     layers: [
       { id: "background", type: "background", paint: { "background-color": c.bg } },
       { id: "grid", type: "line", source: "grid", paint: { "line-color": c.grid, "line-width": 1 } },
+      { id: "region-line", type: "line", source: "zones", filter: isRegion, paint: { "line-color": c.buildingLine, "line-width": 1.5 } },
       {
         id: "ring-fill", type: "fill", source: "zones", filter: isRing,
         layout: { "fill-sort-key": ["-", 0, ["get", "ring"]] },
@@ -63,7 +65,7 @@ export function styleOf(c: MapColours): StyleSpecification {
         },
       },
       {
-        id: "zone-fill", type: "fill", source: "zones", filter: ["!", isRing],
+        id: "zone-fill", type: "fill", source: "zones", filter: ["!", ["any", isRing, isRegion]],
         layout: { "fill-sort-key": ["match", ["get", "purpose"], "water", 0, "street", 1, 2] },
         paint: {
           "fill-color": ["match", ["get", "purpose"], "building", c.building, "water", c.water, "street", c.street, "gate", c.gate, "parking", c.parking, c.building],
@@ -79,7 +81,7 @@ export function styleOf(c: MapColours): StyleSpecification {
         paint: { "line-color": ["match", ["get", "grade"], 0, c.p0, c.p1], "line-width": ["match", ["get", "grade"], 0, 4, 2.5] },
       },
       {
-        id: "ring-label", type: "symbol", source: "zones", filter: isRing,
+        id: "ring-label", type: "symbol", source: "zones", filter: ["any", isRing, isRegion],
         layout: {
           "symbol-placement": "line", "symbol-spacing": 420, "text-field": ["get", "label"], "text-font": FONT,
           "text-size": 12, "text-letter-spacing": 0.06,
@@ -127,6 +129,7 @@ type Features = GeoJSON.FeatureCollection;
 const NAME_CHARS_MAX = 40;
 
 const ENCLOSED: ReadonlySet<string> = new Set(["building", "gate", "parking"]);
+const AROUND: ReadonlySet<string> = new Set(["ring", "region"]); // their label runs along their line
 const LOUD_PRIORITY_MAX = 1;
 
 /** Zones with their label in the language; an enclosed one with the grade of its worst P0 or P1 that is not settled. */
@@ -153,7 +156,7 @@ export function labelFeatures(zones: readonly Zone[], label: (zone: Zone) => str
   for (const zone of zones) {
     const { purpose } = zone.properties;
     const bounds = boundsOf([zone.geometry.coordinates]);
-    if (purpose === "ring" || !bounds) continue;
+    if (AROUND.has(purpose) || !bounds) continue;
     const below = ENCLOSED.has(purpose);
     const longitude = (bounds.west + bounds.east) / 2;
     const [outer] = (zone.geometry.type === "Polygon" ? zone.geometry.coordinates : []) as unknown[][];

@@ -313,6 +313,7 @@ export const en = {
   "purpose.water": "Water",
   "purpose.gate": "Gate",
   "purpose.parking": "Parking",
+  "purpose.region": "County, district",
   "purpose.other": "Other",
   "problem.unreachable": "The hub cannot be reached. Check the network; nothing was changed.",
   "problem.session": "The session has ended. Sign in again.",

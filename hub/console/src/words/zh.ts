@@ -315,6 +315,7 @@ export const zh: Record<Word, string> = {
   "purpose.water": "水域",
   "purpose.gate": "出入口",
   "purpose.parking": "停车场",
+  "purpose.region": "行政区",
   "purpose.other": "其他",
   "problem.unreachable": "无法连接中心。请检查网络；没有任何更改。",
   "problem.session": "会话已结束，请重新登录。",
