@@ -20,7 +20,8 @@ What it means
   a sign of life. A checksum or length that does not fit is refused.
 - SOS: an LP emergency report; an LRRP report under `emergency_request_id`, the request by which the venue's system had
   asked radios to report when their emergency button is pressed; a text that begins with `emergency_text`.
-- A report without a time and without a number of its own has no frame id: two presses are two.
+- A report without a time and without a number of its own has no frame id: two presses are two. One with a number is
+  the same one for a few minutes (devices/repeats.py).
 - Times are UTC. LRRP speeds are m/s (quirk `speed_in_cm_s`). The datum is WGS-84.
 There is no authentication in these protocols: keep the radio network apart.
 """
@@ -55,11 +56,13 @@ from devices.observation import (
     digest,
     rejected,
 )
+from devices.repeats import Repeats
 
 CHANNEL = re.compile(
     r"udp/(?P<port>\d{1,5})/(?P<peer>(?P<a>\d{1,3})\.(?P<b>\d{1,3})\.(?P<c>\d{1,3})\.(?P<d>\d{1,3})):\d{1,5}", re.ASCII
 )
 DATAGRAM_BYTES_MAX = 2_048
+REPORTS_MAX = 5_000  # of one link, remembered
 KMH_OF_KNOT, KMH_OF_M_S = 1.852, 3.6
 ALTITUDE_M = (-1_000.0, 20_000.0)
 SPEED_KMH_MAX = 1_500.0
@@ -109,6 +112,7 @@ class Session:
         self._settings = settings
         self._enrolled = enrolled
         self._replies: list[Message] = []
+        self._repeats = Repeats(REPORTS_MAX)
         self._sequence = 0  # of the HSTRP packets that we begin
         self._asked = Asked(settings.dispatcher, settings.ars_port, settings.lrrp_port, settings.tms_port)
 
@@ -314,7 +318,11 @@ class Session:
         self, report: Report, radio: str, body: Body, number: int = 0, claimed: datetime | None = None
     ) -> Observation:
         at, flags = observed(claimed, report.now, self._settings.any_time) if claimed else (report.now, ())
-        name = digest(radio.encode(), report.message.data, hour_of_doubt(claimed, report.now))
+        parts = radio.encode(), report.message.data
+        if claimed is None and report.counted:
+            name = self._repeats.name(report.now, *parts)
+        else:
+            name = digest(*parts, hour_of_doubt(claimed, report.now))
         return Observation(
             device=DeviceId(f"dmr:{radio}"),
             observed_at=at,

@@ -13,7 +13,8 @@ What it means
   `time_approximate`, or `time_invalid` when the class is "unknown". What is raised is raised when it is received.
 - Command `text`: a text with a wish for a report; what the report says is the answer to the command. `locate`: an
   immediate report request; confirmed by a location that says so (reason 32), refused by a result code.
-- The frame id comes from the SDS-TL message reference; a report without one has none.
+- The frame id comes from the SDS-TL message reference; a report without one has none. The same report minutes later is
+  another (devices/repeats.py): radios count anew when they are switched on.
 The datum is WGS-84. The radio network authenticates its radios; the serial port does not authenticate the terminal.
 """
 
@@ -29,7 +30,7 @@ from devices.families import tetra_wire as wire
 from devices.families.tetra_wire import Head, Sds, ShortReport
 from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Family
 from devices.framing import Framer, cut_line
-from devices.local_time import hour_of_doubt, observed
+from devices.local_time import observed
 from devices.observation import (
     TEXT_CHARS_MAX,
     Alarm,
@@ -42,9 +43,9 @@ from devices.observation import (
     Rejected,
     Result,
     Telemetry,
-    digest,
     rejected,
 )
+from devices.repeats import Repeats
 
 HEX_CHARS_MAX = 400
 SET_UP_EVERY = timedelta(minutes=10)
@@ -98,6 +99,7 @@ class Session:
         self._head: tuple[Head, bytes] | None = None  # its data is the next line
         self._replies: list[bytes] = []
         self._heard: dict[str, None] = {}  # native ids, the latest last
+        self._repeats = Repeats(RADIOS_MAX)
         self._set_up_at: datetime | None = None
         self._to_set: list[bytes] = []  # words that the terminal is still to be told
         self._reference = 0
@@ -210,7 +212,7 @@ class Session:
             return [rejected("short data not read", frame, device)]
         if sds.report_wanted:
             self._replies.append(wire.write_report(head.calling, sds))
-        name = digest(device.encode(), data, hour_of_doubt(None, now)) if sds.reference >= 0 else ""
+        name = self._repeats.name(now, device.encode(), data) if sds.reference >= 0 else ""
         return self._content(Report(device, name, now, self._settings.any_time), sds)
 
     def _content(self, report: Report, sds: Sds) -> list[Result]:

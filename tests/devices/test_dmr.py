@@ -1,6 +1,6 @@
 """DMR radios: registration, locations, texts and emergencies of Hytera and Motorola, and what they are answered."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -64,6 +64,12 @@ def test_two_presses_without_a_time_are_two() -> None:
     names = [session().receive(hytera(0x08, 0xB003, nowhen, sequence), NOW)[0] for sequence in (7, 7, 8)]
     first, again, other = (result.frame_id for result in names if isinstance(result, Observation))
     assert first == again != other
+    link, packet = session(), hytera(0x08, 0xB003, nowhen, 7)
+    times = [NOW + timedelta(minutes=minutes) for minutes in (0, 1, 20)]
+    soon, copy, later = [
+        result.frame_id for at in times for result in link.receive(packet, at) if isinstance(result, Observation)
+    ]
+    assert first == soon == copy != later, "a repeater that was started again counts anew"
 
 
 def test_a_registration_is_accepted_and_the_packet_acknowledged() -> None:

@@ -43,6 +43,19 @@ def test_an_emergency_is_an_sos_with_its_place_and_gets_its_report() -> None:
     assert link.to_send() == b"AT+CMGS=1234567,32\r\n83100007\x1a"
 
 
+def test_a_second_emergency_of_a_radio_that_counts_anew_is_not_the_first() -> None:
+    link = session()
+    ids = []
+    for minutes in (0, 1, 2, 20, 21):
+        found = link.receive(frame(2), NOW + timedelta(minutes=minutes))[0]
+        assert isinstance(found, Observation)
+        ids.append(found.frame_id)
+    assert len({*ids[:3]}) == 1 and len({*ids[3:]}) == 1 and ids[0] != ids[3]
+    [again, _] = session().receive(frame(2), NOW + timedelta(minutes=1))
+    assert isinstance(again, Observation)
+    assert again.frame_id == ids[0], "nor is one new that comes again on another connection"
+
+
 def test_without_a_wish_for_a_report_there_is_none_and_without_sds_tl_no_id() -> None:
     link = session()
     link.receive(frame(2, tl="830007"), NOW)
