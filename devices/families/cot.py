@@ -16,8 +16,8 @@ What we sent ourselves comes back from a server: dropped by `own_flow_tag` and `
 Answered: pings of enrolled units; with `negotiate_protobuf` the server's offer to change to protobuf (both forms are
 read at any time). With `uid` set, silence is answered with a ping, as a server expects of its clients.
 
-To send: `alert` (also to cancel) and `position` make events, `Session.publish` queues them. An SOS is an alert and a
-position. The command `text` is a chat to one unit; that its phone got it is accepted, that it was opened is confirmed.
+To send (cot_sent.py): the command `text` is a chat to one unit; that its phone got it is accepted, that it was opened
+is confirmed. `alert` and `cancel_alert` go to everybody, with a position for a unit that has told none; nobody answers.
 """
 
 from collections.abc import Container, Iterator
@@ -28,10 +28,11 @@ import msgspec
 from msgspec import Struct
 
 from devices.dictionary import in_range
+from devices.families import cot_sent as sent
 from devices.families import cot_wire as wire
 from devices.families.cot_wire import Event as CotEvent
 from devices.families.cot_wire import Point
-from devices.family import CommandKind, CommandRefused, DeviceCommand, Example, Family
+from devices.family import DeviceCommand, Example, Family
 from devices.framing import Framer
 from devices.json_text import clean
 from devices.local_time import hour_of_doubt, observed
@@ -52,21 +53,11 @@ from devices.observation import (
 )
 from devices.xml_text import Element
 
-UNIT_TYPE = "a-f-G-U-C"  # a friendly unit on the ground: people
 UID_CHARS_MAX = 128
 DEVICES_MAX = 10_000  # of one link, remembered for clearing
 TO_SEND_MAX = 1_000  # events; the oldest are given up
-UNIT_STALE = timedelta(minutes=3)
-ALERT_STALE = timedelta(minutes=10)
-CONTROL_STALE = timedelta(minutes=1)
-CHAT_STALE = timedelta(days=1)
-CHAT_CHARS_MAX = 500
-CALLSIGN = "Gridward"
-NOWHERE = Point(0, 0, hae=0, ce=wire.UNKNOWN_PROTOBUF, le=wire.UNKNOWN_PROTOBUF)
 RECEIPTS: dict[str, Literal["accepted", "confirmed"]] = {"b-t-f-d": "accepted", "b-t-f-r": "confirmed"}
-COMMANDS = (CommandKind(name="text", meaning="sends a chat", args={"text": f"up to {CHAT_CHARS_MAX} characters"}),)
 ANSWER_WITHIN = timedelta(minutes=1)  # to our question for protobuf; then we stay with XML
-ALERT_SUFFIX = "-9-1-1"
 KMH_PER_M_S = 3.6
 
 RAISED_BY_PEOPLE = "b-a-o"  # 911, ring the bell, in contact, custom, and those that are still to come
@@ -99,6 +90,7 @@ class Session:
         self._asked_at: datetime | None = None  # of the change to protobuf; None: nothing is being settled
         self._raised: dict[str, set[str]] = {}
         self._texts: dict[str, str] = {}  # id of a chat -> unit it was sent to
+        self._places: dict[str, Point] = {}  # where units were last
 
     def receive(self, data: bytes, now: datetime) -> list[Result]:
         return self._read(self._framer.feed(data), now)
@@ -106,7 +98,7 @@ class Session:
     def idle(self, now: datetime) -> list[Result]:
         found = self._read(self._framer.idle(), now)
         if self._settings.uid:
-            self.publish(_control("t-x-c-t", f"{self._settings.uid}-ping", now))
+            self.publish(sent.control("t-x-c-t", f"{self._settings.uid}-ping", now))
         return found
 
     def to_send(self) -> bytes:
@@ -118,16 +110,13 @@ class Session:
         return b"".join(map(wire.write_stream if self._protobuf else wire.write_event, waiting))
 
     def command(self, command: DeviceCommand, now: datetime) -> None:
-        text = command.args.get("text", "")
-        if command.action != "text":
-            raise CommandRefused(f"TAK units do not know {command.action!r}")
-        if not text.strip() or len(text) > CHAT_CHARS_MAX:
-            raise CommandRefused(f"text: expected up to {CHAT_CHARS_MAX} characters")
+        ours = self._settings.uid or f"{self._settings.own_uid_prefix}edge"
+        events = sent.asked_for(command, ours, self._places.get(command.native_id), now)
         self._texts[command.nonce] = command.native_id
         if len(self._texts) > TO_SEND_MAX:
             del self._texts[next(iter(self._texts))]
-        ours = self._settings.uid or f"{self._settings.own_uid_prefix}edge"
-        self.publish(chat(ours, command.native_id, command.nonce, text, now))
+        for event in events:
+            self.publish(event)
 
     def publish(self, event: CotEvent) -> None:
         """Queue an event for the other side, with the mark by which we know it when it comes back."""
@@ -191,7 +180,7 @@ class Session:
         offered = event.type == "t-x-takp-v" and "1" in versions and not self._protobuf
         if offered and self._settings.negotiate_protobuf:
             question = Element("TakControl", children=[Element("TakRequest", attributes={"version": "1"})])
-            self._request = wire.write_event(_control("t-x-takp-q", event.uid, now, question))
+            self._request = wire.write_event(sent.control("t-x-takp-q", event.uid, now, question))
             self._asked_at = now
         if event.type == "t-x-takp-r" and self._asked_at:
             answer = control.child("TakResponse")
@@ -204,16 +193,22 @@ class Session:
             yield from self._alarms(event, sender)
         elif not event.type.startswith("a-"):
             if event.type == "t-x-c-t":
-                self.publish(_control("t-x-c-t-r", "takPong", now))
+                self.publish(sent.control("t-x-c-t-r", "takPong", now))
             yield _other(event)
             return
         if event.point and (event.point.lat or event.point.lon):
+            self._remember(sender, event.point)
             yield _place(event, event.point)
         battery = event.measured("status", "battery")
         if battery and in_range("battery_percent", battery):
             yield Telemetry({"battery_percent": battery})
         elif not is_alarm(event):
             yield Telemetry({})
+
+    def _remember(self, sender: str, point: Point) -> None:
+        if len(self._places) >= DEVICES_MAX and sender not in self._places:
+            del self._places[next(iter(self._places))]
+        self._places[sender] = point
 
     def _alarms(self, event: CotEvent, sender: str) -> Iterator[Alarm]:
         if is_cancel(event):
@@ -258,7 +253,7 @@ def sender_of(event: CotEvent) -> str:
     """Whose report it is: alarms, chats and markers have uids of their own and a link to their sender."""
     if event.type.startswith("b-"):
         parents = [link["uid"] for link in event.links if link.get("relation") == "p-p"]
-        return parents[0] if parents else event.uid.removesuffix(ALERT_SUFFIX)
+        return parents[0] if parents else event.uid.removesuffix(sent.ALERT_SUFFIX)
     return event.uid.removesuffix("-ping") if event.type == "t-x-c-t" else event.uid
 
 
@@ -280,71 +275,6 @@ def _within(value: float | None, limits: tuple[float, float]) -> float | None:
     return value if value is not None and limits[0] <= value <= limits[1] else None
 
 
-# --- what is sent --------------------------------------------------------------------------------
-
-
-class Unit(Struct, frozen=True):
-    """Whose event it is; the same uid for the same unit always. No callsign: UNKNOWN."""
-
-    uid: str
-    callsign: str
-    point: Point
-    how: str = "m-g"
-
-
-def alert(unit: Unit, type_: str, at: datetime) -> CotEvent:
-    """An emergency of a unit (type b-a-o-tbl, b-a-o-pan, b-a-o-opn, b-a-g), or its end (b-a-o-can).
-
-    Both have the same uid, made of the unit's, so that the end finds what it ends.
-    """
-    said = {"cancel": "true"} if type_ == wire.CANCEL else {"type": wire.EMERGENCIES.get(type_, "Custom")}
-    called = unit.callsign or "UNKNOWN"
-    parts = (
-        Element("emergency", attributes=said, text=called),
-        Element("link", attributes={"uid": unit.uid, "type": UNIT_TYPE, "relation": "p-p"}),
-        Element("contact", attributes={"callsign": f"{called}-Alert"}),
-    )
-    place = msgspec.structs.replace(unit, uid=unit.uid + ALERT_SUFFIX)
-    return _event(place, type_, at, ALERT_STALE, *parts)
-
-
-def position(unit: Unit, at: datetime) -> CotEvent:
-    """Where a unit is."""
-    contact = Element("contact", attributes={"callsign": unit.callsign or "UNKNOWN"})
-    return _event(unit, UNIT_TYPE, at, UNIT_STALE, contact)
-
-
-def chat(ours: str, unit: str, id_: str, text: str, at: datetime) -> CotEvent:
-    """A GeoChat to one unit."""
-    about = {"parent": "RootContactGroup", "groupOwner": "false", "messageId": id_, "chatroom": unit, "id": unit}
-    people = Element("chatgrp", attributes={"uid0": ours, "uid1": unit, "id": unit})
-    parts = (
-        Element("__chat", attributes=about | {"senderCallsign": CALLSIGN}, children=[people]),
-        Element("link", attributes={"uid": ours, "type": UNIT_TYPE, "relation": "p-p"}),
-        Element("remarks", attributes={"source": ours, "to": unit}, text=text),
-        Element("marti", children=[Element("dest", attributes={"uid": unit})]),
-    )
-    sender = Unit(f"GeoChat.{ours}.{unit}.{id_}", "", Point(0, 0), "h-g-i-g-o")
-    return _event(sender, "b-t-f", at, CHAT_STALE, *parts)
-
-
-def _control(type_: str, uid: str, at: datetime, *parts: Element) -> CotEvent:
-    return _event(Unit(uid, "", NOWHERE), type_, at, CONTROL_STALE, *parts)
-
-
-def _event(unit: Unit, type_: str, at: datetime, lasts: timedelta, *parts: Element) -> CotEvent:
-    return CotEvent(
-        uid=unit.uid,
-        type=type_,
-        how=unit.how,
-        time=at,
-        start=at,
-        stale=at + lasts,
-        point=unit.point,
-        detail=Element("detail", children=list(parts)),
-    )
-
-
 FAMILY = Family(
     name="cot",
     title="TAK radios and phones, Cursor on Target",
@@ -356,5 +286,5 @@ FAMILY = Family(
     silence_s_max=600,
     settings=Settings,
     open_session=Session,
-    commands=COMMANDS,
+    commands=sent.COMMANDS,
 )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from devices.families import cot, cot_wire
+from devices.families import cot, cot_sent, cot_wire
 from devices.family import CommandRefused, DeviceCommand, Everyone
 from devices.observation import Alarm, CommandAnswer, Event, Observation, Position, Rejected, Result, Telemetry
 from tests.devices.frames import COT_LINK, NOW
@@ -13,7 +13,7 @@ from tests.devices.frames import cot as frame
 
 OBSERVED = datetime(2026, 11, 24, 12, 29, 53, tzinfo=UTC)
 POINT = cot_wire.Point(30.7436, 120.4838, hae=12.5, ce=4.0)
-UNIT = cot.Unit("PHONE-7", "North gate", POINT)
+UNIT = cot_sent.Unit("PHONE-7", "North gate", POINT)
 CANCEL = f'<emergency cancel="true">North gate</emergency>{COT_LINK}'
 
 
@@ -145,7 +145,7 @@ def test_the_end_of_an_event_inside_cdata_is_not_the_end() -> None:
 
 
 def test_all_three_forms_are_read_on_one_link() -> None:
-    alert = cot.alert(UNIT, "b-a-o-tbl", OBSERVED)
+    alert = cot_sent.alert(UNIT, "b-a-o-tbl", OBSERVED)
     link = cot.Session(cot.Settings(own_flow_tag=""), Everyone())
     found = link.receive(cot_wire.write_event(alert) + cot_wire.write_stream(alert), NOW)
     found += link.receive(cot_wire.write_mesh(alert), NOW)
@@ -170,13 +170,13 @@ def test_protobuf_keeps_what_a_field_cannot_hold() -> None:
 
 def test_what_is_sent_is_escaped_and_marked() -> None:
     link = session()
-    link.publish(cot.position(cot.Unit("venue-1", '<A> & "B"\x00', POINT), OBSERVED))
+    link.publish(cot_sent.position(cot_sent.Unit("venue-1", '<A> & "B"\x00', POINT), OBSERVED))
     sent = link.to_send()
     assert sent.startswith(cot_wire.DECLARATION + b"<event ")
     event = cot_wire.read_event(sent)
     assert event is not None
     assert event.said("contact", "callsign") == '<A> & "B"'
-    assert (event.point, event.time, event.stale) == (POINT, OBSERVED, OBSERVED + cot.UNIT_STALE)
+    assert (event.point, event.time, event.stale) == (POINT, OBSERVED, OBSERVED + cot_sent.UNIT_STALE)
     assert session().receive(sent, NOW) == []
     assert link.to_send() == b""
 
@@ -188,7 +188,7 @@ def test_the_change_to_protobuf() -> None:
     silent.receive(offer, NOW)
     assert silent.to_send() == b""
     link.receive(offer, NOW)
-    link.publish(cot.position(UNIT, NOW))
+    link.publish(cot_sent.position(UNIT, NOW))
     question = cot_wire.read_event(link.to_send())
     assert question is not None
     assert (question.type, question.uid) == ("t-x-takp-q", "PHONE-7-9-1-1")
@@ -201,7 +201,7 @@ def test_an_answer_that_does_not_come_leaves_xml() -> None:
     offer = frame("t-x-takp-v", '<TakControl><TakProtocolSupport version="1"/></TakControl>')
     link = session(negotiate_protobuf=True)
     link.receive(offer, NOW)
-    link.publish(cot.position(UNIT, NOW))
+    link.publish(cot_sent.position(UNIT, NOW))
     link.to_send()
     link.idle(NOW + timedelta(seconds=61))
     assert link.to_send().startswith(b"<?xml")
@@ -223,7 +223,7 @@ def test_pings() -> None:
 def test_the_queue_is_bounded() -> None:
     link = session()
     for number in range(cot.TO_SEND_MAX + 5):
-        link.publish(cot.position(cot.Unit(f"u-{number}", "", POINT), NOW))
+        link.publish(cot_sent.position(cot_sent.Unit(f"u-{number}", "", POINT), NOW))
     assert link.to_send().count(b"<event ") == cot.TO_SEND_MAX
 
 
@@ -266,3 +266,45 @@ def test_texts_that_cannot_be_sent(words: str) -> None:
         session().command(text(words), NOW)
     with pytest.raises(CommandRefused):
         session().command(DeviceCommand(nonce="n", native_id="PHONE-7", action="fly"), NOW)
+
+
+def asked_for(link: cot.Session, action: str, **args: str) -> list[cot_wire.Event]:
+    """What goes out to the TAK network."""
+    link.command(DeviceCommand(nonce="n-8", native_id="PHONE-7", action=action, args=args), NOW)
+    pieces = link.to_send().split(cot_wire.DECLARATION)[1:]
+    return [event for event in map(cot_wire.read_event, pieces) if event is not None]
+
+
+def test_an_emergency_is_shown_to_everybody_and_ended() -> None:
+    link = session()
+    raised, place = asked_for(link, "alert", callsign="Gate 3", longitude="120.5", latitude="30.75")
+    assert (raised.type, raised.uid, raised.emergency) == (
+        "b-a-o-tbl",
+        "PHONE-7-9-1-1",
+        {"type": "911 Alert", "text": "Gate 3"},
+    )
+    assert (place.type, place.uid, place.point) == ("a-f-G-U-C", "PHONE-7", cot_wire.Point(30.75, 120.5))
+    link.receive(unit(), NOW)
+    heard_at = link._places["PHONE-7"]
+    [ended] = asked_for(link, "cancel_alert")
+    assert (ended.type, ended.uid, ended.point) == ("b-a-o-can", raised.uid, heard_at)
+    [fence] = asked_for(link, "alert", type="fence")
+    assert fence.type == "b-a-g", "a unit that is on the map tells its own place"
+
+
+def test_what_we_showed_is_no_alarm_when_it_comes_back() -> None:
+    link = session()
+    link.command(DeviceCommand(nonce="n", native_id="PHONE-7", action="alert", args=PLACE), NOW)
+    assert link.receive(link.to_send(), NOW) == []
+
+
+PLACE = {"longitude": "120.5", "latitude": "30.75"}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [{}, {"longitude": "120.5"}, {**PLACE, "latitude": "91"}, {**PLACE, "type": "x"}, {**PLACE, "callsign": "x" * 65}],
+)
+def test_emergencies_that_cannot_be_shown(args: dict[str, str]) -> None:
+    with pytest.raises(CommandRefused):
+        session().command(DeviceCommand(nonce="n", native_id="PHONE-7", action="alert", args=args), NOW)

@@ -11,19 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from devices.families import cot, cot_wire, osdp
+from devices.families import cot_sent, cot_wire, osdp
 from devices.family import DeviceCommand
 from devices.observation import CommandAnswer, Event, Observation, Result
 
 WAIT_S = 15.0
 KEY = bytes(range(1, 17))
 AT = datetime(2026, 11, 24, 12, 0, 0, 123_000, tzinfo=UTC)
-UNIT = cot.Unit("PHONE-7", "Nörd <gate> & co", cot_wire.Point(30.7436, 120.4838, hae=12.5, ce=4.0))
+UNIT = cot_sent.Unit("PHONE-7", "Nörd <gate> & co", cot_wire.Point(30.7436, 120.4838, hae=12.5, ce=4.0))
 SENT = [
-    cot.alert(UNIT, "b-a-o-tbl", AT),
-    cot.alert(UNIT, cot_wire.CANCEL, AT),
-    cot.position(UNIT, AT),
-    cot.chat("gridward-edge", "PHONE-7", "n-1", "to <you>", AT),
+    cot_sent.alert(UNIT, "b-a-o-tbl", AT),
+    cot_sent.alert(UNIT, cot_wire.CANCEL, AT),
+    cot_sent.position(UNIT, AT),
+    cot_sent.chat("gridward-edge", "PHONE-7", "n-1", "to <you>", AT),
 ]
 
 

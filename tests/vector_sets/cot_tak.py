@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from devices.families import cot, cot_wire
+from devices.families import cot_sent, cot_wire
 from devices.framing import Framer
 from tests.vectors import SHARED
 
@@ -33,8 +33,8 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
 
 def _sent(record: dict[str, Any]) -> dict[str, Any]:
     point = cot_wire.Point(record["lat"], record["lon"])
-    unit = cot.Unit(record["id"], record.get("callsign", ""), point, record["how"])
-    event = cot.alert(unit, record["cot_type"], NOW)
+    unit = cot_sent.Unit(record["id"], record.get("callsign", ""), point, record["how"])
+    event = cot_sent.alert(unit, record["cot_type"], NOW)
     for form in (cot_wire.write_event(event), cot_wire.write_stream(event), cot_wire.write_mesh(event)):
         [frame] = [piece for piece in _frames(form) if isinstance(piece, bytes)]
         back = cot_wire.read_frame(frame)
