@@ -103,8 +103,9 @@ def write_unit(kind: int, *objects: Fields) -> bytes:
 def _written(fields: Fields) -> bytes:
     system = [fields[name] for name in ("system_type", "system_address") if name in fields]
     component = fields["component_address"].to_bytes(4, "little") if "component_address" in fields else b""
-    single = [fields[name] for name in ("records", "reserved", "timeout_minutes") if name in fields]
-    return bytes(system) + component + bytes(single) + (wire.write_time(fields["time"]) if "time" in fields else b"")
+    single = [fields[name] for name in ("record_count", "reserved", "timeout_minutes") if name in fields]
+    times = [wire.write_time(fields[name]) for name in ("start_time", "time") if name in fields]
+    return bytes(system) + component + bytes(single) + b"".join(times)
 
 
 def _read(action: str, args: Mapping[str, str], clock: LocalClock) -> bytes:
@@ -117,7 +118,7 @@ def _read(action: str, args: Mapping[str, str], clock: LocalClock) -> bytes:
         since = read_iso(args.get("since", ""), clock)
         if since is None:
             raise CommandRefused(f"since: {args.get('since', '')!r} is no time such as 2026-11-24T20:00:00")
-        asked |= {"records": whole(args, "count", 1, RECORDS_MAX, 10), "time": clock.local(since)}
+        asked |= {"record_count": whole(args, "count", 1, RECORDS_MAX, 10), "start_time": clock.local(since)}
     return write_unit(kind, asked or {"reserved": 0})
 
 

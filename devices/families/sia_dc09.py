@@ -9,7 +9,7 @@ encrypted, with a time stamp.
 What it means
 - Contact ID: qualifier 1 raises the code's alarm, 3 ends it, 6 says that it is still there. In SIA-DCS the code says
   which. The component is partition-zone ("01-057") or area-point ("2-017").
-- Opening and closing are the Events `disarmed` and `armed`; bypasses are `shielded` Alarms of the zone; tests, resets
+- Opening and closing are the Events `disarmed` and `armed` (arming in part is reported with either qualifier); bypasses are `shielded` Alarms of the zone; tests, resets
   and programming are Events. A code that is not read is an `unknown_report` with the code.
 - NULL (supervision) is Telemetry without values; panels are to be set to send it at least every minute. ACK, NAK, DUH
   and RSP say nothing, as we ask nothing.
@@ -179,12 +179,15 @@ def _contact_id(event: Fields, frame: Frame) -> Body:
     hengbo = frame.id == "HENG-BO"
     component = f"{event['partition']}-{zone}"
     attributes = {"code": code, "qualifier": qualifier, "meaning": meaning(code, hengbo)} | _beside(frame)
+    private = codes.EVENT_OF_HENGBO.get(code) if hengbo else None
+    if private:
+        return Event(kind=private, component=component, attributes=attributes)
     kind = codes.KIND_OF_HENGBO.get(code) if hengbo else None
     kind = kind or codes.KIND_OF_CID.get(code)
     if kind:
         return Alarm(kind=kind, raised=qualifier != "restore", component=component, description=attributes["meaning"])
     if code in codes.OPENINGS:
-        opened = "armed" if qualifier == "restore" else "disarmed"
+        opened = "armed" if qualifier == "restore" or code in codes.ARMED_ALWAYS else "disarmed"
         return Event(kind=opened, component=event["partition"], attributes=attributes | {"user": zone})
     return Event(kind=codes.EVENT_OF_CID.get(code, "unknown_report"), component=component, attributes=attributes)
 

@@ -94,15 +94,20 @@ MEANING = {
     "407": "remote_arm_disarm",
     "408": "quick_arm",
     "409": "key_switch",
+    "423": "forced_access",
+    "426": "door_propped_open",
     "441": "stay_arm",
     "442": "key_switch_stay_arm",
     "450": "exception_arm_disarm",
+    "453": "failed_to_disarm",
     "454": "failed_to_arm",
     "455": "auto_arm_failed",
     "456": "partial_arm",
     "457": "exit_error",
     "459": "recent_close",
     "461": "wrong_code",
+    "465": "panic_reset",
+    "466": "service",
     "570": "zone_bypass",
     "571": "fire_bypass",
     "572": "24h_bypass",
@@ -115,8 +120,11 @@ MEANING = {
     "606": "listen_in",
     "607": "walk_test",
     "608": "periodic_test_trouble",
+    "611": "point_tested",
+    "616": "service_request",
     "621": "log_reset",
     "625": "time_reset",
+    "626": "time_inaccurate",
     "627": "programming_entered",
     "628": "programming_left",
 }
@@ -126,7 +134,16 @@ MEANING_HENGBO = {
     "485": "rs485_lost",
     "700": "link",
     "701": "wrong_code",
+    "702": "sub_sensor_fault",
+    "703": "sub_power_fault",
     "704": "serial_pass_through",
+    **dict.fromkeys(("707", "717", "727", "737", "747", "757", "767", "777", "787", "797"), "device_type"),
+    "709": "phone_sos",
+    "710": "factory_settings",
+    "711": "phone_alarm_cleared",
+    "712": "programming",
+    "713": "factory_settings",
+    "799": "signal_changed",
 }
 
 SIA_CODE = {
@@ -207,11 +224,13 @@ KIND_OF_CID = {
     "115": "manual_call_point",
     **dict.fromkeys(("121", "122", "124", "125"), "duress"),
     **dict.fromkeys(("130", "131", "132", "133", "134", "135", "136", "138", "139", "140", "146", "155"), "intrusion"),
-    **dict.fromkeys(("137", "144", "145", "341", "383"), "tamper"),
+    **dict.fromkeys(("137", "144", "145", "341", "383", "461"), "tamper"),
+    "423": "door_forced",
+    "426": "door_held_open",
     "151": "gas",
     "154": "water_leak",
     "162": "carbon_monoxide",
-    **dict.fromkeys(("118", "150", "152", "153", "158", "159", "161", "163"), "supervisory"),
+    **dict.fromkeys(("118", "150", "152", "153", "158", "159", "161", "163", "457", "616"), "supervisory"),
     **dict.fromkeys(("141", "142", "370", "371", "372", "373", "374", "375", "376", "377", "378"), "bus_fault"),
     **dict.fromkeys(("301", "308", "337", "342"), "power_fault"),
     **dict.fromkeys(("302", "309", "311", "338", "384"), "low_battery"),
@@ -219,20 +238,31 @@ KIND_OF_CID = {
     **dict.fromkeys(("143", "156", "157", "300", "303", "304", "307", "310", "312", "313", "314", "320"), "fault"),
     **dict.fromkeys(("321", "322", "323", "324", "325", "326", "327", "330", "331", "332", "333", "334"), "fault"),
     **dict.fromkeys(("335", "336", "339", "343", "380", "385", "386", "387", "388", "389", "391", "393"), "fault"),
+    **dict.fromkeys(("453", "454", "455", "626"), "fault"),
     **dict.fromkeys(("570", "571", "572", "573", "574", "575", "576", "577"), "shielded"),
 }
 # Codes from 200 to 209 watch fire equipment (valves, pumps, water).
 KIND_OF_CID |= {f"20{digit}": "supervisory" for digit in range(10)}
-KIND_OF_HENGBO = {"387": "tamper", "393": "communication_fault", "485": "communication_fault", "701": "tamper"}
+KIND_OF_HENGBO = {
+    "113": "water_leak",
+    **dict.fromkeys(("387", "701"), "tamper"),
+    **dict.fromkeys(("393", "485", "700"), "communication_fault"),
+    "702": "fault",
+    "703": "power_fault",
+    "709": "sos",
+}
+EVENT_OF_HENGBO = {code: "attributes" for code, meaning in MEANING_HENGBO.items() if meaning == "device_type"}
+EVENT_OF_HENGBO |= {"711": "alarm_cleared", "710": "configuration", "712": "configuration", "713": "configuration"}
 
 # Qualifier 1 of these is disarmed, 3 armed. The zone field is the user.
+ARMED_ALWAYS = frozenset({"456", "459"})  # in part, or just now: with either qualifier
 OPENINGS = frozenset("400 401 402 403 404 405 407 408 409 441 442 450 451 452 453 456 458 459".split())
 EVENT_OF_CID = {
     **dict.fromkeys(("601", "602", "603", "604", "605", "607", "608", "609"), "test"),
-    "305": "reset",
-    "306": "configuration",
-    "627": "configuration",
-    "628": "configuration",
+    **dict.fromkeys(("611", "612", "613", "614", "615"), "test"),
+    **dict.fromkeys(("305", "465"), "reset"),
+    **dict.fromkeys(("306", "466", "621", "627", "628", "630"), "configuration"),
+    "625": "device_time",
     "406": "alarm_cleared",
 }
 
@@ -242,7 +272,9 @@ _ALARM_PAIRS = {
     "gas": ("GA", "GR GH"),
     "sos": ("PA MA QA", "PR PH MR MH QR QH"),
     "duress": ("HA", "HR HH"),
-    "intrusion": ("BA BG BV BM UA UG EA DF", "BR BH UR UH DR"),
+    "intrusion": ("BA BG BV BM UA UG EA", "BR BH UR UH"),
+    "door_forced": ("DF", "DR"),
+    "door_held_open": ("DN DL", "DH"),
     "tamper": ("TA ES JA XS AA", "TR TH EJ JC XJ"),
     "water_leak": ("WA", "WR WH"),
     "supervisory": ("ZA IA FS SS NA", "ZR ZH IR IH FV SV NS"),

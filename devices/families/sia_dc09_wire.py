@@ -8,7 +8,7 @@ id: ADM-CID (Contact ID), SIA-DCS, NULL (supervision), ACK, NAK, DUH, RSP; HENG-
     pad | data ] {[ x-data ]} _time      pad: any but | [ ], up to whole blocks of 16; without data | may miss
 data of Contact ID: `#account|QXYZ GG CCC`     Q 1 event, 3 restore, 6 still present; XYZ code; GG partition; CCC zone
 data of SIA-DCS:    `#account|Nri2/FA017^text^`  modifiers (ti time, id user, ri area, ...), code, point, text
-time: `HH:MM:SS,MM-DD-YYYY`.
+time: `HH:MM:SS,MM-DD-YYYY`; one that cannot be read costs no event.
 The CRC (polynomial 0xA001 reflected, start 0) is what counts; the length is wrong in many panels, or in decimal.
 """
 
@@ -35,7 +35,7 @@ FRAME = re.compile(
     r"(?P<receiver>R[0-9A-F]{1,6})?(?P<line>L(?:0(?=A0\[)|[0-9A-F]{1,6}))?(?:A0|#(?P<account>[0-9A-F]{3,16}))?\[(?P<rest>.*)",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-CONTENT = re.compile(r"(?P<data>[^\]]*)\](?P<extended>(?:\[[^\]]*\])*)(?:_(?P<time>[\d:,-]{19}))?\s*", re.ASCII)
+CONTENT = re.compile(r"(?P<data>[^\]]*)\](?P<extended>(?:\[[^\]]*\])*)(?:_(?P<time>[!-Z^-~]{0,24}))?\s*", re.ASCII)
 TIME = re.compile(r"\d\d:\d\d:\d\d,\d\d-\d\d-\d{4}", re.ASCII)
 EXTENDED = re.compile(r"\[([A-Z])([^\]]*)\]", re.IGNORECASE)
 ACCOUNT = re.compile(r"(?:#(?P<account>[0-9A-F]{3,16}))?\|(?P<data>.*)", re.IGNORECASE | re.DOTALL)

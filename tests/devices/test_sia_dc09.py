@@ -53,6 +53,8 @@ def test_fire_is_acknowledged_and_named_by_area_and_point() -> None:
         ("1151 00 008", Alarm(kind="gas", component="00-008", description="gas")),
         ("1162 00 008", Alarm(kind="carbon_monoxide", component="00-008", description="co")),
         ("1301 00 000", Alarm(kind="power_fault", component="00-000", description="ac_loss")),
+        ("1461 00 000", Alarm(kind="tamper", component="00-000", description="wrong_code")),
+        ("1454 01 003", Alarm(kind="fault", component="01-003", description="failed_to_arm")),
     ],
 )
 def test_contact_id_alarms(data: str, body: Alarm) -> None:
@@ -89,6 +91,62 @@ def test_arming_bypass_and_tests_are_no_alarms_of_people() -> None:
     [unknown] = bodies(session().receive(contact_id("1999 00 000"), NOW))
     assert isinstance(unknown, Event)
     assert (unknown.kind, unknown.attributes["code"]) == ("unknown_report", "999")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ("3400 00 000", "armed"),
+        ("1400 00 000", "disarmed"),
+        ("3441 00 000", "armed"),
+        ("1456 00 000", "armed"),  # some panels say that they arm in part with 1, some with 3
+        ("3456 00 000", "armed"),
+        ("1459 00 000", "armed"),  # "closed just now": comes beside an alarm
+        ("E407 00 001", "disarmed"),
+        ("R407 00 001", "armed"),
+    ],
+)
+def test_who_arms_and_who_disarms(data: str, kind: str) -> None:
+    [event] = bodies(session().receive(contact_id(data), NOW))
+    assert isinstance(event, Event) and event.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ("1113 00 007", Alarm(kind="water_leak", component="00-007", description="water_flow")),
+        ("1709 00 101", Alarm(kind="sos", component="00-101", description="phone_sos")),
+        ("1702 02 001", Alarm(kind="fault", component="02-001", description="sub_sensor_fault")),
+        ("3703 02 001", Alarm(kind="power_fault", raised=False, component="02-001", description="sub_power_fault")),
+        ("1387 00 004", Alarm(kind="tamper", component="00-004", description="light_interference")),
+    ],
+)
+def test_private_codes_of_hengbo(data: str, body: Alarm) -> None:
+    assert bodies(session().receive(contact_id(data, kind="HENG-BO"), NOW)) == [body]
+
+
+def test_what_a_hengbo_panel_is_and_does_is_an_event() -> None:
+    for code, kind, told in (("1757", "attributes", "device_type"), ("1711", "alarm_cleared", "phone_alarm_cleared")):
+        [event] = bodies(session().receive(contact_id(f"{code} 00 000", kind="HENG-BO"), NOW))
+        assert isinstance(event, Event)
+        assert (event.kind, event.attributes["meaning"]) == (kind, told)
+
+
+@pytest.mark.parametrize("stamp", ["_12:29:50,11-24-202", "_25:61:00,11-24-2026", "_yesterday"])
+def test_a_time_stamp_that_cannot_be_read_costs_no_alarm(stamp: str) -> None:
+    link = session()
+    [found] = link.receive(contact_id("1110 01 005", stamp=stamp), NOW)
+    assert isinstance(found, Observation)
+    assert (found.body, found.observed_at, found.flags) == (
+        Alarm(kind="fire", component="01-005", description="fire"),
+        NOW,
+        ("time_invalid",),
+    )
+    assert link.to_send() == frame('"ACK"0002R0L0#000010[]')
+    strict = session(strict_time=True)
+    [refused] = strict.receive(contact_id("1110 01 005", stamp=stamp), NOW)
+    assert isinstance(refused, Rejected)
+    assert b'"NAK"' in strict.to_send()
 
 
 def test_several_events_of_one_block_are_several_alarms_with_ids_of_their_own() -> None:

@@ -15,6 +15,7 @@ SAMPLES = SHARED / "gbt26875.jsonl"
 DOWN = range(61, 92)  # types that only we send
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 ERRORS = {"end mark missing": "end_flag", "start mark missing": "no_start_flag", "checksum wrong": "checksum"}
+ERRORS |= {"frame incomplete": "short", "application data too long": "too_long"}
 
 
 def decode(line: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +41,9 @@ def _again(data: bytes, layer: str) -> bytes:
 def _frame(data: bytes) -> dict[str, Any]:
     session = gbt26875.Session(gbt26875.Settings(device="vector", sync_clock=False), Everyone())
     results = [*session.receive(data, NOW), *session.idle(NOW)]
-    rejections = [result for result in results if isinstance(result, Rejected)]
-    if rejections and rejections[0].reason in ERRORS:
+    if errors := [ERRORS[result.reason] for result in results if isinstance(result, Rejected) and result.reason in ERRORS]:
         assert not any(isinstance(result, Observation) for result in results)
-        return {"error": ERRORS[rejections[0].reason]}
+        return {"error": errors[0]}
     frame = gbt26875_wire.read_frame(data)
     found: dict[str, Any] = {
         "serial": frame.serial,
@@ -56,7 +56,7 @@ def _frame(data: bytes) -> dict[str, Any]:
         "destination_hex": f"{frame.destination:012X}",
         "app_length": len(frame.unit),
         "command": frame.command,
-        "command_name": gbt26875_wire.COMMANDS[frame.command],
+        "command_name": gbt26875_wire.command_name(frame.command),
         "checksum": f"{data[-3]:02X}",
         "checksum_ok": True,
         "end_ok": True,
@@ -77,8 +77,13 @@ def _frame(data: bytes) -> dict[str, Any]:
 
 def _unit(data: bytes) -> dict[str, Any]:
     unit = gbt26875_wire.read_unit(data)
-    objects = [{**fields, "time": _iso(fields["time"])} if "time" in fields else fields for fields in unit.objects]
+    objects = [
+        {name: _iso(value) if name.endswith("time") else value for name, value in fields.items()}
+        for fields in unit.objects
+    ]
     found: dict[str, Any] = {"type": unit.type, "count": unit.count, "objects": objects}
+    if unit.trailing:
+        found["trailing"] = unit.trailing
     if unit.error:
         found["error"] = unit.error
     if unit.error == "unknown type":
