@@ -101,6 +101,29 @@ def test_impossible_times_are_those_of_receiving(epoch: int) -> None:
     assert (first.observed_at, first.flags) == (NOW, ("time_invalid",))
 
 
+# The other generation says how many digits are behind the dot.
+WITH_DIGITS = replace(
+    PRESSURE, digits=3, signal_dbm=-70, interval_s=0, alarms=0, low=0, high=2500, now=605, records=(605,)
+)
+
+
+def test_the_other_generation_says_its_decimals() -> None:
+    frame = meokon_wire.write_frame(WITH_DIGITS)
+    assert (len(frame), frame[19:25].hex()) == (41, "000001010300")
+    assert meokon_wire.read_report(frame) == replace(WITH_DIGITS, record_count=1)
+    assert bodies(session().receive(frame, NOW))[-1] == Telemetry({"pressure_mpa": 0.605})
+    two = replace(WITH_DIGITS, digits=2, now=60, records=(59, 60))
+    assert bodies(session().receive(meokon_wire.write_frame(two), NOW))[-2:] == [
+        Telemetry({"pressure_mpa": 0.59}),
+        Telemetry({"pressure_mpa": 0.6}),
+    ]
+
+
+def test_decimals_that_cannot_be_are_refused() -> None:
+    [refused] = session().receive(meokon_wire.write_frame(replace(WITH_DIGITS, digits=9)), NOW)
+    assert isinstance(refused, Rejected)
+
+
 def test_every_flipped_bit_is_caught() -> None:
     frame = meokon_wire.write_frame(PRESSURE)
     for bit in range(len(frame) * 8):

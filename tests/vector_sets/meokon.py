@@ -11,7 +11,8 @@ SAMPLES = SHARED / "meokon.jsonl"
 
 def decode(line: dict[str, Any]) -> dict[str, Any]:
     data = bytes.fromhex(line["frame_hex"])
-    [frame] = Framer(meokon_wire.cut, meokon_wire.FRAME_BYTES_MAX).feed(data)
+    framer = Framer(meokon_wire.cut, meokon_wire.FRAME_BYTES_MAX)
+    [frame, *_] = [*framer.feed(data), *framer.idle()]
     report = meokon_wire.read_report(frame) if isinstance(frame, bytes) else None
     if report is None or report.low is None or report.high is None or report.now is None:
         return {"error": "unreadable"}
@@ -23,6 +24,7 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
         "interval_s": report.interval_s,
         "record_count": report.record_count,
         "unit": report.type,
+        "decimals": meokon_wire.TYPES[report.type][2] if report.digits is None else report.digits,
         "alarm_bits": report.alarms,
         "alarms": report.alarm_names,
         "limit_low": report.value(report.low),
