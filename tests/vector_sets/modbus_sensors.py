@@ -25,18 +25,23 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     found |= {"crc_ok": True} if rtu else {"transaction": adu.transaction}
     if "exception" in found:
         found |= {"function": adu.function & ~modbus_wire.EXCEPTION, "exception_code": found["exception"]}
-    return found | (_meaning(line["map"], found["registers"]) if "map" in line else {})
+    return found | _meaning(line.get("map", ""), found.get("registers") or found.get("bits", []))
 
 
 def _meaning(name: str, registers: list[int]) -> dict[str, Any]:
-    points = MAPS[MAP_NAMES.get(name, name)]
+    """An answer does not say where its registers begin: here, where the map's do."""
+    points = MAPS.get(MAP_NAMES.get(name, name), ())
+    if not points or not registers:
+        return {}
     first = min(point.address for point in points)
     found: dict[str, Any] = {}
     for point in points:
         at = point.address - first
         held = registers[at : at + point.words]
+        if len(held) < point.words:
+            continue
         if point.metric:
             found[WORDS.get(point.metric, point.metric)] = modbus.measurement(point, held)
         else:
-            found[point.alarm] = held[0] in point.raised_at
+            found[point.alarm] = found.get(point.alarm, False) or held[0] in point.raised_at
     return found

@@ -11,8 +11,6 @@ from devices.families.osdp_secure import Channel
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "osdp.jsonl"
-NAMED = {"COMSET": "comset", "COM": "com", "PDID": "pdid", "RAW": "raw", "FMT": "fmt", "LSTATR": "lstatr"}
-NAMED |= {"KEYPAD": "keypad", "CCRYPT": "ccrypt"}
 
 
 def decode(line: dict[str, Any]) -> dict[str, Any]:
@@ -38,15 +36,20 @@ def _keys(given: dict[str, str]) -> dict[str, str]:
 
 
 def _payload(line: dict[str, Any], data: bytes) -> dict[str, Any]:
-    """Data alone: of which reply, the vector's note and its expected key say."""
+    """Data alone: of which reply, the vector's expected key or its note says."""
     codes = {name: code for code, name in osdp_wire.REPLIES.items()}
-    names = [name for name, key in NAMED.items() if key in line["expect"]] or line.get("note", "").split()[:1]
-    return _named(names[0], osdp_wire.read_data(codes[names[0]], True, data)) if names[0] in codes else {}
+    named = [name for name in codes if _key(name) in line["expect"]]
+    names = named or [word for word in line.get("note", "").split() if word in codes]
+    return _named(names[0], osdp_wire.read_data(codes[names[0]], True, data)) if names else {}
 
 
 def _packet(data: bytes) -> dict[str, Any]:
     mark = data[:1] == osdp_wire.MARK
-    frame = data[1:] if mark else data
+    frame = data.lstrip(osdp_wire.MARK)
+    if frame[:1] != bytes((osdp_wire.START,)):
+        return {"mark": mark, "error": "no_start"}
+    if len(frame) < osdp_wire.FRAME_BYTES_MIN:
+        return {"mark": mark, "error": "incomplete"}
     control, length = frame[4], int.from_bytes(frame[2:4], "little")
     found: dict[str, Any] = {
         "mark": mark,
@@ -59,6 +62,9 @@ def _packet(data: bytes) -> dict[str, Any]:
     }
     if length > len(frame):
         return found | {"error": "incomplete"}
+    if length < osdp_wire.FRAME_BYTES_MIN:
+        return found | {"check_ok": False, "error": "length"}
+    frame = frame[:length]
     holds = osdp_wire.check_holds(frame)
     cut = osdp_wire.cut(frame, True)
     assert holds == (cut.frame == frame)
@@ -87,6 +93,8 @@ def _inside(frame: bytes, holds: bool) -> dict[str, Any]:
 
 
 def _too_short(frame: bytes) -> dict[str, Any]:
+    if not frame[4] & osdp_wire.SECURE_BIT or 5 + frame[5] >= len(frame):
+        return {"error": "unreadable"}
     size, check = frame[5], 2 if frame[4] & osdp_wire.CRC_BIT else 1
     code = frame[5 + size]
     names = osdp_wire.REPLIES if frame[1] & 0x80 else osdp_wire.COMMANDS
@@ -103,4 +111,8 @@ def _named(name: str, fields: dict[str, Any]) -> dict[str, Any]:
         return told
     if name == "PDCAP":
         return {"pdcap": told.get("capabilities", [])}
-    return {NAMED.get(name, name.lower()): told} if told else {}
+    return {_key(name): told} if told else {}
+
+
+def _key(name: str) -> str:
+    return name.lower()
