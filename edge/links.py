@@ -6,6 +6,7 @@ Rules
   not keep a fire panel from being heard.
 - When a link is full, or the system has no descriptor left, the connection that was quiet longest and never showed an
   enrolled device gives way.
+- A connection whose bytes lead to nothing for FRUITLESS_S_MAX is ended.
 """
 
 import os
@@ -19,6 +20,8 @@ from edge.links_connection import Connection, Lines
 from edge.listener import Listener
 from edge.turns import Turns
 
+FRUITLESS_S_MAX = 60.0
+
 log = structlog.get_logger()
 
 
@@ -29,7 +32,7 @@ class TcpServer:
         self, wiring: Wiring, family: Family, turns: Turns, *, host: str, port: int, connections_max: int
     ) -> None:
         self.name = wiring.name
-        self.lines = Lines(wiring, family, turns)
+        self.lines = Lines(wiring, family, turns, FRUITLESS_S_MAX)
         self.flow = self.lines.flow
         self._address = (host, port)
         self._connections_max = connections_max

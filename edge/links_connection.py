@@ -10,17 +10,21 @@ Rules
   which nobody has noticed yet. A connection on which other devices have shown themselves, too, stays.
 - After QUIET_S without a byte a half frame is given up. A connection that says nothing for twice the silence its family
   allows is ended, and so is one that does not read what it is told (WRITE_BYTES_MAX).
+- Bytes that lead to nothing (no report, no notice that names a device, no answer) for `Lines.fruitless_s_max`, one
+  after the other, end a connection: a frame that never ends would hold it for ever. Bytes after a longer pause begin
+  anew. A device that speaks good frames, however seldom, is never ended.
 - A command is written at once to the connection on which its device spoke last.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import inf
 
 import structlog
 
 from devices.family import Commanded, CommandRefused, DeviceCommand, Family
-from devices.observation import DeviceId, Observation, Result
+from devices.observation import DeviceId, Observation, Rejected, Result
 from edge import clock
 from edge.flow import CRASHED, NO_WAY, Delivery, Flow, NotHere, Seldom, Wiring
 from edge.spool_file import SpoolError
@@ -44,8 +48,9 @@ class Lines:
     """The connections of one link, and what they share. While the link holds, all stop: each could bring hundreds of
     rows."""
 
-    def __init__(self, wiring: Wiring, family: Family, turns: Turns) -> None:
+    def __init__(self, wiring: Wiring, family: Family, turns: Turns, fruitless_s_max: float = inf) -> None:
         self.wiring = wiring
+        self.fruitless_s_max = fruitless_s_max
         self.family = family
         self.turns = turns
         self.connections: set[Connection] = set()
@@ -128,6 +133,7 @@ class Connection(asyncio.BufferedProtocol):
         self._session = lines.family.open_session(lines.wiring.settings, lines.wiring.enrolled)
         self._transport: asyncio.Transport | None = None
         self._given_up = True
+        self._fruitless_at = inf  # since when bytes lead to nothing
         self._broken = False
         self._in_turn = False
         self._stops: set[str] = set()  # why it is not read; empty: it is
@@ -166,8 +172,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def received(self, data: bytes) -> None:
         """Bytes, from a transport that fills no buffer of ours too."""
-        self.last_byte_at = clock.monotonic()
-        self._given_up = False
+        now, before = clock.monotonic(), self.last_byte_at
+        if self._fruitless_at == inf or now - before > self._lines.fruitless_s_max:
+            self._fruitless_at = now
+        self.last_byte_at, self._given_up = now, False
         self._work(lambda now: self._session.receive(data, now))
         self._in_turn = len(data) >= FLOOD_BYTES
         if self._in_turn:
@@ -193,7 +201,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def look(self, now: float) -> None:
         quiet_s = now - self.last_byte_at
-        if quiet_s > 2 * self._lines.family.silence_s_max:
+        fruitless_s = self.last_byte_at - self._fruitless_at
+        if quiet_s > 2 * self._lines.family.silence_s_max or fruitless_s > self._lines.fruitless_s_max:
             self.end()
         elif quiet_s > QUIET_S and not self._given_up:
             self._given_up = True
@@ -233,6 +242,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             results = read(clock.now())
             answer = self._session.to_send()
+            if answer or any(not isinstance(result, Rejected) or result.device for result in results):
+                self._fruitless_at = inf
             if results:
                 delivery = self._lines.flow.deliver(len(results))
                 wiring = self._lines.wiring

@@ -28,7 +28,6 @@ FRAME_BYTES_MAX = FRAME_BYTES_MIN + UNIT_BYTES_MAX
 
 CONTROL, SEND_DATA, CONFIRM, REQUEST, RESPONSE, DENY = range(1, 7)
 COMMANDS = {1: "control", 2: "send_data", 3: "confirm", 4: "request", 5: "response", 6: "deny"}
-USER_DEFINED = 128  # commands and types from here on are the vendor's; what is not named below it is reserved
 
 SYSTEM_STATE = (
     "normal fire_alarm fault shielded supervised started feedback delay main_power_fault backup_power_fault bus_fault "
@@ -138,10 +137,6 @@ def write_frame(frame: Frame, time: datetime) -> bytes:
         frame.command,
     )
     return head + frame.unit + bytes((sum8(head[2:] + frame.unit),)) + END
-
-
-def command_name(command: int) -> str:
-    return COMMANDS.get(command, "user_defined" if command >= USER_DEFINED else "reserved")
 
 
 def read_time(raw: bytes, bcd: bool = False) -> datetime | None:

@@ -67,7 +67,7 @@ class Report(Struct, frozen=True):
         """In the unit of the type's metric."""
         _, size, usual = TYPES[self.type]
         digits = usual if self.digits is None else self.digits
-        return round(raw * size / 10**digits, digits)
+        return round(raw * size / 10.0**digits, digits)
 
 
 def cut(buffer: bytes, final: bool) -> Cut:

@@ -9,8 +9,9 @@ encrypted, with a time stamp.
 What it means
 - Contact ID: qualifier 1 raises the code's alarm, 3 ends it, 6 says that it is still there. In SIA-DCS the code says
   which. The component is partition-zone ("01-057") or area-point ("2-017").
-- Opening and closing are the Events `disarmed` and `armed` (arming in part is reported with either qualifier); bypasses are `shielded` Alarms of the zone; tests, resets
-  and programming are Events. A code that is not read is an `unknown_report` with the code.
+- Opening and closing are the Events `disarmed` and `armed` (arming in part is told with either qualifier); bypasses are
+  `shielded` Alarms of the zone; tests, resets and programming are Events. A code that is not read is an
+  `unknown_report` with the code.
 - NULL (supervision) is Telemetry without values; panels are to be set to send it at least every minute. ACK, NAK, DUH
   and RSP say nothing, as we ask nothing.
 - The native id is the account in the frame's head; the one inside the data counts only when the head has none.
@@ -21,6 +22,9 @@ Times are UTC (quirk `local_time`); no or an impossible one is replaced by the t
 
 The window (20 s ahead, 40 s behind) is kept by accounts with a key, where it stops replays, and for all with
 `strict_time`: without encryption anyone can write the right time, and a panel whose clock is wrong would lose alarms.
+
+There are no commands: DC-09 only reports. Panels that can be armed and disarmed over their maker's own additions want
+a user's password in clear text for it.
 
 Clear text is neither secret nor authentic: without a key accounts are bound to enrolled ids, nothing more.
 """

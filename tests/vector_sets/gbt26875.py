@@ -12,6 +12,7 @@ from devices.observation import Observation, Rejected
 from tests.vectors import SHARED
 
 SAMPLES = SHARED / "gbt26875.jsonl"
+USER_DEFINED = 128
 DOWN = range(61, 92)  # types that only we send
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 ERRORS = {"end mark missing": "end_flag", "start mark missing": "no_start_flag", "checksum wrong": "checksum"}
@@ -41,7 +42,8 @@ def _again(data: bytes, layer: str) -> bytes:
 def _frame(data: bytes) -> dict[str, Any]:
     session = gbt26875.Session(gbt26875.Settings(device="vector", sync_clock=False), Everyone())
     results = [*session.receive(data, NOW), *session.idle(NOW)]
-    if errors := [ERRORS[result.reason] for result in results if isinstance(result, Rejected) and result.reason in ERRORS]:
+    reasons = [result.reason for result in results if isinstance(result, Rejected)]
+    if errors := [ERRORS[reason] for reason in reasons if reason in ERRORS]:
         assert not any(isinstance(result, Observation) for result in results)
         return {"error": errors[0]}
     frame = gbt26875_wire.read_frame(data)
@@ -56,7 +58,9 @@ def _frame(data: bytes) -> dict[str, Any]:
         "destination_hex": f"{frame.destination:012X}",
         "app_length": len(frame.unit),
         "command": frame.command,
-        "command_name": gbt26875_wire.command_name(frame.command),
+        "command_name": gbt26875_wire.COMMANDS.get(
+            frame.command, "reserved" if frame.command < USER_DEFINED else "user_defined"
+        ),
         "checksum": f"{data[-3]:02X}",
         "checksum_ok": True,
         "end_ok": True,
