@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from geofences.plan import Plan
 from geofences.step import Told, step
-from geofences.track import UNKNOWN, Crossing, Fix, State, Track
+from geofences.track import Crossing, Fix, Pending, Track
 
 REORDER_S = 300.0
 BY_A_LATE_FIX = "by a late fix"
@@ -29,33 +29,53 @@ def taken(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
         return step(track, fix, plan)
     if fix in track.recent or fix.at < last.at - REORDER_S:
         return track, ()
-    start = _start(track, fix)
+    start = _start(track, fix, plan)
     if start is None:
         return track, ()
-    later = sorted((each for each in track.recent if each.at > (start.fix or fix).at), key=_order)
+    later = sorted((each for each in track.recent if _order(each) > _order(start.recent[-1])), key=_order)
     _, old = _through(start, later, plan)
-    track, new = _through(start, sorted((*later, fix), key=_order), plan)
-    return track, tuple(_rest(old, new, track, plan))
+    new_track, new = _through(start, sorted((*later, fix), key=_order), plan)
+    told = tuple(_rest(old, new, new_track, plan))
+    return replace(new_track, pending=_since_before(track, new_track, start)), told
 
 
 def _order(fix: Fix) -> tuple[float, float, float]:
     return fix.at, fix.longitude, fix.latitude
 
 
-def _start(track: Track, fix: Fix) -> Track | None:
-    """The track as it was before the late fix; None when that is not known any more."""
-    earlier = [each for each in track.recent if each.at < fix.at]
-    if not earlier:
-        return None
-    last = max(earlier, key=_order)
-    states: Sequence[State] = (*track.before, track.state)
-    state = next((each for each in reversed(states) if each.made_at <= last.at), None)
+def _start(track: Track, fix: Fix, plan: Plan) -> Track | None:
+    """The track as it was at the oldest of its fixes from which its state then is known; what was waited for then is
+    not. None when the late fix is older."""
+    states = (*track.before, track.state)
+    state = max((each for each in states if each.made_at <= fix.at), key=lambda each: each.made_at, default=None)
     if state is None:
         return None
-    known = tuple(each for each in track.before if each.made_at < state.made_at)
-    recent = tuple(each for each in track.recent if each.at <= last.at)
-    return replace(
-        track, fix=last, signature=UNKNOWN, told=last.at, state=state, recent=recent, before=known, suspects=()
+    known = [each for each in track.recent if state.made_at <= each.at]
+    if not known or known[0].at >= fix.at:
+        return None
+    first = known[0]
+    place = plan.cells.place(*first.place)
+    zones = set(plan.cells.holding(place)) ^ state.members.keys()
+    return Track(
+        track.key,
+        track.ids,
+        first,
+        place.signature,
+        first.at,
+        state,
+        tuple(Pending(zone) for zone in sorted(zones)),
+        tuple(each for each in track.recent if _order(each) <= _order(first)),
+        tuple(each for each in track.before if each.made_at < state.made_at),
+    )
+
+
+def _since_before(old: Track, new: Track, start: Track) -> tuple[Pending, ...]:
+    """What was waited for all the while is so since before the fixes that are still known."""
+    waited = {each.zone: each for each in old.pending}
+    first = min((each.at for each in new.recent if each.at > start.recent[-1].at), default=start.recent[-1].at)
+    return tuple(
+        waited[each.zone] if each.zone in waited and each.since is not None and each.since <= first else each
+        for each in new.pending
     )
 
 
@@ -80,7 +100,8 @@ def _rest(old: Sequence[Crossing], new: Sequence[Crossing], track: Track, plan: 
         entered, exited = had[(zone, "entered")], had[(zone, "exited")]
         if entered != exited and track.fix is not None:
             kind = "exited" if entered > exited else "entered"
-            told.append(plan.crossing(kind, plan.index[zone], track.fix.at, track.fix.at, track.fix, why=BY_A_LATE_FIX))
+            at = track.fix.at
+            told.append(Crossing(kind, zone, plan.version, at, at, track.fix, None, 1.0, BY_A_LATE_FIX))
     return told
 
 

@@ -12,7 +12,7 @@ from geofences.cells import Cells, turned
 from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
 from geofences.metres import Scale, scale_at
 from geofences.rules import NO_RULES, Rules, deviations, speed_m_s
-from geofences.track import Crossing, Fix
+from geofences.track import Fix
 from geofences.zones import Zone, ZoneError
 
 PARENTS_MAX = 8
@@ -33,10 +33,14 @@ class Plan:
             raise ZoneError(f"rules for a zone that is not there: {min(strange)}")
         self.parents = [self._parents(at) for at in range(len(self.ids))]
         self.special = frozenset(at for at, each in enumerate(self.rules) if each.is_conditional or each.parent)
+        self.timed = frozenset(at for at, each in enumerate(self.rules) if each.first_told_s < inf)
         self.floored = frozenset(at for at, each in enumerate(self.rules) if each.levels or each.altitude_m)
         self.enter_m = [deviations(each.enter_certainty) for each in self.rules]  # per metre of accuracy
         self.leave_m = [deviations(each.leave_certainty) for each in self.rules]
         self.speed_max = [speed_m_s(each.speed_max_kmh) for each in self.rules]
+        self.scheduled = frozenset(at for at, each in enumerate(self.rules) if each.schedule)
+        self.limited = frozenset(at for at, limit in enumerate(self.speed_max) if limit < inf)
+        self.resting = frozenset(at for at, each in enumerate(self.rules) if each.stopped_s)
         self.lost_s = min((each.lost_s for each in self.rules if each.lost_s), default=inf)
         self.crossed_from_m = min((each.crossed_from_m for each in self.rules if each.crossed_from_m), default=inf)
         self.scale = self._scale()
@@ -81,20 +85,6 @@ class Plan:
         if rules.altitude_m is not None and fix.altitude_m is not None:
             return rules.altitude_m[0] <= fix.altitude_m <= rules.altitude_m[1]
         return not (rules.levels or rules.altitude_m) or zone in stays
-
-    def crossing(
-        self,
-        kind: str,
-        zone: int,
-        at: float,
-        since: float,
-        fix: Fix,
-        *,
-        start: Fix | None = None,
-        certainty: float = 1.0,
-        why: str = "",
-    ) -> Crossing:
-        return Crossing(kind, self.ids[zone], self.version, at, since, fix, start, certainty, why)
 
     def crossable(self, start: tuple[float, float], end: tuple[float, float]) -> set[int]:
         """The zones with an edge in any cell that the line between two places leads through."""

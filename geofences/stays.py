@@ -1,59 +1,50 @@
 """What is told of whoever is inside: entered and exited by what is in force, and everything that time brings. Pure."""
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
+from typing import NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
 from geofences.metres import distance_m
 from geofences.plan import Plan
-from geofences.rules import Rules
+from geofences.rules import Rules, certainty_at
 from geofences.track import Crossing, Fix, Rest, State
 
 EASED = 0.9  # of the speed limit: slower than that is not too fast any more
 TIMES_MAX = 10_000  # that one stay is told to be inside still, after a long silence
 
-Told = tuple[State, list[Crossing]]
+Told: TypeAlias = tuple[State, list[Crossing]]
 
 
-def in_force(state: State, fix: Fix, last: Fix | None, certainty: Mapping[int, float], plan: Plan) -> Told:
-    """Who has entered and who has exited, of all members. `certainty`: of those that have just become, or ceased to be,
-    members."""
-    stays = _stays(state, fix, plan)
-    if stays == state.stays:
-        return state, []
-    since = dict(zip(state.stays, state.since, strict=True))
-    told = []
-    for zone in state.stays:
-        if zone not in stays:
-            sure, why = certainty.get(zone, 1.0), _why_left(zone, state, fix, plan)
-            told.append(plan.crossing("exited", zone, fix.at, since[zone], fix, start=last, certainty=sure, why=why))
-    for zone in stays:
-        if zone not in since:
-            sure, why = certainty.get(zone, 1.0), _why_entered(zone, last, certainty)
-            told.append(plan.crossing("entered", zone, fix.at, fix.at, fix, start=last, certainty=sure, why=why))
-            since[zone] = fix.at
-    new = replace(
-        state,
-        stays=stays,
-        since=array("d", (since[zone] for zone in stays)),
-        rests=tuple(rest for rest in state.rests if rest.zone in stays),
-        fast=tuple(zone for zone in state.fast if zone in stays),
-        speed_max=min((plan.speed_max[zone] for zone in stays), default=inf),
-    )
-    return new, told
+def settled(state: State, metres: Mapping[int, float], fix: Fix, last: Fix | None, plan: Plan) -> Told:
+    """The state once the zones in `metres` have become, or ceased to be, members; `metres` from their boundary."""
+    members = dict(state.members)
+    for zone in metres:
+        if members.pop(zone, None) is None:
+            members[zone] = fix.at
+    if plan.special.isdisjoint(members) and state.stays is state.members:
+        stays = members
+    else:
+        stays = in_force(members, state.stays, fix, plan)
+    return _entered(state, _Now(members, stays, metres, fix, last), plan)
 
 
-def _stays(state: State, fix: Fix, plan: Plan) -> "array[int]":
-    """The members in force, of each group the innermost only, and their parents."""
+def looked_at_again(state: State, fix: Fix, plan: Plan) -> Told:
+    """The state when a floor, a schedule or the posture may have changed."""
     if plan.special.isdisjoint(state.members):
-        return state.members
+        return state, []
+    stays = in_force(state.members, state.stays, fix, plan)
+    return _entered(state, _Now(state.members, stays, {}, fix, None), plan)
+
+
+def in_force(members: Mapping[int, float], stays: Mapping[int, float], fix: Fix, plan: Plan) -> dict[int, float]:
+    """The members in force, of each group the innermost only, and their parents; since when, as far as in `stays`."""
     found: set[int] = set()
     groups: dict[str, int] = {}
-    for zone in state.members:
+    for zone in sorted(members):
         rules = plan.rules[zone]
-        if not plan.is_in_force(zone, fix, state.stays):
+        if not plan.is_in_force(zone, fix, stays):
             continue
         if not rules.one_of:
             found.add(zone)
@@ -61,19 +52,61 @@ def _stays(state: State, fix: Fix, plan: Plan) -> "array[int]":
             groups[rules.one_of] = zone
     found.update(groups.values())
     found.update(parent for zone in tuple(found) for parent in plan.parents[zone])
-    return array("i", sorted(found))
+    return {zone: stays.get(zone, fix.at) for zone in sorted(found)}
 
 
-def _why_left(zone: int, state: State, fix: Fix, plan: Plan) -> str:
-    if zone not in state.members:
+class _Now(NamedTuple):
+    """Members and stays at a fix; `metres`: how far from the boundary those are that have just changed."""
+
+    members: dict[int, float]
+    stays: dict[int, float]
+    metres: Mapping[int, float]
+    fix: Fix
+    last: Fix | None
+
+
+def _entered(state: State, now: _Now, plan: Plan) -> Told:
+    members, stays, metres, fix, last = now
+    told = []
+    changed = metres if stays is members else state.stays.keys() ^ stays.keys()
+    for zone in sorted(changed, key=lambda zone: (zone in stays, zone)):
+        sure = certainty_at(metres[zone], fix.accuracy_m) if zone in metres else 1.0
+        if zone in stays:
+            why = _why_entered(zone, last, metres)
+            told.append(Crossing("entered", plan.ids[zone], plan.version, fix.at, fix.at, fix, last, sure, why))
+        else:
+            why, since = _why_left(zone, members, fix, state, plan), state.stays[zone]
+            told.append(Crossing("exited", plan.ids[zone], plan.version, fix.at, since, fix, last, sure, why))
+    if not told and members is state.members:
+        return state, told
+    state = State(
+        members=members,
+        stays=stays,
+        timed=_some(plan.timed, stays),
+        rests=tuple(rest for rest in state.rests if rest.zone in stays),
+        fast=tuple(zone for zone in state.fast if zone in stays),
+        speed_max=min((plan.speed_max[zone] for zone in _some(plan.limited, stays)), default=inf),
+        by_floor=not plan.floored.isdisjoint(members),
+        made_at=fix.at,
+    )
+    due = due_after(state, fix.at, plan)
+    return (state if due == inf else replace(state, due=due)), told
+
+
+def _some(zones: frozenset[int], stays: Mapping[int, float]) -> tuple[int, ...]:
+    return () if zones.isdisjoint(stays) else tuple(sorted(zones & stays.keys()))
+
+
+def _why_left(zone: int, members: Mapping[int, float], fix: Fix, state: State, plan: Plan) -> str:
+    if zone not in members:
         return "outside"
     if not plan.is_in_force(zone, fix, state.stays):
         return "not in force"
     return f"in another of {plan.rules[zone].one_of}"
 
 
-def _why_entered(zone: int, last: Fix | None, certainty: Mapping[int, float]) -> str:
-    if zone not in certainty:
+def _why_entered(zone: int, last: Fix | None, metres: Mapping[int, float]) -> str:
+    if zone not in metres:
         return "in force"
     return "inside" if last is not None else "inside at the first fix"
 
@@ -84,26 +117,29 @@ def watched(state: State, fix: Fix, last: Fix | None, plan: Plan) -> Told:
     if state.speed_max < inf and last is not None:
         speed = distance_m(plan.scale, last.place, fix.place) / (fix.at - last.at)
         speed = speed if fix.speed_m_s is None else fix.speed_m_s
-        fast = tuple(
-            zone for zone in state.stays if speed > plan.speed_max[zone] * (EASED if zone in state.fast else 1)
-        )
+        limits = {zone: plan.speed_max[zone] * (EASED if zone in state.fast else 1) for zone in state.stays}
+        fast = tuple(zone for zone in sorted(limits) if speed > limits[zone])
         for zone in fast:
             if zone not in state.fast:
                 why = f"{speed * 3.6:.0f} km/h, {plan.rules[zone].speed_max_kmh:g} allowed"
-                told.append(plan.crossing("too_fast", zone, fix.at, fix.at, fix, start=last, why=why))
-        state = replace(state, fast=fast)
+                told.append(Crossing("too_fast", plan.ids[zone], plan.version, fix.at, fix.at, fix, last, 1.0, why))
+        if fast != state.fast:
+            state = replace(state, fast=fast, made_at=fix.at)
+    if plan.resting.isdisjoint(state.stays):
+        return state, told
     rests = tuple(_rests(state, fix, plan))
-    return (state if rests == state.rests else replace(state, rests=rests)), told
+    if rests != state.rests:
+        state = replace(state, rests=rests, made_at=fix.at)
+        state = replace(state, due=due_after(state, fix.at, plan))
+    return state, told
 
 
 def _rests(state: State, fix: Fix, plan: Plan) -> Iterator[Rest]:
     known = {rest.zone: rest for rest in state.rests}
-    for zone in state.stays:
-        rules = plan.rules[zone]
-        if rules.stopped_s is None:
-            continue
+    for zone in sorted(plan.resting & state.stays.keys()):
         rest = known.get(zone)
-        if rest is None or distance_m(plan.scale, (rest.longitude, rest.latitude), fix.place) > rules.stopped_radius_m:
+        far = inf if rest is None else distance_m(plan.scale, (rest.longitude, rest.latitude), fix.place)
+        if rest is None or far > plan.rules[zone].stopped_radius_m:
             rest = Rest(zone, fix.longitude, fix.latitude, fix.at)
         yield rest
 
@@ -111,9 +147,9 @@ def _rests(state: State, fix: Fix, plan: Plan) -> Iterator[Rest]:
 def due_after(state: State, at: float, plan: Plan) -> float:
     """The first time after `at` at which something is to be told or a zone comes into force or goes out of it, as long
     as there is no fix."""
-    times = [time for zone, since in _stayed(state) for time in _times(plan.rules[zone], since, at)]
+    times = [time for zone in state.timed for time in _times(plan.rules[zone], state.stays[zone], at)]
     times += [rest.since + (plan.rules[rest.zone].stopped_s or inf) for rest in state.rests]
-    for zone in state.members:
+    for zone in _some(plan.scheduled, state.members):
         schedule = plan.rules[zone].schedule
         if schedule is not None:
             times.append(schedule.next_change(at))
@@ -122,34 +158,39 @@ def due_after(state: State, at: float, plan: Plan) -> float:
 
 def told_between(state: State, after: float, now: float, fix: Fix, plan: Plan) -> list[Crossing]:
     """What is told because it came due after `after` and not after `now`; the last fix is that of the track."""
-    told = []
-    for zone, since in _stayed(state):
-        rules = plan.rules[zone]
+    due = [
+        (at, plan.ids[zone], kind, since, why)
+        for at, zone, kind, since, why in _all_due(state, after, now, fix, plan)
+        if after < at <= now
+    ]
+    return [
+        Crossing(kind, zone, plan.version, at, since, fix, None, 1.0, why) for at, zone, kind, since, why in sorted(due)
+    ]
+
+
+def _all_due(
+    state: State, after: float, now: float, fix: Fix, plan: Plan
+) -> Iterator[tuple[float, int, str, float, str]]:
+    """(when, zone, kind, since, why), whenever it is."""
+    for zone in state.timed:
+        rules, since = plan.rules[zone], state.stays[zone]
         for kind, seconds in (("dwelt", rules.dwelt_s), ("overstayed", rules.overstayed_s)):
-            if seconds is not None and after < since + seconds <= now:
-                told.append(plan.crossing(kind, zone, since + seconds, since, fix, why=f"inside for {seconds:g} s"))
-        told += [
-            plan.crossing("inside", zone, at, since, fix, why=f"inside for {at - since:g} s")
-            for at in _again(rules, since, after, now)
-        ]
-        if rules.lost_s is not None and after < fix.at + rules.lost_s <= now:
-            why = f"not heard for {rules.lost_s:g} s"
-            told.append(plan.crossing("lost", zone, fix.at + rules.lost_s, fix.at, fix, why=why))
+            if seconds is not None:
+                yield since + seconds, zone, kind, since, f"inside for {seconds:g} s"
+        for at in _again(rules, since, after, now):
+            yield at, zone, "inside", since, f"inside for {at - since:g} s"
     for rest in state.rests:
         seconds = plan.rules[rest.zone].stopped_s
-        if seconds is not None and after < rest.since + seconds <= now:
-            why = f"not moved for {seconds:g} s"
-            told.append(plan.crossing("stopped", rest.zone, rest.since + seconds, rest.since, fix, why=why))
-    return sorted(told, key=lambda each: (each.at, each.zone, each.kind))
-
-
-def _stayed(state: State) -> Iterator[tuple[int, float]]:
-    return zip(state.stays, state.since, strict=True)
+        if seconds is not None:
+            yield rest.since + seconds, rest.zone, "stopped", rest.since, f"not moved for {seconds:g} s"
+    if now - fix.at >= plan.lost_s:
+        for zone in state.stays:
+            seconds = plan.rules[zone].lost_s
+            if seconds is not None:
+                yield fix.at + seconds, zone, "lost", fix.at, f"not heard for {seconds:g} s"
 
 
 def _times(rules: Rules, since: float, at: float) -> Iterator[float]:
-    if rules.first_told_s == inf:
-        return
     if rules.dwelt_s is not None:
         yield since + rules.dwelt_s
     if rules.overstayed_s is not None:

@@ -12,8 +12,6 @@ Rules
 - `until` tells what comes due without a fix: dwelt, inside, overstayed, stopped, lost, schedules.
 """
 
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterable
 from math import isfinite
 
@@ -22,8 +20,7 @@ from msgspec.structs import replace
 from geofences.cells import Place
 from geofences.metres import boundary_m, distance_m, met_at
 from geofences.plan import Plan
-from geofences.rules import certainty_at
-from geofences.stays import due_after, in_force, told_between, watched
+from geofences.stays import due_after, looked_at_again, settled, told_between, watched
 from geofences.track import RECENT_MAX, UNKNOWN, Crossing, Fix, Pending, State, Track
 
 JUMP_M_S = 600 / 3.6
@@ -32,6 +29,8 @@ JUMP_SLACK_M = 50.0  # what two receivers may differ by
 BEFORE_MAX = RECENT_MAX
 # A step shorter than this in degrees, each way, is shorter than a metre and the square root of two.
 DEGREES_PER_METRE = 1 / 111_700 / 1.4143
+JUMP_DEGREES_S = JUMP_M_S * DEGREES_PER_METRE
+WITHDRAWN = "zone withdrawn"
 
 Told = tuple[Crossing, ...]
 
@@ -54,30 +53,27 @@ def step(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
     """A fix that is newer than the track's last one; an older one changes nothing (geofences.late takes those)."""
     last, state = track.fix, track.state
     place = plan.cells.place(fix.longitude, fix.latitude)
-    signature = place.signature
     if last is None or track.key != plan.key:
         track, told = carried(track, fix, plan)
-        track, more = _advanced(track, fix, place, signature, plan)
+        track, more = _advanced(track, fix, place, plan)
         return track, told + more
     elapsed = fix.at - last.at
     if elapsed <= 0:
         return track, ()
     far = max(abs(fix.longitude - last.longitude), abs(fix.latitude - last.latitude))
-    if far > elapsed * JUMP_M_S * DEGREES_PER_METRE and _is_jump(last, fix, plan):
-        return _suspected(track, fix, place, signature, plan)
+    if far > elapsed * JUMP_DEGREES_S and is_jump(last, fix, plan):
+        return _suspected(track, fix, place, plan)
     if (
-        signature != track.signature
-        or state.pending
+        place.signature != track.signature
+        or track.pending
         or fix.at >= state.due
         or elapsed >= plan.lost_s
         or far > plan.crossed_from_m * DEGREES_PER_METRE
-        or state.by_floor
-        or state.rests
-        or state.speed_max < 1e9
+        or not state.is_plain
     ):
-        return _advanced(track, fix, place, signature, plan)
+        return _advanced(track, fix, place, plan)
     recent = (*track.recent[1 - RECENT_MAX :], fix)
-    return Track(track.key, track.ids, fix, signature, fix.at, state, recent, track.before), ()
+    return Track(track.key, track.ids, fix, place.signature, fix.at, state, (), recent, track.before), ()
 
 
 def until(track: Track, now: float, plan: Plan) -> tuple[Track, Told]:
@@ -85,66 +81,71 @@ def until(track: Track, now: float, plan: Plan) -> tuple[Track, Told]:
     if track.fix is None or track.key != plan.key or now <= track.told:
         return track, ()
     state, told = _run(track, now, plan)
-    return replace(track, state=state, told=now), tuple(told)
+    return replace(track, state=state, told=now, before=_before(track, state)), tuple(told)
 
 
 def carried(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
     """The track under another plan, by the zones' ids. Those that are not there any more are left."""
-    state = track.state
+    state, pending = track.state, track.pending
     gone = [
-        Crossing("exited", track.ids[at], plan.version, fix.at, since, fix, track.fix, 1.0, "zone withdrawn")
-        for at, since in zip(state.stays, state.since, strict=True)
+        Crossing("exited", track.ids[at], plan.version, fix.at, since, fix, track.fix, 1.0, WITHDRAWN)
+        for at, since in state.stays.items()
         if track.ids[at] not in plan.index
     ]
     if track.ids != plan.ids:
-        number = [plan.index.get(zone_id, -1) for zone_id in track.ids]
-        stays = sorted(
-            (number[at], since) for at, since in zip(state.stays, state.since, strict=True) if number[at] >= 0
+        number = {at: plan.index[zone_id] for at, zone_id in enumerate(track.ids) if zone_id in plan.index}
+        state = replace(
+            state,
+            members={number[at]: since for at, since in state.members.items() if at in number},
+            stays={number[at]: since for at, since in state.stays.items() if at in number},
+            rests=tuple(replace(each, zone=number[each.zone]) for each in state.rests if each.zone in number),
+            fast=tuple(number[at] for at in state.fast if at in number),
         )
-        state = State(
-            members=array("i", sorted(number[at] for at in state.members if number[at] >= 0)),
-            stays=array("i", (at for at, _ in stays)),
-            since=array("d", (since for _, since in stays)),
-            pending=tuple(replace(each, zone=number[each.zone]) for each in state.pending if number[each.zone] >= 0),
-            rests=tuple(replace(each, zone=number[each.zone]) for each in state.rests if number[each.zone] >= 0),
-            fast=tuple(number[at] for at in state.fast if number[at] >= 0),
-            made_at=state.made_at,
-        )
+        pending = tuple(replace(each, zone=number[each.zone]) for each in pending if each.zone in number)
+    state = replace(state, timed=tuple(sorted(plan.timed & state.stays.keys())))
     state = replace(state, due=due_after(state, track.told, plan))
-    return replace(track, key=plan.key, ids=plan.ids, signature=UNKNOWN, state=state, before=()), tuple(gone)
+    track = replace(
+        track, key=plan.key, ids=plan.ids, signature=UNKNOWN, state=state, pending=pending, before=(), recent=()
+    )
+    return track, tuple(gone)
 
 
-def _is_jump(last: Fix, fix: Fix, plan: Plan) -> bool:
+def is_jump(last: Fix, fix: Fix, plan: Plan) -> bool:
     far = distance_m(plan.scale, last.place, fix.place) - last.accuracy_m - fix.accuracy_m - JUMP_SLACK_M
     return far > JUMP_M_S * abs(fix.at - last.at)
 
 
-def _suspected(track: Track, fix: Fix, place: Place, signature: int, plan: Plan) -> tuple[Track, Told]:
+def _suspected(track: Track, fix: Fix, place: Place, plan: Plan) -> tuple[Track, Told]:
     suspects = track.suspects
-    if suspects and _is_jump(suspects[-1], fix, plan):
+    if suspects and is_jump(suspects[-1], fix, plan):
         suspects = ()
     suspects = (*suspects, fix)
     if len(suspects) < JUMP_FIXES:
         return replace(track, suspects=suspects), ()
-    return _advanced(track, fix, place, signature, plan)
+    return _advanced(track, fix, place, plan)
 
 
-def _advanced(track: Track, fix: Fix, place: Place, signature: int, plan: Plan) -> tuple[Track, Told]:
+def _advanced(track: Track, fix: Fix, place: Place, plan: Plan) -> tuple[Track, Told]:
     """A fix that may change something."""
     last = track.fix
     state, told = _run(track, fix.at, plan)
     waits = _waits(track, state, place, plan)
-    told += _crossed(last, fix, waits, state, plan)
-    state, certainty = _settled(state, waits, fix, plan)
-    state, more = in_force(state, fix, last, certainty, plan)
+    told += _crossed(last, fix, waits, track, plan)
+    pending, metres = _sure(waits, state, fix, plan)
+    if metres:
+        state, more = settled(state, metres, fix, last, plan)
+    else:
+        state, more = looked_at_again(state, fix, plan)
     told += more
     state, more = watched(state, fix, last, plan)
     told += more
-    by_floor = not plan.floored.isdisjoint(state.members)
-    state = replace(state, due=due_after(state, fix.at, plan), by_floor=by_floor, made_at=fix.at)
-    before = (*track.before[1 - BEFORE_MAX :], track.state)
     recent = (*track.recent[1 - RECENT_MAX :], fix)
-    return Track(plan.key, plan.ids, fix, signature, fix.at, state, recent, before), tuple(told)
+    before = _before(track, state)
+    return Track(plan.key, plan.ids, fix, place.signature, fix.at, state, pending, recent, before), tuple(told)
+
+
+def _before(track: Track, state: State) -> tuple[State, ...]:
+    return track.before if state is track.state else (*track.before[1 - BEFORE_MAX :], track.state)
 
 
 def _run(track: Track, now: float, plan: Plan) -> tuple[State, list[Crossing]]:
@@ -156,7 +157,7 @@ def _run(track: Track, now: float, plan: Plan) -> tuple[State, list[Crossing]]:
     while state.due <= now:
         due = state.due
         told += told_between(state, after, due, fix, plan)
-        state, more = in_force(state, replace(fix, at=due), None, {}, plan)
+        state, more = looked_at_again(state, replace(fix, at=due), plan)
         told += more
         after, state = due, replace(state, due=due_after(state, due, plan))
     return state, told + told_between(state, after, now, fix, plan)
@@ -164,48 +165,46 @@ def _run(track: Track, now: float, plan: Plan) -> tuple[State, list[Crossing]]:
 
 def _waits(track: Track, state: State, place: Place, plan: Plan) -> list[Pending]:
     """The zones whose shape says otherwise than the state, in order."""
-    known = {each.zone: each for each in state.pending}
-    if track.fix is None or track.signature < 0:
-        zones = set(plan.cells.holding(place)) ^ set(state.members)
+    known = {each.zone: each for each in track.pending}
+    if track.fix is None or track.signature == UNKNOWN:
+        zones = set(plan.cells.holding(place)) ^ state.members.keys()
+    elif place.signature == track.signature:
+        return list(track.pending)
     else:
         last = plan.cells.place(*track.fix.place)
         zones = known.keys() ^ {abs(gain) - 1 for gain in plan.cells.between(last, place)}
     return [known.get(zone) or Pending(zone) for zone in sorted(zones)]
 
 
-def _settled(state: State, waits: Iterable[Pending], fix: Fix, plan: Plan) -> tuple[State, dict[int, float]]:
-    """The members after those waited for that are sure and long enough, and how certain each of these is."""
-    members, pending, certainty = state.members, [], {}
+def _sure(waits: Iterable[Pending], state: State, fix: Fix, plan: Plan) -> tuple[tuple[Pending, ...], dict[int, float]]:
+    """Who is waited for still; and of those that are sure and long enough, the metres from the boundary."""
+    pending, metres = [], {}
     for wait in waits:
-        rules, enters = plan.rules[wait.zone], wait.zone not in state.members
-        metres = boundary_m(plan.scale, plan.edges(wait.zone), *plan.seen(fix))
-        if not _is_sure(metres, fix.accuracy_m, enters, wait.zone, plan):
-            pending.append(Pending(wait.zone))
+        zone, rules, enters = wait.zone, plan.rules[wait.zone], wait.zone not in state.members
+        far = boundary_m(plan.scale, plan.edges(zone), *plan.seen(fix))
+        if enters:
+            least, dwell = fix.accuracy_m * plan.enter_m[zone], rules.dwell_in_s
+        else:
+            least, dwell = max(fix.accuracy_m * plan.leave_m[zone], rules.exit_buffer_m), rules.dwell_out_s
+        if far < least:
+            pending.append(Pending(zone))
             continue
         since = fix.at if wait.since is None else wait.since
-        dwell = rules.dwell_in_s if enters else rules.dwell_out_s
         if fix.at - since < dwell or wait.fixes + 1 < rules.fixes_min:
-            pending.append(Pending(wait.zone, since, wait.fixes + 1))
-            continue
-        certainty[wait.zone] = certainty_at(metres, fix.accuracy_m)
-        members = _with(members, wait.zone) if enters else _without(members, wait.zone)
-    return replace(state, members=members, pending=tuple(pending)), certainty
+            pending.append(Pending(zone, since, wait.fixes + 1))
+        else:
+            metres[zone] = far
+    return tuple(pending), metres
 
 
-def _is_sure(metres: float, accuracy_m: float, enters: bool, zone: int, plan: Plan) -> bool:
-    if enters:
-        return metres >= accuracy_m * plan.enter_m[zone]
-    return metres >= max(accuracy_m * plan.leave_m[zone], plan.rules[zone].exit_buffer_m)
-
-
-def _crossed(last: Fix | None, fix: Fix, waits: Iterable[Pending], state: State, plan: Plan) -> list[Crossing]:
+def _crossed(last: Fix | None, fix: Fix, waits: Iterable[Pending], track: Track, plan: Plan) -> list[Crossing]:
     """The zones that a long step leads through, though neither of its ends is in one."""
     if last is None:
         return []
     far = distance_m(plan.scale, last.place, fix.place)
     if far < plan.crossed_from_m or far > JUMP_M_S * (fix.at - last.at):
         return []
-    ends = {*state.members, *(each.zone for each in waits), *(each.zone for each in state.pending)}
+    ends = {*track.state.members, *(each.zone for each in waits), *(each.zone for each in track.pending)}
     told = []
     for zone in sorted(plan.crossable(last.place, fix.place) - ends):
         shares = met_at(plan.edges(zone), plan.seen(last), plan.seen(fix))
@@ -213,15 +212,6 @@ def _crossed(last: Fix | None, fix: Fix, waits: Iterable[Pending], state: State,
         if least is None or far < least or len(shares) < 2 or not plan.is_in_force(zone, fix, ()):
             continue
         entered, exited = (last.at + share * (fix.at - last.at) for share in (min(shares), max(shares)))
-        told.append(plan.crossing("crossed", zone, exited, entered, fix, start=last, why=f"a step of {far:.0f} m"))
+        why = f"a step of {far:.0f} m"
+        told.append(Crossing("crossed", plan.ids[zone], plan.version, exited, entered, fix, last, 1.0, why))
     return told
-
-
-def _with(numbers: "array[int]", one: int) -> "array[int]":
-    at = bisect_left(numbers, one)
-    return numbers[:at] + array("i", (one,)) + numbers[at:]
-
-
-def _without(numbers: "array[int]", one: int) -> "array[int]":
-    at = bisect_left(numbers, one)
-    return numbers[:at] + numbers[at + 1 :]

@@ -1,7 +1,6 @@
 """What is known of one tracked person or thing between two fixes. Values only: they are never changed, and they go
 through JSON and back, so that a restart forgets nothing."""
 
-from array import array
 from math import inf
 
 import msgspec
@@ -63,14 +62,14 @@ class Rest(Struct, frozen=True):
 
 
 class State(Struct, frozen=True):
-    """What changes seldom. Zones are numbers of the plan, in order. `members`: those whose shape counts as holding it;
-    `stays`: those of them that are in force, entered at `since`. `due`: when something is to be told without a fix.
-    `by_floor`: whether one of the members asks for a floor."""
+    """What changes seldom. Zones are numbers of the plan. `members`: those whose shape counts as holding it, and since
+    when; `stays`: those of them that are in force, and their parents, and when they were entered (the very same dict
+    where nothing is conditional). Neither is changed once it is here. `timed`: the stays of which time tells something.
+    `due`: when something is to be told without a fix. `by_floor`: whether one of the members asks for a floor."""
 
-    members: "array[int]"
-    stays: "array[int]"
-    since: "array[float]"
-    pending: tuple[Pending, ...] = ()
+    members: dict[int, float] = {}
+    stays: dict[int, float] = {}
+    timed: tuple[int, ...] = ()
     rests: tuple[Rest, ...] = ()
     fast: tuple[int, ...] = ()
     due: float = inf
@@ -78,8 +77,13 @@ class State(Struct, frozen=True):
     by_floor: bool = False
     made_at: float = -inf
 
+    @property
+    def is_plain(self) -> bool:
+        """Nothing is told of it before it crosses a boundary or is not heard for long."""
+        return not self.by_floor and not self.rests and self.speed_max == inf
 
-NOWHERE = State(array("i"), array("i"), array("d"))
+
+NOWHERE = State()
 
 
 class Track(Struct, frozen=True):
@@ -93,6 +97,7 @@ class Track(Struct, frozen=True):
     signature: int = UNKNOWN
     told: float = -inf
     state: State = NOWHERE
+    pending: tuple[Pending, ...] = ()
     recent: tuple[Fix, ...] = ()
     before: tuple[State, ...] = ()
     suspects: tuple[Fix, ...] = ()
@@ -104,8 +109,8 @@ class _Kept(Struct, frozen=True, omit_defaults=True):
     key: tuple[int, str]
     fix: Fix | None
     told: float | None
-    members: list[str]
-    stays: list[tuple[str, float]]
+    members: dict[str, float]
+    stays: dict[str, float]
     pending: list[tuple[str, float | None, int]] = []
     rests: list[tuple[str, float, float, float]] = []
     fast: list[str] = []
@@ -121,9 +126,9 @@ def kept(track: Track) -> bytes:
             track.key,
             track.fix,
             track.told if track.told > -inf else None,
-            [ids[at] for at in state.members],
-            [(ids[at], since) for at, since in zip(state.stays, state.since, strict=True)],
-            [(ids[each.zone], each.since, each.fixes) for each in state.pending],
+            {ids[at]: since for at, since in state.members.items()},
+            {ids[at]: since for at, since in state.stays.items()},
+            [(ids[each.zone], each.since, each.fixes) for each in track.pending],
             [(ids[each.zone], each.longitude, each.latitude, each.since) for each in state.rests],
             [ids[at] for at in state.fast],
             list(track.recent),
@@ -136,19 +141,24 @@ def read(written: bytes) -> Track:
     """The track again, as one of an older plan: the next step carries it over to the plan in force. Raises
     msgspec.ValidationError or DecodeError."""
     found = msgspec.json.decode(written, type=_Kept)
-    named = {*found.members, *found.fast, *(stay[0] for stay in found.stays)}
+    named = {*found.members, *found.fast, *found.stays}
     named |= {wait[0] for wait in found.pending} | {rest[0] for rest in found.rests}
     ids = tuple(sorted(named))
     number = {zone_id: at for at, zone_id in enumerate(ids)}
-    stays = sorted((number[zone_id], since) for zone_id, since in found.stays)
     state = State(
-        members=array("i", sorted(number[zone_id] for zone_id in found.members)),
-        stays=array("i", (at for at, _ in stays)),
-        since=array("d", (since for _, since in stays)),
-        pending=tuple(Pending(number[zone_id], since, fixes) for zone_id, since, fixes in found.pending),
+        members={number[zone_id]: since for zone_id, since in found.members.items()},
+        stays={number[zone_id]: since for zone_id, since in found.stays.items()},
         rests=tuple(Rest(number[zone_id], *rest) for zone_id, *rest in found.rests),
         fast=tuple(number[zone_id] for zone_id in found.fast),
         made_at=-inf if found.fix is None else found.fix.at,
     )
-    told = -inf if found.told is None else found.told
-    return Track(RESTORED, ids, found.fix, UNKNOWN, told, state, tuple(found.recent), (), tuple(found.suspects))
+    return Track(
+        key=RESTORED,
+        ids=ids,
+        fix=found.fix,
+        told=-inf if found.told is None else found.told,
+        state=state,
+        pending=tuple(Pending(number[zone_id], since, fixes) for zone_id, since, fixes in found.pending),
+        recent=tuple(found.recent),
+        suspects=tuple(found.suspects),
+    )

@@ -58,7 +58,7 @@ def vincenty(a: Position, b: Position) -> float:
 def places(site: Position, reach_m: float, count: int) -> list[Position]:
     """Round a site, on the globe; by degrees, so that the code under test is not asked."""
     dice = random.Random(f"{site}")
-    found = []
+    found: list[Position] = []
     while len(found) < count:
         latitude = site[1] + dice.uniform(-1, 1) * reach_m / 111_700
         wide = reach_m / (111_700 * math.cos(math.radians(site[1])))
