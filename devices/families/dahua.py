@@ -182,9 +182,9 @@ class Session:
         part = read_part(frame)
         if part.is_picture:
             return []
-        if self._settings.device not in self._enrolled:
-            return [rejected("not enrolled", part.body, self._device)]
         events = wire.read_events(part.body.decode("utf-8", "replace"))
+        if self._settings.device not in self._enrolled:  # it is shown to people: the code, not whose card it was
+            return [rejected("not enrolled", events[0].code.encode() if events else b"", self._device)]
         if not events:
             known = part.body.strip() == b"Heartbeat"
             body = Telemetry({})

@@ -8,7 +8,7 @@ What it means
 - Faces, persons, vehicles, bicycles, things and scenes: one `detection` Event for each object, with what it is, its box
   and how many pictures came along. Pictures, names, documents, plates and what is guessed of a person stay here.
 - A disposition notification (someone or something on a watchlist was seen) is an Alarm `watchlist_match`.
-- Images, slices and files are answered and not kept. Registration, keep-alive and leaving are told.
+- Images, slices, files and lists of cameras are answered and not kept. Registration, keep-alive and leaving are told.
 - Whoever pushes is the device; the camera that an object names is the component.
 - Times are of `time_zone`. An object is named by its id, so one that is sent again has the same frame_id.
 

@@ -54,6 +54,7 @@ KINDS = (
     Kind("/VIID/Images", "Image", "ImageID", ""),
     Kind("/VIID/VideoSlices", "VideoSlice", "VideoID", ""),
     Kind("/VIID/Files", "File", "FileID", ""),
+    Kind("/VIID/APEs", "APE", "ApeID", ""),
     Kind("/VIID/SubscribeNotifications", "SubscribeNotification", "NotificationID", "notification"),
     Kind("/VIID/DispositionNotifications", "DispositionNotification", "NotificationID", "disposition"),
 )

@@ -136,6 +136,9 @@ def test_a_device_that_is_not_enrolled_is_named() -> None:
     [stranger] = link.receive(part("Heartbeat"), NOW)
     assert isinstance(stranger, Rejected)
     assert (stranger.reason, stranger.device) == ("not enrolled", "dahua:nvr-2")
+    [passage] = link.receive(part('Code=AccessControl;data={"CardName":"Zhang","CardNo":"4711"}'), NOW)
+    assert isinstance(passage, Rejected)
+    assert passage.frame == b"AccessControl"
 
 
 def test_tables_grow_by_what_they_hold_only() -> None:

@@ -219,8 +219,9 @@ def test_subscriptions_bring_objects_in_notifications() -> None:
 
 def test_pictures_alone_are_answered_and_not_kept() -> None:
     link = open_door()
-    assert bodies(link.receive(post("Images", viid_list("Image", {"ImageID": "i"})), NOW)) == [Telemetry({})]
-    assert status(link) == 200
+    for name, id_ in (("Image", "ImageID"), ("APE", "ApeID")):
+        assert bodies(link.receive(post(f"{name}s", viid_list(name, {id_: "i"})), NOW)) == [Telemetry({})]
+        assert status(link) == 200
 
 
 @pytest.mark.parametrize("time", ["", "20261324202950", "2026-11-24", "19990101000000", "99991231235959"])

@@ -122,6 +122,15 @@ def test_devices_behind_one_address_are_told_apart() -> None:
     assert found[1].device == "hikvision:192.0.2.10"
 
 
+def test_what_is_shown_of_a_stranger_names_nobody() -> None:
+    event = {"AccessControllerEvent": {"name": "Zhang", "cardNo": "4711", "majorEventType": 5, "subEventType": 1}}
+    [stranger] = hikvision.Session(hikvision.Settings(), set()).receive(
+        part(json.dumps(event), "application/json"), NOW
+    )
+    assert isinstance(stranger, Rejected)
+    assert (stranger.device, stranger.frame) == ("hikvision:unnamed", b"AccessControllerEvent")
+
+
 # --- pushed ---
 
 PICTURE = b"\xff\xd8\r\n--\xff\xd9"

@@ -32,7 +32,8 @@ def _device(body: dict[str, Any]) -> str:
     """The device that the first object of a list names; the header that a real one sends is not in the vectors."""
     for kind in gat1400_wire.KINDS:
         for seen in gat1400_wire.objects_of(kind, body, CLOCK) or []:
-            return seen.device
+            if seen.device:
+                return seen.device
     return "33010200001190000001"
 
 
