@@ -255,7 +255,7 @@ class HttpStream(_Asking):
         self._last_not_taken = False
 
     async def _read(self, client: httpx.AsyncClient, session: Session) -> None:
-        silence = httpx.Timeout(2 * self._family.silence_s_max, connect=CONNECT_S_MAX)
+        silence = httpx.Timeout(self._family.silence_s_max, connect=CONNECT_S_MAX)
         async with client.stream("GET", self._url, timeout=silence) as answer:
             self._heard(answer.status_code)
             if answer.status_code != httpx.codes.OK:

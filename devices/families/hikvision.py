@@ -161,7 +161,7 @@ class Session:
             part = read_part(piece)
             found += self._events.part(part, now)
             if not part.is_picture:
-                self._log.heard(now)
+                self._log.heard(self._events.last, now)
                 found += self._confirmed(self._events.last, now)
         return found
 

@@ -73,7 +73,8 @@ def test_a_record_and_its_event_on_the_stream_are_one_report() -> None:
 def test_the_next_search_begins_where_the_stream_was_lost() -> None:
     link, [search] = begun()
     link.answered(search, page(FORCED), NOW)
-    link.receive(part(HIKVISION_FORCED, "application/json"), NOW + timedelta(hours=1))
+    last = HIKVISION_FORCED.replace("20:29:50", "21:30:00")
+    link.receive(part(last, "application/json"), NOW + timedelta(hours=1))
     later = NOW + timedelta(hours=3)
     link.begin(later)
     link.requests()
@@ -86,12 +87,37 @@ def test_the_next_search_begins_where_the_stream_was_lost() -> None:
 def test_an_outage_whose_records_did_not_come_is_asked_for_again() -> None:
     """The link is lost in the middle of a search: what was heard meanwhile does not end the outage."""
     link, [search] = begun()
-    link.receive(part(HIKVISION_FORCED, "application/json"), NOW + timedelta(minutes=5))
+    link.receive(part(HIKVISION_FORCED.replace("20:29:50", "20:35:00"), "application/json"), NOW + timedelta(minutes=5))
     link.begin(NOW + timedelta(minutes=6))
     link.answered(hikvision_isapi.WHO, Message("", WHO, {"status": "200"}), NOW + timedelta(minutes=6))
     [again] = [one for one in link.requests() if one != hikvision_isapi.WHO]
     assert condition(again)["startTime"] == "2026-11-23T20:36:00+08:00"
     assert condition(search)["startTime"] == "2026-11-23T20:30:00+08:00"
+
+
+def test_a_device_whose_clock_is_wrong_is_asked_by_its_own() -> None:
+    link, [search] = begun()
+    link.answered(search, page(FORCED), NOW)
+    link.receive(part(HIKVISION_FORCED.replace("T20:29:50", "T17:30:00"), "application/json"), NOW)
+    link.receive(part(HIKVISION_FORCED.replace("true", "false"), "application/json"), NOW)  # a replay says nothing
+    link.begin(NOW)
+    link.answered(hikvision_isapi.WHO, Message("", WHO, {"status": "200"}), NOW)
+    [again] = [one for one in link.requests() if one != hikvision_isapi.WHO]
+    assert condition(again)["startTime"] == "2026-11-24T17:28:00+08:00"
+
+
+@pytest.mark.parametrize(
+    ("status", "asked_from"), [("", "2026-11-23T21:30:00+08:00"), ("404", "2026-11-24T21:28:00+08:00")]
+)
+def test_what_is_not_answered_is_still_owed(status: str, asked_from: str) -> None:
+    link, [search] = begun()
+    link.answered(search, Message("", b"", {"status": status}), NOW)
+    later = NOW + timedelta(hours=1)
+    link.receive(part(HIKVISION_FORCED.replace("20:29:50", "21:30:00"), "application/json"), later)
+    link.begin(later)
+    link.answered(hikvision_isapi.WHO, Message("", WHO, {"status": "200"}), later)
+    [again] = [one for one in link.requests() if one != hikvision_isapi.WHO]
+    assert condition(again)["startTime"] == asked_from
 
 
 def test_a_search_has_an_end() -> None:
