@@ -11,6 +11,7 @@ What it means
 - Alarms are told when they change, and once when the link is new; a sensor that is asked every second would tell the
   same a thousand times an hour. Fire is ended by people, whatever the sensor says later.
 - There is no device time: everything is observed when it is received, and has no frame id.
+
 Nothing is ever written: many cheap sensors change address or speed on a write. There is no authentication and no
 integrity but the line's CRC, which the link checks: keep the line or port 502 apart.
 """

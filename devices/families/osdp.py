@@ -324,7 +324,7 @@ def _lacks(settings: Settings, native_id: str) -> str:
 FAMILY = Family(
     name="osdp",
     title="Access readers, OSDP v2",
-    links=("serial",),
+    links=("serial", "tcp_client"),
     integrity="CRC-16 (or an 8 bit sum), with a key also a MAC",
     frame_bytes_max=wire.FRAME_BYTES_MAX,
     silence_s_max=30,
