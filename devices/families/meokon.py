@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from devices.conditions import Conditions
+from devices.conditions import Conditions, frame_id
 from devices.dictionary import in_range
 from devices.families import meokon_wire as wire
 from devices.families.meokon_wire import Report
@@ -89,9 +89,9 @@ class Session:
         name = digest(frame, hour_of_doubt(claimed, now))
         found: list[Result] = [
             Observation(
-                device=device, observed_at=at, received_at=now, body=body, frame_id=f"{name}.{number}", flags=flags
+                device=device, observed_at=at, received_at=now, body=body, frame_id=frame_id(name, body), flags=flags
             )
-            for number, body in enumerate(_bodies(report, self._conditions))
+            for body in _bodies(report, self._conditions)
         ]
         return [*found, *_records(report, device, at, now, flags)]
 

@@ -58,6 +58,15 @@ def test_what_stays_ended_is_not_told_again() -> None:
     ]
 
 
+def test_a_name_stands_for_one_thing_however_often_it_is_told() -> None:
+    """A terminal that gets no answer sends again, on the same link or on a new one."""
+    link, told = session(), {}
+    frame = meokon_wire.write_frame(PRESSURE)
+    for one in [*link.receive(frame, NOW), *link.receive(frame, NOW), *session().receive(frame, NOW)]:
+        assert isinstance(one, Observation)
+        assert told.setdefault(one.frame_id, one.body) == one.body
+
+
 def test_records_lie_their_interval_apart_and_keep_their_ids() -> None:
     def records(found: list[Result]) -> dict[str, tuple[object, object]]:
         return {
