@@ -51,7 +51,9 @@ READER_STATES = {0: (False, False), 1: (False, True), 2: (True, False)}  # RSTAT
 
 
 class ReaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`key`: 32 hex digits, "" for a reader in clear text. `install`: the default key is used once, to set `key`.
+    """`key`: 32 hex digits, "" for a reader in clear text. `install`: a reader
+    that does not know `key` yet is given it, under the standard's default key, which is public: only on the bench, and
+    to be taken out when it is done.
     `formats`: names of devices/wiegand.py."""
 
     address: Annotated[int, Meta(ge=0, le=126)]
@@ -124,9 +126,11 @@ class Session:
         reader = self._panel.reader(int(address)) if self._panel and address.isdecimal() else None
         if reader is None:
             raise CommandRefused(f"no reader {command.native_id!r} on this line")
+        code, data = question_of(command)
+        if reader.step != wire.POLL:
+            raise CommandRefused(f"{command.native_id} does not answer")
         if len(reader.commands) >= COMMANDS_MAX:
             raise CommandRefused("too many commands wait for this reader")
-        code, data = question_of(command)
         reader.commands.append(Question(code=code, data=data, nonce=command.nonce))
 
     def _go_on(self, now: datetime) -> list[Result]:

@@ -5,10 +5,13 @@
 Rules
 - One question at a time on the whole bus, readers in turn. No answer within `reply_s`: the same bytes again, twice;
   then the reader begins anew after a wait that doubles up to BACKOFF_S_MAX.
-- An answer counts when address and sequence are those of the question. A busy reader is asked the same again. After an
-  event the reader is asked on at once.
+- An answer counts when address and sequence are those of the question. A busy reader is asked the same again, BUSY_MAX
+  times at most: the others wait. After an event the reader is asked on at once.
+- Commands are for readers that answer now. When one begins anew, what it was to do is given up: done minutes later it
+  would be somebody else's door.
 - A reader with a key is believed inside the secure channel only: clear text, a wrong MAC or cryptogram ends its
-  session. The default key (in the standard, so known to everyone) is used in install mode only, to set the unique key.
+  session. The default key (in the standard, so known to everyone) is used in install mode only, to set the unique key;
+  there both keys are tried in turn.
 - A reader that does not agree on the state of the link (NAK 1, 4, 5, 6) begins anew.
 """
 
@@ -24,6 +27,7 @@ from devices.families.osdp_wire import Packet
 
 RETRIES_MAX = 2
 BACKOFF_S_MAX = 8.0
+BUSY_MAX = 20
 POLL_EVERY = timedelta(seconds=0.1)
 COMMANDS_MAX = 10
 DEFAULT, UNIQUE = b"\x00", b"\x01"  # which key a handshake is about
@@ -62,6 +66,7 @@ class Reader:
         self.address = address
         self.key = key
         self.install = install
+        self.by_default = install  # which key is tried
         self.commands: deque[Question] = deque()
         self.failures = 0
         self.not_before: datetime | None = None
@@ -77,11 +82,11 @@ class Reader:
 
     @property
     def used_key(self) -> bytes:
-        return DEFAULT_KEY if self.install else self.key
+        return DEFAULT_KEY if self.by_default else self.key
 
     @property
     def which_key(self) -> bytes:
-        return DEFAULT if self.install else UNIQUE
+        return DEFAULT if self.by_default else UNIQUE
 
     def question(self, random: Callable[[int], bytes]) -> Question:
         """What comes next."""
@@ -107,7 +112,8 @@ class Panel:
         self._random = random
         self._asked: tuple[Reader, Question, bytes] | None = None
         self._asked_at: datetime | None = None
-        self._tries = 0
+        self._tries = self._busy = 0
+        self._lost: list[Question] = []
         self._to_send = b""
 
     def reader(self, address: int) -> Reader | None:
@@ -119,28 +125,31 @@ class Panel:
 
     def go_on(self, now: datetime) -> list[Question]:
         """Ask what is due; returns commands that are given up because their reader does not answer."""
-        lost: list[Question] = []
-        if self._asked is not None and self._asked_at is not None:
-            if timedelta() <= now - self._asked_at < self._reply:
-                return lost
-            lost = self._not_answered(now)
+        waits = self._asked_at is not None and timedelta() <= now - self._asked_at < self._reply
+        if self._asked is not None and not waits:
+            self._not_answered(now)
         if self._asked is None:
             self._ask(now)
+        lost, self._lost = self._lost, []
         return lost
 
-    def _not_answered(self, now: datetime) -> list[Question]:
+    def _not_answered(self, now: datetime) -> None:
         assert self._asked is not None, "something was asked"
-        reader, question, frame = self._asked
+        reader, _, frame = self._asked
         if self._tries < RETRIES_MAX:
             self._tries += 1
             self._to_send, self._asked_at = frame, now
-            return []
-        self._fail(reader, now)
-        return [question] if question.nonce else []
+        else:
+            self._fail(reader, now)
 
     def _fail(self, reader: Reader, now: datetime) -> None:
         """The reader begins anew, later and later."""
+        asked = [self._asked[1]] if self._asked else []
+        self._lost += [question for question in (*asked, *reader.commands) if question.nonce]
+        reader.commands.clear()
         self._asked = None
+        if reader.install and reader.step == wire.CHLNG:
+            reader.by_default = not reader.by_default
         wait_s = min(2.0**reader.failures / 4, BACKOFF_S_MAX)
         reader.failures = min(reader.failures + 1, 10)
         reader.not_before = now + timedelta(seconds=wait_s)
@@ -167,7 +176,7 @@ class Panel:
             address=reader.address, reply=False, sequence=reader.sequence, code=question.code, data=data, block=block
         )
         frame = wire.write_packet(packet, seal)
-        self._asked, self._asked_at, self._tries = (reader, question, frame), now, 0
+        self._asked, self._asked_at, self._tries, self._busy = (reader, question, frame), now, 0, 0
         self._to_send = frame
 
     # --- answers ---
@@ -178,8 +187,11 @@ class Panel:
             return None
         reader, question, _ = self._asked
         if packet.code == wire.BUSY and packet.address == reader.address:
-            self._asked_at, self._tries = now, 0
-            return None
+            self._asked_at, self._tries, self._busy = now, 0, self._busy + 1
+            if self._busy <= BUSY_MAX:
+                return None
+            self._fail(reader, now)
+            return Doubt(reader.address, "busy for too long")
         if packet.address != reader.address or packet.sequence != reader.sequence:
             return None
         plain = self._plain(reader, frame, packet)
@@ -225,7 +237,7 @@ class Panel:
         elif reader.step == wire.SCRYPT:
             return self._proved(reader, code, data)
         elif reader.step == wire.KEYSET:
-            reader.install = reader.install and code != wire.ACK
+            reader.by_default = reader.install = reader.install and code != wire.ACK
             reader.begin()
         elif reader.step == wire.LSTAT:
             reader.step = wire.POLL
@@ -239,7 +251,7 @@ class Panel:
             return Doubt(reader.address, "secure channel not known to the reader")
         channel = Channel(reader.used_key, reader.random, found["random"])
         if not same(channel.client_cryptogram, found["cryptogram"]):
-            return Doubt(reader.address, "key of the reader wrong", True)
+            return Doubt(reader.address, "key of the reader wrong", attack=not reader.install)
         reader.channel, reader.step = channel, wire.SCRYPT
         return None
 
@@ -248,6 +260,7 @@ class Panel:
         if not found or reader.channel is None or not same(found["rmac"], reader.channel.r_mac):
             return Doubt(reader.address, "key of the panel refused", bool(found))
         reader.secure = True
+        reader.install = reader.by_default  # else it has its key by now
         reader.step = wire.KEYSET if reader.install else wire.LSTAT
         return None
 

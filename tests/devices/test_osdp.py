@@ -74,6 +74,8 @@ class FakeReader:
     def _say(self, packet: Packet, plain: bytes) -> tuple[int, bytes, bytes | None]:
         if packet.code == osdp_wire.CHLNG:
             assert packet.block is not None
+            if bool(self.key) == (packet.block[1:] == b"\x00"):  # the key that is asked for is not the one it has
+                return 0x41, b"\x06", None
             key = self.key if packet.block[1:] == b"\x01" else DEFAULT_KEY
             self.channel = Channel(key, plain, b"\xa0" * 8)
             return 0x76, b"cuid-123" + b"\xa0" * 8 + self.channel.client_cryptogram, b"\x12" + packet.block[1:]
@@ -269,6 +271,15 @@ def test_the_default_key_only_sets_the_unique_one() -> None:
     assert line.reader.secure
 
 
+def test_a_reader_that_has_its_key_needs_no_installing_again() -> None:
+    """The edge starts anew, and `install` still stands in its file."""
+    line = Line(panel(KEY.hex(), install=True), FakeReader(KEY))
+    found = line.run(100)
+    assert line.reader.heard[-1] == osdp_wire.POLL and line.reader.secure
+    assert osdp_wire.KEYSET not in line.reader.heard
+    assert Alarm(kind="network_intrusion") not in bodies(found)
+
+
 def test_a_reader_with_another_key_is_an_alarm_and_is_not_believed() -> None:
     line = Line(panel(KEY.hex()), FakeReader(b"another key 1234"))
     line.reader.events = [(0x50, raw(CARD_68_41551))]
@@ -338,6 +349,20 @@ def test_a_busy_reader_is_asked_the_same_again() -> None:
     assert session.to_send() == first
 
 
+def test_a_reader_that_is_always_busy_does_not_stop_the_line() -> None:
+    settings = {"readers": [{"address": 5}, {"address": 6}]}
+    session = osdp.Session(msgspec.convert(settings, osdp.Settings), {"bus/5", "bus/6"})
+    now, asked, found = NOW, set(), []
+    for _ in range(400):
+        found += session.idle(now)
+        if sent := osdp_wire.read_packet(session.to_send()[1:] or frame(0x40)[1:]):
+            asked.add(sent.address)
+            found += session.receive(frame(osdp_wire.BUSY, address=5, sequence=sent.sequence), now)
+        now += TICK
+    assert 6 in asked
+    assert "busy for too long" in [one.reason for one in found if isinstance(one, Rejected)]
+
+
 def test_a_clock_that_jumps_does_not_stop_the_line() -> None:
     line = Line(panel(), FakeReader())
     line.run()
@@ -389,6 +414,36 @@ def test_a_command_to_a_reader_that_is_gone_is_refused() -> None:
     ]
 
 
+def test_no_command_waits_for_a_reader_that_is_away() -> None:
+    """A door that opens minutes after someone asked for it opens for somebody else."""
+    line = Line(panel(), FakeReader())
+    asked = command("output_on", output="0", seconds="5")
+    with pytest.raises(CommandRefused, match="does not answer"):
+        line.session.command(asked, line.now)
+    line.run()
+    found: list[Result] = []
+    for _ in range(3):
+        line.session.command(asked, line.now)
+    for number in range(30):  # it falls silent
+        found += line.session.idle(line.now + TICK * number)
+        line.session.to_send()
+    answers = [(one.result, one.reason) for one in found if isinstance(one, CommandAnswer)]
+    assert answers == [("refused", "no answer")] * 3
+    with pytest.raises(CommandRefused, match="does not answer"):
+        line.session.command(asked, line.now)
+    line.now += timedelta(minutes=5)
+    line.run(100)
+    assert line.reader.heard[-1] == osdp_wire.POLL and osdp_wire.OUT not in line.reader.heard
+
+
+def test_a_command_that_a_reader_answers_with_doubt_is_refused() -> None:
+    line = Line(panel(), FakeReader())
+    line.run()
+    line.reader.answers[osdp_wire.BUZ] = (0x41, b"\x04")  # NAK: the sequence is not the one it waits for
+    line.session.command(command("buzzer", count="1"), line.now)
+    assert [one.result for one in line.run() if isinstance(one, CommandAnswer)] == ["refused"]
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -407,11 +462,12 @@ def test_commands_that_cannot_be_sent(asked: DeviceCommand) -> None:
 
 
 def test_commands_do_not_pile_up() -> None:
-    session = panel()
+    line = Line(panel(), FakeReader())
+    line.run()
     for _ in range(10):
-        session.command(command("buzzer", count="1"), NOW)
-    with pytest.raises(CommandRefused):
-        session.command(command("buzzer", count="1"), NOW)
+        line.session.command(command("buzzer", count="1"), line.now)
+    with pytest.raises(CommandRefused, match="too many"):
+        line.session.command(command("buzzer", count="1"), line.now)
 
 
 @pytest.mark.parametrize(
