@@ -12,6 +12,17 @@ What it means
   same a thousand times an hour. Fire is ended by people, whatever the sensor says later.
 - There is no device time: everything is observed when it is received, and has no frame id.
 
+Maps that are there (addresses count from 0)
+- `contacts_4`: discrete inputs 0 to 2 fire, 3 fault. Relays of conventional detectors on a module of dry contacts: the
+  safest way to connect them.
+- `jxct_th`: holding 0 humidity, 1 temperature. `xy_md02`: input 1 temperature, 2 humidity (also SHT20 modules).
+- `jxbs_co`: holding 6 carbon monoxide.
+- `pzem_004t`: input 0 voltage, 1 and 2 current, 3 and 4 power.
+- `renke_smoke`: holding 3 smoke. Not checked against a manual: try it with smoke before relying on it.
+
+A map of one's own, contacts that open in alarm: `maps = {hall = [{table = "discrete", address = 0, alarm = "smoke",
+inverted = true, component = "north"}, {table = "discrete", address = 1, alarm = "fault", inverted = true}]}`.
+
 Nothing is ever written: many cheap sensors change address or speed on a write. There is no authentication and no
 integrity but the line's CRC, which the link checks: keep the line or port 502 apart.
 """
@@ -38,8 +49,8 @@ DATA_BYTES_MAX = wire.BITS_MAX
 
 
 class Unit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`device`: native id; `map`: one of MAPS or of the settings' `maps`; `base`: added to all addresses, -1 for maps
-    of manuals that count from 1, or where a second sensor of the unit begins."""
+    """`device`: native id; `map`: one of those above or of the settings' `maps`; `base`: added to all addresses, -1 for
+    maps of manuals that count from 1, or where a second sensor of the unit begins."""
 
     unit: Annotated[int, Meta(ge=1, le=UNITS_MAX)]
     device: Annotated[str, Meta(pattern=r"^[!-~]{1,64}$")]
@@ -213,7 +224,7 @@ FAMILY = MessageFamily(
     name="modbus",
     title="Sensors on Modbus, by register map",
     native_id="the name that `units` gives the unit",
-    example=Example("hall-a", settings={"units": [{"unit": 2, "device": "hall-a", "map": "renke_smoke"}]}),
+    example=Example("hall-a", settings={"units": [{"unit": 2, "device": "hall-a", "map": "contacts_4"}]}),
     links=("modbus",),
     integrity="",  # that of the line, which the link checks
     message_bytes_max=DATA_BYTES_MAX,

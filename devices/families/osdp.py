@@ -51,10 +51,9 @@ READER_STATES = {0: (False, False), 1: (False, True), 2: (True, False)}  # RSTAT
 
 
 class ReaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`key`: 32 hex digits, "" for a reader in clear text. `install`: a reader
-    that does not know `key` yet is given it, under the standard's default key, which is public: only on the bench, and
-    to be taken out when it is done.
-    `formats`: names of devices/wiegand.py."""
+    """`key`: 32 hex digits, "" for a reader in clear text. `install`: a reader that does not know `key` yet is given
+    it, under the standard's default key, which is public: only on the bench, and to be taken out when it is done.
+    `formats` of cards: H10301 (26 bits), H10306 or WG34 or WG34-reversed (34), H10304 or H10302 (37), C1000-35, UID32."""
 
     address: Annotated[int, Meta(ge=0, le=126)]
     key: str = ""
@@ -122,8 +121,7 @@ class Session:
         return self._panel.to_send() if self._panel else b""
 
     def command(self, command: DeviceCommand, now: datetime) -> None:
-        address = command.native_id.removeprefix(f"{self._bus}/")
-        reader = self._panel.reader(int(address)) if self._panel and address.isdecimal() else None
+        reader = self._panel.reader(command.native_id.removeprefix(f"{self._bus}/")) if self._panel else None
         if reader is None:
             raise CommandRefused(f"no reader {command.native_id!r} on this line")
         code, data = question_of(command)

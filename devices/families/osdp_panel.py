@@ -116,8 +116,8 @@ class Panel:
         self._lost: list[Question] = []
         self._to_send = b""
 
-    def reader(self, address: int) -> Reader | None:
-        return next((reader for reader in self._readers if reader.address == address), None)
+    def reader(self, address: str) -> Reader | None:
+        return next((reader for reader in self._readers if str(reader.address) == address), None)
 
     def to_send(self) -> bytes:
         data, self._to_send = self._to_send, b""

@@ -38,6 +38,14 @@ def bodies(found: list[Result]) -> list[object]:
     return [result.body for result in found if isinstance(result, Observation)]
 
 
+def test_the_page_names_every_map() -> None:
+    assert modbus.__doc__ is not None
+    assert {name for name in MAPS if f"`{name}`" in modbus.__doc__} == set(MAPS)
+    own = modbus.__doc__[modbus.__doc__.index("maps = {") :].partition("`")[0]
+    settings = msgspec.toml.decode(own.replace("\n", " "), type=modbus.Settings)
+    assert [point.alarm for point in settings.maps["hall"]] == ["smoke", "fault"]
+
+
 def test_climate_with_a_temperature_below_zero() -> None:
     found = session(unit("jxct_th")).receive(registers("unit/1/holding/0", 658, 0xFF9B), NOW)
     assert bodies(found) == [Telemetry({"humidity_percent": 65.8, "temperature_c": -10.1})]

@@ -454,6 +454,7 @@ def test_a_command_that_a_reader_answers_with_doubt_is_refused() -> None:
         command("fly"),
         DeviceCommand(nonce="n", native_id="bus/6", action="buzzer", args={"count": "1"}),
         DeviceCommand(nonce="n", native_id="bus/x", action="buzzer", args={"count": "1"}),
+        DeviceCommand(nonce="n", native_id="bus/" + "5" * 5_000, action="buzzer", args={"count": "1"}),
     ],
 )
 def test_commands_that_cannot_be_sent(asked: DeviceCommand) -> None:
