@@ -66,11 +66,13 @@ class Commanded(Protocol):
 
 class Example(Struct, frozen=True):
     """A device, and its link where that needs more than an address, as an installer would write them (docs/families).
-    `link`: its keys, for the kinds that have them ("url", "topics"); `settings` of the family."""
+    `link`: its keys, for the kinds that have them ("url", "topics"); `settings` of the family. `kinds`: what a link of
+    one kind has over these; its "settings", too."""
 
     native_id: str
     link: Mapping[str, Any] = {}
     settings: Mapping[str, Any] = {}
+    kinds: Mapping[str, Mapping[str, Any]] = {}
 
 
 class Family(Struct, frozen=True, kw_only=True):

@@ -88,9 +88,12 @@ def examples(family: AnyFamily) -> dict[str, str]:
 
 def _example(family: AnyFamily, kind: str) -> str:
     given = family.example
-    keys = {name: value for name, value in given.link.items() if name in LINK_KINDS[kind].__struct_fields__}
+    own = given.kinds.get(kind, {})
+    known = set(LINK_KINDS[kind].__struct_fields__) - {"settings"}
+    keys = {name: value for name, value in {**given.link, **own}.items() if name in known}
     link = {"kind": kind, "name": f"{family.name}-1", "family": family.name, **ADDRESSES[kind], **keys}
-    settings = {"settings": given.settings} if given.settings else {}
+    told = {**given.settings, **own.get("settings", {})}
+    settings = {"settings": told} if told else {}
     device = {"id": f"{family.name}:{given.native_id}", "name": "Hall A", "zone": "hall-a"}
     return toml_text({"links": [{**link, **settings}], "devices": [device]}).strip()
 

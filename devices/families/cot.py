@@ -279,7 +279,7 @@ FAMILY = Family(
     name="cot",
     title="TAK radios and phones, Cursor on Target",
     native_id="the uid of the unit",
-    example=Example("PHONE-7", {"port": 8087}),
+    example=Example("PHONE-7", {"port": 8087}, kinds={"udp_server": {"port": 6969, "group": "239.2.3.1"}}),
     links=("tcp_client", "udp_server"),
     integrity="",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

@@ -215,7 +215,7 @@ FAMILY = MessageFamily(
     title="GA/T 1400 cameras and view libraries",
     native_id="the 20 digits of the device",
     native_id_pattern=r"\d{20}",
-    example=Example("33010200001190000001", settings={"passwords": {"camera": "secret"}}),
+    example=Example("33010200001190000001", settings={"passwords": {"camera": "file:camera.password"}}),
     links=("http_server",),
     integrity="",
     message_bytes_max=wire.MESSAGE_BYTES_MAX,

@@ -1,7 +1,8 @@
 """Hikvision devices that push their events themselves (ISAPI httpHosts). Meaning, enrolment and quirks: hikvision.py.
 
-Configure the device with the edge's address and a secret path (`/ISAPI/Event/notification/httpHosts`): pushes carry no
-login, so the link's path secret and its list of allowed addresses are all the trust there is.
+Configure the device (`/ISAPI/Event/notification/httpHosts`, "HTTP listening" in its menus) with the edge's address and
+the path `/SECRET/events`: pushes carry no login, so the link's path secret and its list of allowed addresses are all
+the trust there is.
 
 A request is one event: XML or JSON, or multipart/form-data whose other parts are pictures, which are dropped. It is
 answered 200 once the event is durable; a device that is not answered repeats it or stops. One that is not enrolled is
@@ -57,5 +58,5 @@ FAMILY = MessageFamily(
     open_session=Session,
     unreadable_told=False,
     native_id="as in hikvision: the MAC address, else the IP address, else the setting `device`",
-    example=Example("88:de:39:5d:b5:e1"),
+    example=Example("88:de:39:5d:b5:e1", {"allow": ["10.0.0.0/24"], "path_secret_file": "push.secret"}),
 )

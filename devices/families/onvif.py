@@ -87,6 +87,7 @@ class Session:
 
     def receive(self, message: Message, now: datetime) -> list[Result]:
         if "/onvif-ej/" in message.channel:
+            self._requests.clear()  # there is nobody to ask on a broker
             event = wire.read_json(message.channel, message.data)
             return [rejected("event unreadable", message.data)] if event is None else self._event(event, now)
         root = wire.read_document(message.data)
@@ -235,7 +236,20 @@ FAMILY = MessageFamily(
     name="onvif",
     title="ONVIF cameras and door controllers, events",
     native_id="the setting `device`, else the producer's address",
-    example=Example("cam-7", {"topics": ["onvif/#"]}, {"device": "cam-7", "event_path": "/onvif/event_service"}),
+    example=Example(
+        "cam-7",
+        {"topics": ["onvif/#"]},
+        {"device": "cam-7"},
+        {
+            "http_client": {
+                "settings": {
+                    "event_path": "/onvif/event_service",
+                    "user": "gridward",
+                    "password": "file:camera.password",
+                }
+            }
+        },
+    ),
     links=("http_client", "mqtt"),
     integrity="",
     message_bytes_max=wire.MESSAGE_BYTES_MAX,

@@ -132,6 +132,9 @@ def test_mqtt_carries_the_same() -> None:
     assert alarms(link.receive(Message(channel, body % b"false"), NOW)) == [("tamper", False)]
     for broken in (b"[]", b"", b"[" * 50_000):
         assert isinstance(link.receive(Message(channel, broken), NOW)[0], Rejected)
+    asking = session(device="cam-7", event_path="/onvif/event_service")
+    asking.receive(Message(channel, body % b"true"), NOW)
+    assert asking.to_send() == [], "nobody answers on a broker: it would be published"
 
 
 def test_wishes_and_empty_documents() -> None:
