@@ -53,7 +53,8 @@ READER_STATES = {0: (False, False), 1: (False, True), 2: (True, False)}  # RSTAT
 class ReaderSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`key`: 32 hex digits, "" for a reader in clear text. `install`: a reader that does not know `key` yet is given
     it, under the standard's default key, which is public: only on the bench, and to be taken out when it is done.
-    `formats` of cards: H10301 (26 bits), H10306 or WG34 or WG34-reversed (34), H10304 or H10302 (37), C1000-35, UID32."""
+    `formats` of cards: H10301 (26 bits), H10306 or WG34 or WG34-reversed (34), H10304 or H10302 (37), C1000-35
+    (35), UID32."""
 
     address: Annotated[int, Meta(ge=0, le=126)]
     key: str = ""
