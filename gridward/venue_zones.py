@@ -36,10 +36,10 @@ def _zone(found: Feature) -> dict[str, Any]:
 
 
 def _strip(line: LineString, width_m: float) -> Polygon:
-    """With square ends, so that it ends where the street does, and few corners."""
+    """With square ends, which fill the corners between streets."""
     plane = Plane(*line.coords[0])
     flat = LineString([plane.to_metres(*position) for position in line.coords])
-    strip = flat.buffer(width_m / 2, cap_style="flat", join_style="mitre")
+    strip = flat.buffer(width_m / 2, cap_style="square", join_style="mitre")
     return Polygon(
         [[round(degrees, PLACES) for degrees in plane.to_degrees(*corner)] for corner in strip.exterior.coords]
     )

@@ -81,7 +81,7 @@ export function styleOf(c: MapColours): StyleSpecification {
         paint: { "line-color": ["match", ["get", "grade"], 0, c.p0, c.p1], "line-width": ["match", ["get", "grade"], 0, 4, 2.5] },
       },
       {
-        id: "ring-label", type: "symbol", source: "zones", filter: ["any", isRing, isRegion],
+        id: "ring-label", type: "symbol", source: "zones", filter: isRing,
         layout: {
           "symbol-placement": "line", "symbol-spacing": 420, "text-field": ["get", "label"], "text-font": FONT,
           "text-size": 12, "text-letter-spacing": 0.06,
@@ -129,7 +129,6 @@ type Features = GeoJSON.FeatureCollection;
 const NAME_CHARS_MAX = 40;
 
 const ENCLOSED: ReadonlySet<string> = new Set(["building", "gate", "parking"]);
-const AROUND: ReadonlySet<string> = new Set(["ring", "region"]); // their label runs along their line
 const LOUD_PRIORITY_MAX = 1;
 
 /** Zones with their label in the language; an enclosed one with the grade of its worst P0 or P1 that is not settled. */
@@ -156,7 +155,7 @@ export function labelFeatures(zones: readonly Zone[], label: (zone: Zone) => str
   for (const zone of zones) {
     const { purpose } = zone.properties;
     const bounds = boundsOf([zone.geometry.coordinates]);
-    if (AROUND.has(purpose) || !bounds) continue;
+    if (purpose === "ring" || !bounds) continue;
     const below = ENCLOSED.has(purpose);
     const longitude = (bounds.west + bounds.east) / 2;
     const [outer] = (zone.geometry.type === "Polygon" ? zone.geometry.coordinates : []) as unknown[][];
