@@ -116,9 +116,9 @@ class Streets:
 @cache
 def streets(place: str) -> Streets:
     """Raises ValueError when there is no such place."""
-    if not (SCENARIOS / place / "streets.geojson").is_file() or not place:
-        there = " or ".join(sorted(found.parent.name for found in SCENARIOS.glob("*/streets.geojson")))
-        raise ValueError(f"there is no place {place!r}; expected {there}")
+    there = sorted(found.parent.name for found in SCENARIOS.glob("*/streets.geojson"))
+    if place not in there:
+        raise ValueError(f"there is no place {place!r}; expected {' or '.join(there)}")
     return Streets(features(place, "streets"), features(place, "buildings"))
 
 

@@ -14,6 +14,7 @@
     id = "88{n:08}"
     port = 26900
     spread_m = 400
+    settings = { longitude = 120.4885, latitude = 30.7425, streets = "wuzhen" }   # see simulators/whereabouts.py
     [[events]]
     at_s = 15
     device = "gbt26875:889"
