@@ -23,6 +23,9 @@ Times are UTC (quirk `local_time`); no or an impossible one is replaced by the t
 The window (20 s ahead, 40 s behind) is kept by accounts with a key, where it stops replays, and for all with
 `strict_time`: without encryption anyone can write the right time, and a panel whose clock is wrong would lose alarms.
 
+The head of an encrypted frame is in clear text: an account inside that is another one is refused, and the sequence
+number does not make a frame that was recorded a new report.
+
 There are no commands: DC-09 only reports. Panels that can be armed and disarmed over their maker's own additions want
 a user's password in clear text for it.
 
@@ -133,7 +136,8 @@ class Session:
             return [rejected("data unreadable", raw, device)]
         at, flags = observed(claimed, now, self._settings.any_time) if frame.time_given else (now, ())
         doubt = hour_of_doubt(claimed, now)
-        name = digest(*(text.encode() for text in (device, frame.sequence, frame.data, str(frame.time))), doubt)
+        sequence = "" if key else frame.sequence
+        name = digest(*(text.encode() for text in (device, sequence, frame.data, str(frame.time))), doubt)
         named = frame.data and (claimed is not None or frame.sequence != "0000")
         return [
             Observation(
@@ -156,6 +160,8 @@ def _refusal(frame: Frame, opened: Frame | None, key: bytes | None) -> str:
         return "wrong key"
     if key is not None and not frame.encrypted:
         return "not encrypted, but there is a key for this account"
+    if opened is not None and opened.inner_account not in ("", frame.account or opened.inner_account):
+        return "encrypted for another account"
     if frame.id not in wire.KNOWN_IDS:
         return "unknown kind of frame"
     return "" if frame.readable else "frame unreadable"

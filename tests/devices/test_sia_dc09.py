@@ -232,6 +232,22 @@ def test_a_replay_of_an_encrypted_report_is_refused_with_our_time(late_s: int) -
     assert link.to_send() == frame(f'"NAK"0000R0L0A0[]_{shown:%H:%M:%S,%m-%d-%Y}')
 
 
+def test_a_recorded_frame_with_another_head_is_nothing_new() -> None:
+    """The head is in clear text: whoever recorded a frame can send it again as another account or another report."""
+    cipher = sia_dc09_wire.encrypt(f"|#1234|Nri2/OP017]{STAMP}", KEY.encode())
+    link = session(keys={"*": KEY})
+    names = set()
+    for sequence in ("0008", "0009"):
+        [found] = link.receive(frame(f'"*SIA-DCS"{sequence}R0L0#1234[{cipher}'), NOW)
+        assert isinstance(found, Observation)
+        names.add(found.frame_id)
+    assert len(names) == 1
+    link.to_send()
+    [refused] = link.receive(frame(f'"*SIA-DCS"0010R0L0#000010[{cipher}'), NOW)
+    assert isinstance(refused, Rejected) and refused.reason == "encrypted for another account"
+    assert b'"DUH"0010' in link.to_send()
+
+
 def test_no_downgrade_no_wrong_key_no_missing_key() -> None:
     for link, data in (
         (session(keys={"1234": KEY}), frame(FIRE_TEXT)),

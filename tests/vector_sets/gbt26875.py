@@ -20,10 +20,11 @@ ERRORS |= {"frame incomplete": "short", "application data too long": "too_long"}
 
 
 def decode(line: dict[str, Any]) -> dict[str, Any]:
-    data = bytes.fromhex(line["frame_hex"])
-    if line["direction"] == "down" and _again(data, line.get("layer", "")) != data:
-        return {"written_again": _again(data, line.get("layer", "")).hex().upper()}
-    return _unit(data) if line.get("layer") == "app_data_unit" else _frame(data)
+    data, layer = bytes.fromhex(line["frame_hex"]), line.get("layer", "")
+    found = _unit(data) if layer == "app_data_unit" else _frame(data)
+    if line["direction"] == "down" and "error" not in found and (again := _again(data, layer)) != data:
+        return {"written_again": again.hex().upper()}
+    return found
 
 
 def _again(data: bytes, layer: str) -> bytes:
