@@ -33,12 +33,17 @@ class TcpServer(_Link, frozen=True, kw_only=True, tag="tcp_server"):
 
 
 class TcpClient(_Link, frozen=True, kw_only=True, tag="tcp_client"):
-    """The edge dials. `tls`: with the system's authorities, or `tls_ca_file`."""
+    """The edge dials. `tls`: with the system's authorities, or `tls_ca_file`. `tls_certificate_file`, `tls_key_file`:
+    our own, where the other side wants them. `tls_server_name`: the name in its certificate, when that is not `host`.
+    """
 
     host: Host
     port: Port
     tls: bool = False
     tls_ca_file: str = ""
+    tls_certificate_file: str = ""
+    tls_key_file: str = ""
+    tls_server_name: Annotated[str, Meta(max_length=253)] = ""
 
 
 class UdpServer(_Link, frozen=True, kw_only=True, tag="udp_server"):
@@ -184,8 +189,8 @@ def wrong_files(link: Link) -> Iterator[tuple[str, str]]:
                 ip_network(address)
             except ValueError as error:
                 yield "allow", str(error)
-        if bool(link.tls_certificate_file) != bool(link.tls_key_file):
-            yield "tls_key_file", "certificate and key belong together"
+    if isinstance(link, HttpServer | TcpClient) and bool(link.tls_certificate_file) != bool(link.tls_key_file):
+        yield "tls_key_file", "certificate and key belong together"
 
 
 def connections_max(link: Link) -> int:

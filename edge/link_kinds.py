@@ -37,8 +37,7 @@ def _of_bytes(config: link_config.Link, wiring: Wiring, family: Family, turns: T
         case link_config.TcpServer(host=host, port=port, connections_max=most):
             return TcpServer(wiring, family, turns, host=host, port=port, connections_max=most)
         case link_config.TcpClient(host=host, port=port):
-            tls = _client_tls(config.tls_ca_file) if config.tls else None
-            return DialledLink(wiring, family, turns, over_tcp(host, port, tls), port)
+            return DialledLink(wiring, family, turns, over_tcp(host, port, *_dialled_tls(config)), port)
         case link_config.Serial():
             from edge.links_serial import over_serial  # noqa: PLC0415 - see above
 
@@ -111,6 +110,16 @@ def _bus(config: link_config.Modbus) -> "Bus":
     if config.path:
         return Bus.over_serial(config.path, config.baud, config.parity, config.timeout_s)
     return Bus.over_tcp(config.host, config.port, config.timeout_s, rtu=config.framing == "rtu")
+
+
+def _dialled_tls(config: link_config.TcpClient) -> tuple[ssl.SSLContext | None, str]:
+    """None for a connection in the clear; and the name that the other side's certificate has to bear."""
+    if not config.tls:
+        return None, ""
+    tls = _client_tls(config.tls_ca_file)
+    if config.tls_certificate_file:
+        tls.load_cert_chain(config.tls_certificate_file, config.tls_key_file)
+    return tls, config.tls_server_name
 
 
 def _client_tls(authority_file: str) -> ssl.SSLContext:

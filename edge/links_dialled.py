@@ -92,11 +92,13 @@ class DialledLink:
             log.warning("link_lost", link=self.name, error=error)
 
 
-def over_tcp(host: str, port: int, tls: ssl.SSLContext | None = None) -> Connect:
-    """With `tls` the server's certificate must be for `host`."""
+def over_tcp(host: str, port: int, tls: ssl.SSLContext | None = None, server_name: str = "") -> Connect:
+    """With `tls` the server's certificate must be for `server_name`, or `host` when that is ""."""
 
     async def connect(made: Callable[[], Connection]) -> Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(made, host, port, ssl=tls)
+        _, connection = await asyncio.get_running_loop().create_connection(
+            made, host, port, ssl=tls, server_hostname=server_name or host if tls else None
+        )
         return connection
 
     return connect

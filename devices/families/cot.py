@@ -10,7 +10,8 @@ What it means
 
 Times are UTC.
 
-Devices are bound to enrolled uids; behind a TAK server nothing more is checked, so use its certificates.
+Devices are bound to enrolled uids; behind a TAK server nothing more is checked, so use its certificates: 8089 with the
+client certificate that it gave us (as PEM), not 8087, which is in the clear.
 What we sent ourselves comes back from a server: dropped by `own_flow_tag` and `own_uid_prefix`.
 
 Answered: pings of enrolled units; with `negotiate_protobuf` the server's offer to change to protobuf (both forms are
@@ -279,7 +280,19 @@ FAMILY = Family(
     name="cot",
     title="TAK radios and phones, Cursor on Target",
     native_id="the uid of the unit",
-    example=Example("PHONE-7", {"port": 8087}, kinds={"udp_server": {"port": 6969, "group": "239.2.3.1"}}),
+    example=Example(
+        "PHONE-7",
+        kinds={
+            "tcp_client": {
+                "port": 8089,
+                "tls": True,
+                "tls_ca_file": "tak-ca.pem",
+                "tls_certificate_file": "tak-client.pem",
+                "tls_key_file": "tak-client.key",
+            },
+            "udp_server": {"port": 6969, "group": "239.2.3.1"},
+        },
+    ),
     links=("tcp_client", "udp_server"),
     integrity="",
     frame_bytes_max=wire.FRAME_BYTES_MAX,

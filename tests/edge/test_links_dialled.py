@@ -3,24 +3,28 @@
 import asyncio
 import os
 import pty
+import ssl
 import tty
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from devices.families import gbt26875
 from devices.family import Family
 from devices.observation import Alarm, Result
-from edge.link_config import Serial
+from edge.link_config import Serial, TcpClient
+from edge.link_kinds import build
 from edge.links_dialled import Connect, DialledLink, over_tcp
 from edge.links_serial import over_serial
 from edge.turns import Turns
+from tests.authority import DAY, Authority
 from tests.edge import site
 from tests.edge.site import until
 from tests.edge.wired import ROWS_MAX, Behind, behind
@@ -41,8 +45,8 @@ class FarEnd:
         self.lines: list[asyncio.StreamWriter] = []
         self.dialled = 0
 
-    async def open(self, port: int = 0) -> int:
-        self._server = await asyncio.start_server(self._joined, "127.0.0.1", port)
+    async def open(self, port: int = 0, tls: ssl.SSLContext | None = None) -> int:
+        self._server = await asyncio.start_server(self._joined, "127.0.0.1", port, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -206,3 +210,33 @@ async def test_a_serial_line_that_is_not_there_is_waited_for(tmp_path: Path) -> 
     os.close(ours)
     os.close(theirs)
     assert "link_recovered" in [one["event"] for one in logs]
+
+
+async def test_both_sides_show_a_certificate(tmp_path: Path) -> None:
+    """As a TAK server wants it; its own certificate bears a name, not its address."""
+    authority, now = Authority(tmp_path), datetime.now(UTC)
+    pem = authority.sign(now - DAY, now + DAY, "192.0.2.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    context.load_verify_locations(authority.file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    far = FarEnd()
+    port = await far.open(tls=context)
+    tls = {"tls": True, "tls_ca_file": str(authority.file), "tls_server_name": "192.0.2.1"}
+    ours = {"tls_certificate_file": str(pem), "tls_key_file": str(pem)}
+    async with behind(tmp_path) as made:
+        for more, taken in (({**ours, "tls_server_name": ""}, False), ({}, False), (ours, True)):
+            config = msgspec.convert({**SERIAL, "host": "127.0.0.1", "port": port, **tls, **more}, TcpClient)
+            with capture_logs() as logs:
+                link = build(config, made.wiring(FAMILY.settings(), "889"), FAMILY, Turns(), "gw")
+                await link.open()
+                await until(
+                    lambda logs=logs: far.lines or [one for one in logs if one["event"] == "link_lost"], "tried"
+                )
+                assert bool(far.lines) is taken
+                if taken:
+                    far.say(site.smoke())
+                    await until(lambda: smokes(made) == 1, "stored")
+                link.stop_reading()
+                await link.close()
+    await far.close()

@@ -45,7 +45,7 @@ def test_an_example_of_a_page_is_a_file_that_the_edge_takes(
     family: AnyFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("camera.password", "push.secret"):
+    for name in ("camera.password", "push.secret", "tak-ca.pem", "tak-client.pem", "tak-client.key"):
         (tmp_path / name).write_text("secret\n")
     for kind, text in family_page.examples(family).items():
         (tmp_path / "edge.toml").write_text(EDGE + text)
