@@ -27,8 +27,8 @@ Speed = Annotated[float, Meta(gt=0, le=500)]
 
 
 class Moving(Struct, frozen=True, forbid_unknown_fields=True):
-    """`streets`: the place of simulators/scenarios that it moves in. `wander_m`: how far from where it starts.
-    `floor`: of the building that it stays in."""
+    """`streets`: the place of simulators/scenarios that it moves in. `wander_m`: how far from where it starts; it stays
+    when there are no corners so near. `floor`: of the building that it stays in."""
 
     longitude: Longitude = 120.4838
     latitude: Latitude = 30.7436

@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import msgspec
 import pytest
+from shapely.geometry import Point, Polygon
 
 from simulators import place
+from simulators.families import BUILDERS
 from simulators.place import on_line
 from simulators.whereabouts import Moving, Spot, Whereabouts
 
@@ -34,6 +36,12 @@ def off_street_m(spot: Spot, wheels: bool = False) -> float:
 def house_of(spot: Spot) -> str:
     house = TOWN.building_at(spot.longitude, spot.latitude)
     return house.id if house else ""
+
+
+def off_houses_m(spot: Spot) -> float:
+    here = Point(TOWN.metres(spot.longitude, spot.latitude))
+    rings = [house.geometry["coordinates"][0] for house in place.features("wuzhen", "buildings")]
+    return min(here.distance(Polygon([TOWN.metres(*corner) for corner in ring])) for ring in rings)
 
 
 def metres(one: Spot, other: Spot) -> float:
@@ -116,3 +124,22 @@ def test_without_streets_a_device_stays() -> None:
 def test_a_place_or_floor_that_is_not_there_is_refused(told: Moving, said: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=said):
         Whereabouts(told, "1")
+
+
+NAMES = {"aprs": "BH4ABC-1", "cot": "PHONE-1", "dmr": "20", "nmea": "4711", "tetra": "1234567"}
+WIRE_M = {"aprs": 13, "tetra": 2}  # half a step of what can be written, both ways; of others less than a metre
+
+
+@pytest.mark.parametrize("family", sorted([*NAMES, "watch", "jt808"]))
+def test_every_family_that_moves_reports_from_the_street(family: str) -> None:
+    reach = {"round_m": 400} if family == "jt808" else {"wander_m": 400}
+    told = {"report_every_s": 10, "longitude": 120.4858, "latitude": 30.7430, "streets": "wuzhen", **reach}
+    device = BUILDERS[family](NAMES.get(family, "13957300001"), told, 1)
+    places = []
+    for second in range(0, 1_800, 10):
+        device.tick(START + timedelta(seconds=second))
+        rows = [*device.owed(), *device.said(), *device.accepted()]
+        places += [(row.values["longitude"], row.values["latitude"]) for row in rows if row.kind == "position"]
+    assert len(set(places)) > 20
+    for spot in (Spot(*at) for at in places):
+        assert min(off_street_m(spot), off_houses_m(spot)) <= WIRE_M.get(family, 1), spot
