@@ -3,7 +3,7 @@
     python simulators/scenarios/wuzhen/build.py          (needs shapely and prcoords)
 
 outline.geojson  tongxiang-gcj02.geojson in WGS-84, without positions that stand twice or in the middle of a straight
-                 line, and without the two places where the ring touches itself
+                 line, and without the three slivers that the ring cuts off where it crosses itself
 grid.geojson     the outer ring cut by grid-lines.geojson: one cell of level 1, its parts of level 2, theirs of level 3.
                  All cells are faces of one net of lines, so that neighbours share their positions: no gap, no overlap
 """
