@@ -15,6 +15,7 @@ from bench.fences.by_shapely import Shapely
 from bench.fences.c_kernel import Kernel, compiled
 from bench.fences.engine import Engine
 from bench.fences.events import Pairs
+from bench.fences.full import Full
 from bench.fences.javascript import JavaScript
 from bench.fences.world import World, world
 from bench.result import Result
@@ -55,7 +56,7 @@ def _contest(here: World, folder: Path, quick: bool) -> rows.Contest:
         absent |= contest.leave_out(here, engines, rows.OURS)
         inside = engines[rows.SHAPELY].events().inside
         assert isinstance(inside, Pairs)
-        full, not_full = contest.built({rows.FULL: lambda: ours.full(here)})
+        full, not_full = contest.built({rows.FULL: lambda: Full(cells, here)})
         rounds, singles = (ROUNDS_QUICK, SINGLES_QUICK) if quick else (ROUNDS, SINGLES)
         return rows.Contest(
             fences=len(here.fences),

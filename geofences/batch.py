@@ -124,7 +124,7 @@ class Batch:
         return self._signature[leaf] + gained, near
 
     def _crossed(self, first: Ints, count: Ints, x: Floats, y: Floats) -> tuple[_Crossed, Flags]:
-        point, edge = _spans(first, count)
+        point, edge = spans(first, count)
         y_here, x_here = y[point], x[point]
         numbers = self._edges[edge]
         ya, yb, yc = numbers[:, 0], numbers[:, 1], numbers[:, 5]
@@ -170,7 +170,7 @@ class Batch:
 def _steps(steps: Rows, point: Ints, start: Ints, count: Ints, stride: int) -> _Crossed:
     """The gains of `count` steps from each start; of steps backwards (below 0) they are losses."""
     back = count < 0
-    at, number = _spans(np.zeros(len(start), np.int64), np.abs(count))
+    at, number = spans(np.zeros(len(start), np.int64), np.abs(count))
     step = start[at] + stride * np.where(back[at], -1 - number, number)
     found = _listed(steps, step)
     of = at[found.point]
@@ -180,7 +180,7 @@ def _steps(steps: Rows, point: Ints, start: Ints, count: Ints, stride: int) -> _
 def _listed(rows: Rows, which: Ints) -> _Crossed:
     """The values of some of the lists, each with the place of its list in `which`."""
     first = np.frombuffer(rows.first, np.int64)
-    point, at = _spans(first[which], first[which + 1] - first[which])
+    point, at = spans(first[which], first[which + 1] - first[which])
     values = _whole(rows.values)
     return _Crossed(point, values[at].astype(np.int64))
 
@@ -189,7 +189,7 @@ def _less(crossed: _Crossed) -> _Crossed:
     return _Crossed(crossed.point, -crossed.gain)
 
 
-def _spans(first: Ints, count: Ints) -> tuple[Ints, Ints]:
+def spans(first: Ints, count: Ints) -> tuple[Ints, Ints]:
     """The numbers first, first + 1 … of each span, and which span each is of."""
     ends = np.cumsum(count)
     of = np.repeat(np.arange(len(count)), count)

@@ -4,16 +4,17 @@ A plan with another posture shares the compiled cells (`in_posture`). Zones have
 track knows the ids its numbers stand for, so it can be carried over to the next plan.
 """
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from math import inf
 from typing import Self
 
+from geofences.calendar import Schedule
 from geofences.cells import Cells, turned
 from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
 from geofences.metres import Scale, scale_at
 from geofences.rules import NO_RULES, Rules, deviations, speed_m_s
 from geofences.track import Fix
-from geofences.zones import Zone, ZoneError
+from geofences.zones import ZoneError
 
 PARENTS_MAX = 8
 NO_PLAN = (0, "")
@@ -22,9 +23,9 @@ NO_PLAN = (0, "")
 class Plan:
     """`key`: version and posture; two plans of one key are the same."""
 
-    def __init__(self, zones: Iterable[Zone], rules: dict[str, Rules], version: int = 1, posture: str = "") -> None:
+    def __init__(self, cells: Cells, rules: Mapping[str, Rules], version: int = 1, posture: str = "") -> None:
         """`rules` by zone id; NO_RULES where none are given. Raises ZoneError."""
-        self.cells = Cells(zones)
+        self.cells = cells
         self.ids = tuple(zone.id for zone in self.cells.zones)
         self.rules: Sequence[Rules] = tuple(rules.get(zone_id, NO_RULES) for zone_id in self.ids)
         self.index = {zone_id: at for at, zone_id in enumerate(self.ids)}
@@ -44,6 +45,7 @@ class Plan:
         self.lost_s = min((each.lost_s for each in self.rules if each.lost_s), default=inf)
         self.crossed_from_m = min((each.crossed_from_m for each in self.rules if each.crossed_from_m), default=inf)
         self.scale = self._scale()
+        self._spans: dict[int, tuple[float, float, bool]] = {}
         self._edges: dict[int, tuple[tuple[float, float, float, float], ...]] = {}
 
     @property
@@ -78,13 +80,21 @@ class Plan:
             return True
         if rules.postures and self.posture not in rules.postures:
             return False
-        if rules.schedule is not None and not rules.schedule.is_on(fix.at):
+        if rules.schedule is not None and not self._is_on(zone, rules.schedule, fix.at):
             return False
         if rules.levels and fix.level is not None:
             return fix.level in rules.levels
         if rules.altitude_m is not None and fix.altitude_m is not None:
             return rules.altitude_m[0] <= fix.altitude_m <= rules.altitude_m[1]
         return not (rules.levels or rules.altitude_m) or zone in stays
+
+    def _is_on(self, zone: int, schedule: Schedule, at: float) -> bool:
+        """As the schedule says; what it said last is kept until it changes."""
+        since, until, is_on = self._spans.get(zone, (inf, inf, False))
+        if not since <= at < until:
+            is_on = schedule.is_on(at)
+            self._spans[zone] = at, schedule.next_change(at), is_on
+        return is_on
 
     def crossable(self, start: tuple[float, float], end: tuple[float, float]) -> set[int]:
         """The zones with an edge in any cell that the line between two places leads through."""

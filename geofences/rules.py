@@ -4,7 +4,7 @@ The defaults act on the first sign and do not flap: whoever is more likely insid
 beyond the exit buffer and surely outside has left.
 """
 
-from math import inf
+from math import erf, inf, sqrt
 from statistics import NormalDist
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from geofences.calendar import Schedule
 # An accuracy is the radius that holds the true place with 68 %; of a normal distribution in the plane that is this
 # many standard deviations.
 ACCURACY_DEVIATIONS = 1.515
+SQRT2 = sqrt(2)
 GROUP_LENGTH_MAX = 64
 LEVELS_MAX = 200
 
@@ -86,7 +87,7 @@ def certainty_at(metres: float, accuracy_m: float) -> float:
     """Of being on this side of a boundary `metres` away, to four digits."""
     if accuracy_m <= 0:
         return 1.0
-    return round(NormalDist().cdf(metres * ACCURACY_DEVIATIONS / accuracy_m), 4)
+    return round((1 + erf(metres * ACCURACY_DEVIATIONS / (accuracy_m * SQRT2))) / 2, 4)
 
 
 def speed_m_s(speed_max_kmh: float | None) -> float:

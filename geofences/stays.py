@@ -83,18 +83,20 @@ def _entered(state: State, now: _Now, plan: Plan) -> Told:
         members=members,
         stays=stays,
         timed=_some(plan.timed, stays),
-        rests=tuple(rest for rest in state.rests if rest.zone in stays),
-        fast=tuple(zone for zone in state.fast if zone in stays),
-        speed_max=min((plan.speed_max[zone] for zone in _some(plan.limited, stays)), default=inf),
+        rests=tuple([rest for rest in state.rests if rest.zone in stays]) if state.rests else (),
+        fast=tuple([zone for zone in state.fast if zone in stays]) if state.fast else (),
+        speed_max=min([plan.speed_max[zone] for zone in stays], default=inf) if plan.limited else inf,
         by_floor=not plan.floored.isdisjoint(members),
         made_at=fix.at,
     )
-    due = due_after(state, fix.at, plan)
-    return (state if due == inf else replace(state, due=due)), told
+    if state.timed or state.rests or not plan.scheduled.isdisjoint(members):
+        state = replace(state, due=due_after(state, fix.at, plan))
+    return state, told
 
 
 def _some(zones: frozenset[int], stays: Mapping[int, float]) -> tuple[int, ...]:
-    return () if zones.isdisjoint(stays) else tuple(sorted(zones & stays.keys()))
+    found = [zone for zone in stays if zone in zones]
+    return tuple(sorted(found)) if found else ()
 
 
 def _why_left(zone: int, members: Mapping[int, float], fix: Fix, state: State, plan: Plan) -> str:
@@ -136,7 +138,7 @@ def watched(state: State, fix: Fix, last: Fix | None, plan: Plan) -> Told:
 
 def _rests(state: State, fix: Fix, plan: Plan) -> Iterator[Rest]:
     known = {rest.zone: rest for rest in state.rests}
-    for zone in sorted(plan.resting & state.stays.keys()):
+    for zone in _some(plan.resting, state.stays):
         rest = known.get(zone)
         far = inf if rest is None else distance_m(plan.scale, (rest.longitude, rest.latitude), fix.place)
         if rest is None or far > plan.rules[zone].stopped_radius_m:

@@ -80,7 +80,7 @@ def until(track: Track, now: float, plan: Plan) -> tuple[Track, Told]:
     """What came due since, without a fix."""
     if track.fix is None or track.key != plan.key or now <= track.told:
         return track, ()
-    state, told = _run(track, now, plan)
+    state, told = run(track.state, track.told, track.fix, now, plan)
     return replace(track, state=state, told=now, before=_before(track, state)), tuple(told)
 
 
@@ -102,7 +102,7 @@ def carried(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
             fast=tuple(number[at] for at in state.fast if at in number),
         )
         pending = tuple(replace(each, zone=number[each.zone]) for each in pending if each.zone in number)
-    state = replace(state, timed=tuple(sorted(plan.timed & state.stays.keys())))
+    state = replace(state, timed=tuple(sorted(zone for zone in state.stays if zone in plan.timed)))
     state = replace(state, due=due_after(state, track.told, plan))
     track = replace(
         track, key=plan.key, ids=plan.ids, signature=UNKNOWN, state=state, pending=pending, before=(), recent=()
@@ -128,7 +128,7 @@ def _suspected(track: Track, fix: Fix, place: Place, plan: Plan) -> tuple[Track,
 def _advanced(track: Track, fix: Fix, place: Place, plan: Plan) -> tuple[Track, Told]:
     """A fix that may change something."""
     last = track.fix
-    state, told = _run(track, fix.at, plan)
+    state, told = (track.state, []) if last is None else run(track.state, track.told, last, fix.at, plan)
     waits = _waits(track, state, place, plan)
     told += _crossed(last, fix, waits, track, plan)
     pending, metres = _sure(waits, state, fix, plan)
@@ -148,12 +148,9 @@ def _before(track: Track, state: State) -> tuple[State, ...]:
     return track.before if state is track.state else (*track.before[1 - BEFORE_MAX :], track.state)
 
 
-def _run(track: Track, now: float, plan: Plan) -> tuple[State, list[Crossing]]:
-    """Everything that came due until `now`, each at its own time."""
-    state, fix, after = track.state, track.fix, track.told
+def run(state: State, after: float, fix: Fix, now: float, plan: Plan) -> tuple[State, list[Crossing]]:
+    """Everything that came due after `after` until `now`, each at its own time; `fix` is the track's last."""
     told: list[Crossing] = []
-    if fix is None:
-        return state, told
     while state.due <= now:
         due = state.due
         told += told_between(state, after, due, fix, plan)

@@ -11,7 +11,7 @@ UNKNOWN = -1  # a signature under no plan
 RECENT_MAX = 8  # fixes kept for those that come late
 
 
-class Fix(Struct, frozen=True):
+class Fix(Struct, frozen=True, gc=False):
     """Where it was: seconds since 1970, WGS-84 degrees. `accuracy_m` holds the true place with 68 %, 0: not known."""
 
     at: float
@@ -27,7 +27,7 @@ class Fix(Struct, frozen=True):
         return self.longitude, self.latitude
 
 
-class Crossing(Struct, frozen=True):
+class Crossing(Struct, frozen=True, gc=False):
     """Something that happened between a track and a zone. `kind`: entered, exited, dwelt, inside, overstayed, lost,
     too_fast, stopped, crossed. `since`: when its cause began. `start` and `fix`: the step that showed it (start None:
     one fix did). `certainty` that it is so, by accuracy and distance. `why`: in words."""
@@ -43,7 +43,7 @@ class Crossing(Struct, frozen=True):
     why: str = ""
 
 
-class Pending(Struct, frozen=True):
+class Pending(Struct, frozen=True, gc=False):
     """A zone whose shape holds the last fix though the track does not count as inside, or the other way round. `since`:
     for how long surely so, None: not surely."""
 
@@ -52,7 +52,7 @@ class Pending(Struct, frozen=True):
     fixes: int = 0
 
 
-class Rest(Struct, frozen=True):
+class Rest(Struct, frozen=True, gc=False):
     """Where in a zone with `stopped_s` it has been since when without moving far."""
 
     zone: int
@@ -61,7 +61,7 @@ class Rest(Struct, frozen=True):
     since: float
 
 
-class State(Struct, frozen=True):
+class State(Struct, frozen=True, gc=False):
     """What changes seldom. Zones are numbers of the plan. `members`: those whose shape counts as holding it, and since
     when; `stays`: those of them that are in force, and their parents, and when they were entered (the very same dict
     where nothing is conditional). Neither is changed once it is here. `timed`: the stays of which time tells something.
@@ -86,7 +86,7 @@ class State(Struct, frozen=True):
 NOWHERE = State()
 
 
-class Track(Struct, frozen=True):
+class Track(Struct, frozen=True, gc=False):
     """`ids`: the zones that the numbers stand for, under the plan `key`. `told`: until when everything due is told.
     `recent`: its last fixes; `before`: the states before this one, the newest last, for fixes that come late.
     `suspects`: fixes too far away to be believed at once."""

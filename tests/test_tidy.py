@@ -40,7 +40,7 @@ PURE = re.compile(
 MODELS = {"onnxruntime", "cv2"}  # edge/inference/ is the only place with them
 
 # With shapely and numpy, for hubs and tools: where zones are drawn, checked and asked in bulk.
-HEAVY_GEOFENCES = re.compile(r"^geofences/(batch|buffers|drawings\w*|grid\w*|validity)\.py$")
+HEAVY_GEOFENCES = re.compile(r"^geofences/(batch|buffers|fleet\w*|drawings\w*|grid\w*|validity)\.py$")
 
 # Structs, typing and logging are the language we write in, not clients of something outside.
 NOT_CLIENTS = {"msgspec", "structlog", "cryptography", "shapely", "numpy", "typer", "rich", "starlette", "fastapi"}

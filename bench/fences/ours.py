@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.fences.engine import Absent, Engine
+from bench.fences.engine import Engine
 from bench.fences.events import Events, Ints, Names, Pairs
 from bench.fences.world import Fixes, World, fence_id, geometry
 from geofences.batch import Batch, Points
@@ -19,11 +19,6 @@ NOWHERE = (0.0, 0.0)
 def compiled(world: World) -> Cells:
     """The zones' order is the fences'."""
     return Cells(zone(fence_id(number), geometry(rings)) for number, rings in enumerate(world.fences))
-
-
-def full(world: World) -> Engine:
-    """With dwell, hysteresis, accuracy, rings and a schedule. Raises Absent."""
-    raise Absent("tracks with full semantics are not built yet")
 
 
 class _Told(NamedTuple):

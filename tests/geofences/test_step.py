@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from geofences.calendar import Schedule, Window
+from geofences.cells import Cells
 from geofences.late import taken
 from geofences.plan import Plan
 from geofences.rules import Rules
@@ -31,7 +32,7 @@ def plan(posture: str = "", version: int = 1, **rules: Rules) -> Plan:
         zone("hall", polygon(square(120.004, 30.004, 0.002))),
         zone("next", polygon(square(120.01, 30, 0.01))),
     ]
-    return Plan(drawn, rules, version, posture)
+    return Plan(Cells(drawn), rules, version, posture)
 
 
 def fix(at: float, longitude: float, latitude: float = 30.001, **more: float) -> Fix:
@@ -133,7 +134,7 @@ def test_entered_and_exited_alternate(seed: int) -> None:
     for at in range(60):
         x, y = x + chance.gauss(0, 3e-3), y + chance.gauss(0, 3e-3)
         fixes.append(Fix(NOON + at * 20, x, y, chance.choice([0.0, 10.0, 80.0])))
-    track, told = walked(fixes, Plan(zones, rules))
+    track, told = walked(fixes, Plan(Cells(zones), rules))
     inside: set[str] = set()
     for crossing in told:
         if crossing.kind in ("entered", "exited"):
@@ -244,7 +245,7 @@ def test_posture_brings_zones_into_force() -> None:
 def test_whoever_is_in_the_room_is_in_the_house() -> None:
     """Though the room, badly drawn, juts out of it."""
     drawn = [zone("house", polygon(square(120, 30, 0.001))), zone("room", polygon(square(120.0005, 30, 0.001)))]
-    there = Plan(drawn, {"room": Rules(parent="house")})
+    there = Plan(Cells(drawn), {"room": Rules(parent="house")})
     assert said(walked([fix(0, 120.0013, 30.0005)], there)[1]) == [("entered", "house", 0), ("entered", "room", 0)]
 
 
@@ -267,7 +268,9 @@ def test_rules_that_cannot_be(rules: dict[str, Rules], reason: str) -> None:
 def test_a_new_document_keeps_who_is_inside() -> None:
     track, _ = walked([fix(0, 120.005, 30.005)], plan())
     smaller = Plan(
-        [zone("yard", polygon(square(120, 30, 0.02))), zone("annex", polygon(square(120.004, 30.004, 0.002)))], {}, 2
+        Cells([zone("yard", polygon(square(120, 30, 0.02))), zone("annex", polygon(square(120.004, 30.004, 0.002)))]),
+        {},
+        2,
     )
     track, told = walked([fix(10, 120.005, 30.005)], smaller, track)
     assert said(told) == [("exited", "hall", 10), ("entered", "annex", 10)]
@@ -344,7 +347,7 @@ def test_a_restart_forgets_nothing(seed: int, cut: int) -> None:
     for at in range(60):
         x, y = x + chance.gauss(0, 5e-4), y + chance.gauss(0, 5e-4)
         fixes.append(Fix(NOON + at * 20, x, y, chance.choice([0.0, 10.0])))
-    there = Plan(zones, rules)
+    there = Plan(Cells(zones), rules)
     track, _ = walked(fixes[:cut], there)
     _, more = walked(fixes[cut:], there, track)
     again, _ = walked([], there, read(kept(track)))

@@ -1,0 +1,45 @@
+"""How far many places are from the boundaries of zones: geofences.metres.boundary_m for pairs, by numpy, digit by digit
+the same."""
+
+import numpy as np
+
+from geofences.batch import Floats, Ints, spans
+from geofences.fleet_columns import Fixes
+from geofences.plan import Plan
+
+
+class Boundaries:
+    def __init__(self, plan: Plan) -> None:
+        edges = [plan.edges(zone) for zone in range(len(plan.ids))]
+        self._first = np.cumsum([0, *map(len, edges)])
+        flat = np.array([number for one in edges for edge in one for number in edge], np.float64).reshape(-1, 4)
+        self._start, self._end = flat[:, :2].copy(), flat[:, 2:].copy()
+        self._scale = plan.scale
+
+    def metres(self, longitude: Floats, latitude: Floats, zone: Ints) -> Floats:
+        """Of each place from the boundary of its zone; longitudes as the cells see them."""
+        if not len(zone):
+            return np.zeros(0)
+        first, count = self._first[zone], self._first[zone + 1] - self._first[zone]
+        of, edge = spans(first, count)
+        east, north = self._per_degree(latitude)
+        east, north = east[of], north[of]
+        start, end = self._start[edge], self._end[edge]
+        x, y = (start[:, 0] - longitude[of]) * east, (start[:, 1] - latitude[of]) * north
+        run, rise = (end[:, 0] - start[:, 0]) * east, (end[:, 1] - start[:, 1]) * north
+        along = np.clip(-(x * run + y * rise) / (run * run + rise * rise), 0.0, 1.0)
+        x, y = x + along * run, y + along * rise
+        return np.sqrt(np.minimum.reduceat(x * x + y * y, np.cumsum(count) - count))
+
+    def steps_m(self, start: Fixes, end: Fixes) -> Floats:
+        """As geofences.metres.distance_m, to a millionth."""
+        east, north = self._per_degree((start.latitude + end.latitude) / 2)
+        x = (end.longitude - start.longitude + 180.0) % 360.0 - 180.0
+        return np.hypot(x * east, (end.latitude - start.latitude) * north)
+
+    def _per_degree(self, latitude: Floats) -> tuple[Floats, Floats]:
+        off = latitude - self._scale.latitude
+        east, north = np.zeros(len(off)), np.zeros(len(off))
+        for one, other in zip(self._scale.east, self._scale.north, strict=True):
+            east, north = east * off + one, north * off + other
+        return east, north
