@@ -188,6 +188,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def go_on(self, why: str) -> None:
         self._stops.discard(why)
+        if why == HELD:
+            self._fruitless_at = inf  # we did not listen: what came since counts anew
         if why == HELD and self._in_turn and WAITS not in self._stops:
             self._wait_for_turn()  # with all the others that are let go now
         if self._stops or self._transport is None:

@@ -11,7 +11,7 @@ from devices.families import FAMILIES
 from devices.family import Family
 from edge import clock
 from edge.links import FRUITLESS_S_MAX, TcpServer
-from edge.links_connection import Connection
+from edge.links_connection import HELD, Connection
 from edge.links_dialled import over_tcp
 from edge.turns import Turns
 from tests.devices.frames import GOOD
@@ -90,6 +90,17 @@ async def test_half_a_frame_of_long_ago_does_not_count(tmp_path: Path) -> None:
         await talking.say(data[:5])
         await talking.say(data[:5], after_s=FRUITLESS_S_MAX + 1)
         await talking.say(data[5:], after_s=1)
+        assert not talking.device.ended
+
+
+async def test_time_in_which_we_did_not_listen_does_not_count(tmp_path: Path) -> None:
+    async with talk(tmp_path, "gbt26875") as talking:
+        await talking.say(b"@")
+        talking.connection.stop(HELD)
+        talking.connection._fruitless_at -= FRUITLESS_S_MAX + 1
+        talking.connection.go_on(HELD)
+        talking.connection.look(clock.monotonic())
+        await talking.say(b"@")
         assert not talking.device.ended
 
 
