@@ -14,7 +14,7 @@ from typing import Any
 KMH_OF_KNOT, M_OF_FOOT, KM_OF_MILE, KMH_OF_M_S = 1.852, 0.3048, 1.609344, 3.6
 MM_OF_INCH, M_S_OF_MPH = 25.4, 0.44704
 PLAIN = re.compile(
-    r"(?P<lat>\d\d[\d ]{2}\.[\d ]{2})(?P<ns>[NSns])(?P<table>[!-~])"
+    r"(?P<lat>\d\d[\d ]{2}\.[\d ]{2})(?P<ns>[NSns])(?P<table>[/\\0-9A-Z])"
     r"(?P<lon>\d\d\d[\d ]{2}\.[\d ]{2})(?P<ew>[EWew])(?P<symbol>[!-~])",
     re.ASCII,
 )

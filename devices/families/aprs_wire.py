@@ -26,10 +26,13 @@ PATH_MAX = 16
 NESTED_MAX = 2
 TIMESTAMP = re.compile(r"\d{6}[zh/]", re.ASCII)
 MESSAGE = re.compile(r":([A-Za-z0-9_ \-]{9}):(.*)", re.DOTALL | re.ASCII)
-NUMBERED = re.compile(r"(.*)\{([A-Za-z0-9]{1,5})(?:\}([A-Za-z0-9]{2})?)?", re.DOTALL | re.ASCII)
+# A number: up to five letters and digits; or two, a brace and perhaps the number of what is acknowledged.
+NUMBER_OF = r"(?:([A-Za-z0-9]{2})\}([A-Za-z0-9]{2})?|([A-Za-z0-9]{1,5}))"
+NUMBERED = re.compile(r"(.*)\{" + NUMBER_OF, re.DOTALL | re.ASCII)
 TEXT = re.compile(r"[^\x00-\x1f|~{]{1,67}")
-RESPONSE = re.compile(r"(ack|rej)([A-Za-z0-9]{1,5})(?:\}([A-Za-z0-9]{2})?)?", re.ASCII)
-BULLETIN = re.compile(r"BLN(?:(\d)([A-Z0-9_ -]{5})|([A-Z])([A-Z0-9_ -]{5}))", re.ASCII)
+RESPONSE = re.compile(r"(ack|rej)" + NUMBER_OF, re.ASCII)
+BULLETIN = re.compile(r"BLN(?:(\d)([A-Za-z0-9_ -]{5})|([A-Z])([A-Za-z0-9_ -]{5}))", re.ASCII)
+UNREAD_TYPES = frozenset("#$%&(*+-.<?[\\]^")  # raw weather and NMEA, queries, capabilities, what nobody uses
 DEFINITION = re.compile(r"(PARM|UNIT|EQNS|BITS)\.(.*)", re.DOTALL)
 OBJECT = re.compile(r";(?P<name>.{9})(?P<alive>[*_])(?P<time>\d{6}[zh/])?(?P<rest>.*)", re.DOTALL | re.ASCII)
 ITEM = re.compile(r"\)(?P<name>[^!_]{3,9})(?P<alive>[!_])(?P<rest>.*)", re.DOTALL)
@@ -100,8 +103,12 @@ def _information(destination: str, text: str, nested: int) -> Fields | None:
     if kind == "}":
         inner = read_packet(rest, nested + 1) if nested < NESTED_MAX else None
         return inner and {"format": "thirdparty", "subpacket": inner}
+    if kind in UNREAD_TYPES:
+        return {"format": "unread", "text": text}
     readers = {">": _status, ":": _message, ";": _object, ")": _item, "_": _weather, "T": _report, "{": _user_defined}
-    return readers[kind](text) if kind in readers else _other(destination, text)
+    readers[","] = _invalid
+    found = readers[kind](text) if kind in readers else _other(destination, text)
+    return _other(destination, text) if found == {} else found
 
 
 def _position(text: str, capable: bool) -> Fields | None:
@@ -111,7 +118,7 @@ def _position(text: str, capable: bool) -> Fields | None:
 
 def _status(text: str) -> Fields:
     stamp = {"raw_timestamp": text[1:8]} if TIMESTAMP.match(text, 1) else {}
-    return {**stamp, "format": "status", "status": text[8 if stamp else 1 :]}
+    return {**stamp, "format": "status", "status": text[8 if stamp else 1 :].strip()}
 
 
 def _weather(text: str) -> Fields | None:
@@ -152,6 +159,11 @@ def _report(text: str) -> Fields | None:
     return {"format": "telemetry", "telemetry": fields, "comment": found["rest"].strip()}
 
 
+def _invalid(text: str) -> Fields:
+    """Data that its sender knows to be wrong, or a test."""
+    return {"format": "invalid", "body": text[1:]}
+
+
 def _user_defined(text: str) -> Fields:
     return {"format": "user-defined", "id": text[1:2], "type": text[2:3], "body": text[3:]}
 
@@ -167,9 +179,10 @@ def _other(destination: str, text: str) -> Fields:
 
 
 def _message(text: str) -> Fields:
+    """{} for what only begins as one."""
     found = MESSAGE.fullmatch(text)
     if found is None:
-        return {"format": "unread", "text": text}
+        return {}
     to, content = found[1], found[2]
     if bulletin := BULLETIN.fullmatch(to):
         return _bulletin(bulletin, content)
@@ -180,7 +193,7 @@ def _message(text: str) -> Fields:
 
 def _bulletin(found: re.Match[str], content: str) -> Fields:
     number, group, letter, tail = found.groups()
-    identifier = (group if number else tail).strip()
+    identifier = (group if number else tail).rstrip()
     if number:
         kind = "group-bulletin" if identifier else "bulletin"
         return {"format": kind, "message_text": content.strip(), "bid": number, "identifier": identifier}
@@ -201,9 +214,11 @@ def _definition(kind: str, text: str) -> Fields:
 def _text(content: str) -> Fields:
     """`{AB}CD` carries a number and an acknowledgement."""
     if response := RESPONSE.fullmatch(content.strip()):
-        fields: Fields = {"response": response[1], "msgNo": response[2]}
-        return fields | ({"ackMsgNo": response[3]} if response[3] else {})
+        return {"response": response[1], **_numbers(response[2], response[3], response[4])}
     if numbered := NUMBERED.fullmatch(content.rstrip()):
-        fields = {"message_text": numbered[1].strip(), "msgNo": numbered[2]}
-        return fields | ({"ackMsgNo": numbered[3]} if numbered[3] else {})
+        return {"message_text": numbered[1].strip(), **_numbers(numbered[2], numbered[3], numbered[4])}
     return {"message_text": content.strip()}
+
+
+def _numbers(paired: str | None, acknowledged: str | None, plain: str | None) -> Fields:
+    return {"msgNo": paired or plain} | ({"ackMsgNo": acknowledged} if acknowledged else {})

@@ -150,6 +150,31 @@ def test_callsigns_and_destinations(packet: str, readable: bool) -> None:
     assert (aprs_wire.read_packet(packet) is not None) is readable
 
 
+@pytest.mark.parametrize(
+    ("information", "expected"),
+    [
+        (":WXBOT    :Hello {AB}CD", {"message_text": "Hello", "msgNo": "AB", "ackMsgNo": "CD"}),
+        (":WXBOT    :Hello {ABC}", {"message_text": "Hello {ABC}"}),  # a number before a brace has two letters
+        (":WXBOT    :ackABC", {"response": "ack", "msgNo": "ABC"}),
+        (":WXBOT    :ackABC}", {"message_text": "ackABC}"}),
+        (":BLN1 wx  :Snow", {"format": "group-bulletin", "bid": "1", "identifier": " wx"}),
+        (":WXBOT:Hello", {"format": "beacon", "text": ":WXBOT:Hello"}),
+        (",test", {"format": "invalid", "body": "test"}),
+        ("[IO91SX]", {"format": "unread"}),
+        ("$GPRMC,!4903.50N/07201.75W-", {"format": "unread"}),
+        ("> on duty ", {"format": "status", "status": "on duty"}),
+    ],
+)
+def test_types_and_numbers(information: str, expected: dict[str, str]) -> None:
+    found = aprs_wire.read_packet(f"A>APRS:{information}")
+    assert found is not None
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_a_symbol_table_has_a_name() -> None:
+    assert aprs_wire.read_packet("A>APRS:!4903.50Nl07201.75W-") is None
+
+
 def test_equations_that_are_left_out_change_nothing() -> None:
     found = aprs_wire.read_packet("A>APRS::A        :EQNS.0,.53,-32")
     assert found is not None

@@ -12,7 +12,10 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     if line.get("layer") == "aprs_is_passcode":
         return {"aprs_is_passcode": aprs_wire.passcode(line["frame_text"])}
     found = aprs_wire.read_packet(line["frame_text"].rstrip("\r\n"))
-    if found is None or found["format"] == "unread":
+    inner = found
+    while inner and inner["format"] == "thirdparty":
+        inner = inner["subpacket"]
+    if found is None or inner is None or inner["format"] == "unread":
         return {"error": "parse"}
     for name in ("latitude", "longitude"):
         if name in found:
