@@ -189,6 +189,8 @@ def wrong_files(link: Link) -> Iterator[tuple[str, str]]:
                 ip_network(address)
             except ValueError as error:
                 yield "allow", str(error)
+    if isinstance(link, TcpClient) and not link.tls and (link.tls_ca_file or link.tls_certificate_file):
+        yield "tls", "false, though there are certificates: it would be in the clear"
     if isinstance(link, HttpServer | TcpClient) and bool(link.tls_certificate_file) != bool(link.tls_key_file):
         yield "tls_key_file", "certificate and key belong together"
 

@@ -18,7 +18,8 @@ Answered: pings of enrolled units; with `negotiate_protobuf` the server's offer 
 read at any time). With `uid` set, silence is answered with a ping, as a server expects of its clients.
 
 To send (cot_sent.py): the command `text` is a chat to one unit; that its phone got it is accepted, that it was opened
-is confirmed. `alert` and `cancel_alert` go to everybody, with a position for a unit that has told none; nobody answers.
+is confirmed. `alert` and `cancel_alert` go to everybody behind a TAK server (on a mesh to that unit), with a position
+for a unit that has told none; nobody answers these.
 """
 
 from collections.abc import Container, Iterator

@@ -18,6 +18,7 @@ UDP = {"name": "alarms", "kind": "udp_server", "family": "sia_dc09", "port": 0}
 PUSH = {"name": "push", "kind": "http_server", "family": "lorawan", "port": 0}
 LORA = {"name": "lora", "kind": "mqtt", "family": "lorawan", "topics": ["application/+/device/+/event/+"]}
 CAMERA = {"name": "camera", "kind": "http_client", "family": "onvif", "url": "http://192.0.2.7"}
+TAK = {"name": "tak", "kind": "tcp_client", "family": "cot", "host": "192.0.2.8", "port": 8089}
 RULE = {
     "name": "r",
     "when": {"group": "fire", "priority_max": 0},
@@ -49,6 +50,12 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("allowed address that is none", {"links": [{**PUSH, "allow": ["10.0.0.0/99"]}]}, "links[0].allow"),
     ("secret file not there", {"links": [{**PUSH, "path_secret_file": "/no"}]}, "links[0].path_secret_file"),
     ("certificate without its key", {"links": [{**PUSH, "tls_certificate_file": __file__}]}, "links[0].tls_key_file"),
+    (
+        "key without its certificate",
+        {"links": [{**TAK, "tls": True, "tls_key_file": __file__}]},
+        "links[0].tls_key_file",
+    ),
+    ("certificates in the clear", {"links": [{**TAK, "tls_ca_file": __file__}]}, "links[0].tls"),
     ("no topics", {"links": [{**LORA, "topics": []}]}, "links[0].topics"),
     ("address without a scheme", {"links": [{**CAMERA, "url": "camera/"}]}, "links[0].url"),
     ("unknown family setting", {"links": [{**LINK, "settings": {"bcd": True}}]}, "links[0].settings"),

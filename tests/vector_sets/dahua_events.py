@@ -19,11 +19,12 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
         return {"redacted": dahua_wire.redacted(line["frame_json"]), **_passage(_data(line["frame_json"]))}
     if line.get("layer") == "cgi_reply":
         return dahua_wire.read_table(line["frame_text"])
-    events = [event for text in _texts(line) for event in dahua_wire.read_events(text) if not event.broken]
+    texts = _texts(line)
+    events = [event for text in texts for event in dahua_wire.read_events(text) if not event.broken]
     passages = [_passage(event.data) for event in events if event.code == "AccessControl"]
     timeless = sum(passage["time_epoch"] is None for passage in passages)
     found = [{"code": one.code, "action": one.action, "index": one.index, "data": one.data} for one in events]
-    return {"events": found, "normalised": passages, "event_count": len(events) - timeless}
+    return {"parts": texts, "events": found, "normalised": passages, "event_count": len(events) - timeless}
 
 
 def _data(said: dict[str, Any]) -> dict[str, Any]:
