@@ -10,7 +10,7 @@ What it means
 - Contact ID: qualifier 1 raises the code's alarm, 3 ends it, 6 says that it is still there. In SIA-DCS the code says
   which. The component is partition-zone ("01-057") or area-point ("2-017").
 - Opening and closing are the Events `disarmed` and `armed` (arming in part is told with either qualifier); bypasses are
-  `shielded` Alarms of the zone; tests, resets and programming are Events. A code that is not read is an
+  `shielded` Alarms of the zone; tests, resets, programming and passages are Events. A code that is not read is an
   `unknown_report` with the code.
 - NULL (supervision) is Telemetry without values; panels are to be set to send it at least every minute. ACK, NAK, DUH
   and RSP say nothing, as we ask nothing.
@@ -60,6 +60,7 @@ from devices.observation import (
 AHEAD_S_MAX, BEHIND_S_MAX = 20, 40
 EVENTS_MAX = 32  # of one SIA-DCS block
 EXTENDED_MAX, EXTENDED_CHARS_MAX = 8, 200
+PASSAGE, ARMING = "access", frozenset({"armed", "disarmed"})
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -199,7 +200,10 @@ def _contact_id(event: Fields, frame: Frame) -> Body:
     if code in codes.OPENINGS:
         opened = "armed" if qualifier == "restore" or code in codes.ARMED_ALWAYS else "disarmed"
         return Event(kind=opened, component=event["partition"], attributes=attributes | {"user": zone})
-    return Event(kind=codes.EVENT_OF_CID.get(code, "unknown_report"), component=component, attributes=attributes)
+    told = codes.EVENT_OF_CID.get(code, "unknown_report")
+    if told == PASSAGE:  # its zone is a user
+        return _passage(code, event["partition"])
+    return Event(kind=told, component=component, attributes=attributes)
 
 
 def meaning(code: str, hengbo: bool = False) -> str:
@@ -214,9 +218,18 @@ def _dcs(event: Fields, frame: Frame) -> Body:
     if code in codes.KIND_OF_SIA:
         kind, raised = codes.KIND_OF_SIA[code]
         return Alarm(kind=kind, raised=raised, component=component, description=text)
-    told = {name: event[name][:TEXT_CHARS_MAX] for name in ("code", "user", "text") if event.get(name)}
     kind = codes.EVENT_OF_SIA.get(code, "unknown_report")
+    if kind == PASSAGE:
+        return _passage(code, component)
+    if kind in ARMING:  # its point is a user
+        event, component = {"user": event["point"]} | event, area
+    told = {name: event[name][:TEXT_CHARS_MAX] for name in ("code", "user", "text") if event.get(name)}
     return Event(kind=kind, component=component, attributes=told | _beside(frame))
+
+
+def _passage(code: str, component: str) -> Event:
+    """Where, and whether it was granted; never who."""
+    return Event(kind=PASSAGE, component=component, attributes={"granted": codes.GRANTED.get(code, "no"), "code": code})
 
 
 def _beside(frame: Frame) -> dict[str, str]:

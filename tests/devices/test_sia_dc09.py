@@ -72,6 +72,14 @@ def test_contact_id_alarms(data: str, body: Alarm) -> None:
         ("QA01", Alarm(kind="sos", component="1-01")),
         ("BB01", Alarm(kind="shielded", component="1-01")),
         ("BU01", Alarm(kind="shielded", component="1-01", raised=False)),
+        ("GS01", Alarm(kind="supervisory", component="1-01")),
+        ("EM01", Alarm(kind="communication_fault", component="1-01")),
+        ("EN01", Alarm(kind="communication_fault", component="1-01", raised=False)),
+        ("FW01", Alarm(kind="fault", component="1-01")),
+        ("FQ01", Alarm(kind="fault", component="1-01", raised=False)),
+        ("DF01", Alarm(kind="door_forced", component="1-01")),
+        ("DM01", Alarm(kind="door_held_open", component="1-01")),
+        ("CI01", Alarm(kind="fault", component="1-01")),
     ],
 )
 def test_sia_alarms(code: str, body: Alarm) -> None:
@@ -147,6 +155,29 @@ def test_a_time_stamp_that_cannot_be_read_costs_no_alarm(stamp: str) -> None:
     [refused] = strict.receive(contact_id("1110 01 005", stamp=stamp), NOW)
     assert isinstance(refused, Rejected)
     assert b'"NAK"' in strict.to_send()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("DG7", Event(kind="access", component="1-7", attributes={"granted": "yes", "code": "DG"})),
+        ("id12/DK7", Event(kind="access", component="1-7", attributes={"granted": "no", "code": "DK"})),
+        ("FL", Event(kind="mute", component="1", attributes={"code": "FL"})),
+        ("FC", Event(kind="alarm_cleared", component="1", attributes={"code": "FC"})),
+        ("XI", Event(kind="reset", component="1", attributes={"code": "XI"})),
+        ("OP12", Event(kind="disarmed", component="1", attributes={"code": "OP", "user": "12"})),
+        ("id12/CL", Event(kind="armed", component="1", attributes={"code": "CL", "user": "12"})),
+    ],
+)
+def test_passages_and_what_is_done_at_the_panel(data: str, told: Event) -> None:
+    """A passage says where, never who: the number is a door's in SIA, a user's in Contact ID."""
+    assert bodies(session().receive(frame(f'"SIA-DCS"0001L0#1234[#1234|Nri1/{data}]'), NOW)) == [told]
+
+
+def test_a_passage_in_contact_id_is_told_without_its_user() -> None:
+    for code, granted in (("421", "no"), ("422", "yes")):
+        told = Event(kind="access", component="01", attributes={"granted": granted, "code": code})
+        assert bodies(session().receive(contact_id(f"1{code} 01 007"), NOW)) == [told]
 
 
 def test_several_events_of_one_block_are_several_alarms_with_ids_of_their_own() -> None:
