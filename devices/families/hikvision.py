@@ -9,7 +9,7 @@ What it means (hikvision_codes.py)
   after ENDS_AFTER without repetition; fire, smoke and heat are cleared by the device only. Movement is Events likewise.
 - videoloss inactive is the heartbeat: a sign of life, and the end of a loss of video that was told before.
 - A door terminal's event is told each time. Passages are Events without their holder: card, name and employee number
-  stay here. Records that are sent again after an outage (currentEvent false) are flagged `replayed`; one record is
+  stay here. Records that are sent again after an outage (currentEvent false) have the flag BACKLOG; one record is
   (device, serialNo) and has one frame_id.
 - Times have an offset; without one (quirk) they are of `time_zone`.
 
@@ -40,6 +40,7 @@ from devices.held import Held
 from devices.local_time import LocalClock, hour_of_doubt, observed
 from devices.multipart import PART_BYTES_MAX, Cutter, Part, read_part
 from devices.observation import (
+    BACKLOG,
     Alarm,
     Body,
     DeviceId,
@@ -212,7 +213,7 @@ class Events:
         if alert.is_heartbeat and alert.passage is None:
             at, flags = now, ()
         if alert.passage is not None and alert.passage.current is False:
-            flags = (*flags, "replayed")
+            flags = (*flags, BACKLOG)
         report = _report(alert, native_id, now)
         for index, body in enumerate(self._bodies(alert, native_id, now)):
             yield Observation(

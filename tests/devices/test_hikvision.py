@@ -12,7 +12,7 @@ from devices.dictionary import EVENTS as KNOWN_EVENTS
 from devices.families import hikvision, hikvision_push, hikvision_wire
 from devices.families.hikvision_codes import ALARMS, CODES, EVENTS
 from devices.family import Message
-from devices.observation import Alarm, Event, Observation, Rejected, Result, Telemetry
+from devices.observation import BACKLOG, Alarm, Event, Observation, Rejected, Result, Telemetry
 from tests.devices.frames import NOW, part
 from tests.devices.messages import HIKVISION_FORCED
 
@@ -259,7 +259,7 @@ def test_a_record_that_is_sent_again_has_the_same_name() -> None:
     assert isinstance(other, Observation)
     assert live.frame_id == again.frame_id != other.frame_id
     assert (live.observed_at, live.flags) == (OBSERVED, ())
-    assert (again.observed_at, again.flags) == (OBSERVED, ("replayed",))
+    assert (again.observed_at, again.flags) == (OBSERVED, (BACKLOG,))
 
 
 def test_times_without_offset_are_local() -> None:

@@ -10,7 +10,7 @@ import pytest
 from devices.families import hikvision, hikvision_isapi
 from devices.families.hikvision_asked import PAGES_MAX
 from devices.family import CommandRefused, DeviceCommand, Message
-from devices.observation import Alarm, CommandAnswer, Event, Observation, Result
+from devices.observation import BACKLOG, Alarm, CommandAnswer, Event, Observation, Result
 from tests.devices.frames import NOW, part
 from tests.devices.messages import HIKVISION_FORCED
 
@@ -52,8 +52,8 @@ def test_the_log_of_the_time_before_is_read_page_by_page() -> None:
     asked = condition(search)
     assert (asked["startTime"], asked["searchResultPosition"]) == ("2026-11-23T20:30:00+08:00", 0)
     found = link.answered(search, page(FORCED, {**FORCED, "minor": 26, "serialNo": 180}, status="MORE"), NOW)
-    assert told(found)[0] == (Alarm(kind="door_forced", component="door 2"), ("replayed",))
-    assert (Event(kind="door_closed", component="door 2"), ("replayed",)) in told(found)
+    assert told(found)[0] == (Alarm(kind="door_forced", component="door 2"), (BACKLOG,))
+    assert (Event(kind="door_closed", component="door 2"), (BACKLOG,)) in told(found)
     assert b"Zhang" not in msgspec.json.encode(found)
     [second] = link.requests()
     assert condition(second) == {**asked, "searchResultPosition": 2}
