@@ -1,4 +1,8 @@
-"""Devices: what they are, where they are, what they last said."""
+"""Devices: what they are, where they are, what they last said.
+
+An id may hold slashes (a reader is "osdp:gate/7"), and a path is decoded before it is matched: the route of the device
+itself takes whatever no other has taken, and stands last.
+"""
 
 from typing import Any
 
@@ -40,7 +44,16 @@ async def devices(
     return answer(page("devices", rows, limit, lambda row: (row["device"],), _device))
 
 
-@router.get("/devices/{device}", response_model=DeviceWithValues, responses=problems(404))
+@router.get("/devices/{device:path}/values", response_model=Listed[Value], responses=problems(404))
+async def values(device: str, parts: Given) -> Response:
+    """The newest value of each metric."""
+    async with parts.store.transaction() as tx:
+        await known(tx, device)
+        rows = await tx.rows("device_values", device=device)
+    return answer(everything([_value(row) for row in rows]))
+
+
+@router.get("/devices/{device:path}", response_model=DeviceWithValues, responses=problems(404))
 async def device(device: str, parts: Given) -> Response:
     anything = dict.fromkeys(("site", "family", "kind", "zone", "after"))
     async with parts.store.transaction() as tx:
@@ -49,15 +62,6 @@ async def device(device: str, parts: Given) -> Response:
             raise Refused(404, f"there is no device {device}")
         values = await tx.rows("device_values", device=device)
     return answer(_device(row) | {"values": [_value(value) for value in values]})
-
-
-@router.get("/devices/{device}/values", response_model=Listed[Value], responses=problems(404))
-async def values(device: str, parts: Given) -> Response:
-    """The newest value of each metric."""
-    async with parts.store.transaction() as tx:
-        await known(tx, device)
-        rows = await tx.rows("device_values", device=device)
-    return answer(everything([_value(row) for row in rows]))
 
 
 async def known(tx: Transaction, device: str) -> None:

@@ -25,7 +25,7 @@ COMPONENT_CHARS_MAX = 200
 router = APIRouter(tags=["devices"])
 
 
-@router.get("/devices/{device}/series", response_model=Series, responses=problems(404))
+@router.get("/devices/{device:path}/series", response_model=Series, responses=problems(404))
 async def series(
     device: str,
     parts: Given,
@@ -56,7 +56,7 @@ async def series(
     return answer(which | {"from": first, "to": beyond, "bucket_s": bucket_s, "items": rows})
 
 
-@router.get("/devices/{device}/track", response_model=Listed[Position], responses=problems(404))
+@router.get("/devices/{device:path}/track", response_model=Listed[Position], responses=problems(404))
 async def track(
     device: str,
     parts: Given,

@@ -31,8 +31,8 @@ __all__ = ["Parts", "build"]
 ROUTERS = (
     api_session.router,
     api_sites.router,
+    api_series.router,  # before the devices: see there
     api_devices.router,
-    api_series.router,
     api_events.router,
     api_incidents.router,
     api_gateways.router,

@@ -104,6 +104,17 @@ async def test_every_get_answers_as_the_document_says(postgres: str) -> None:
         assert called >= 20
 
 
+@pytest.mark.parametrize("device", ["osdp:gate/7", "zigbee2mqtt:hall/door/series", "mapped:a%2Fb"])
+async def test_an_id_may_hold_what_paths_are_made_of(postgres: str, device: str) -> None:
+    async with world(postgres) as hub, hub.client() as client:
+        await client.post("/api/v1/enrolments", json={"device": device, "gateway": GATEWAY})
+        base = f"/api/v1/devices/{quote(device, safe='')}"
+        for rest in ("/values", "/series?metric=heart_rate_bpm", f"/track?from={PERIOD['from']}"):
+            assert items(await client.get(base + rest)) == []
+        if not device.endswith("/series"):  # that one looks like the series of another device
+            assert (await client.get(base)).json()["device"] == device
+
+
 async def test_every_error_is_as_the_document_says(postgres: str) -> None:
     async with world(postgres) as hub, hub.client() as client:
         document = hub.app.openapi()
