@@ -213,9 +213,30 @@ async def test_a_stranger_is_enrolled_on_its_open_connection_and_for_good(
         band.send(battery(51))
         await until(lambda: made.rows(NEW), "its next frame is a report")
         assert made.rows(NEW)[0].zone == "hall" and band.received
-    async with running(tmp_path, broker, gateway) as made, Device(made.agent.port("watch")) as band:
-        band.send(battery(52))
-        await until(lambda: made.rows(NEW), "accepted after a restart, without a word of the hub")
         await made.say(2)
+        band.send(battery(52))
+        await until(lambda: made.strangers() == [NEW, NEW], "a stranger again, and named at once")
+        await made.say(3, {"id": NEW})
+    async with running(tmp_path, broker, gateway) as made, Device(made.agent.port("watch")) as band:
         band.send(battery(53))
-        await until(lambda: made.strangers() == [NEW], "it is a stranger again, and named at once")
+        await until(lambda: made.rows(NEW), "accepted after a restart, without a word of the hub")
+
+
+async def test_what_enrolled_devices_send_again_after_a_restart_is_known(tmp_path: Path, broker: BrokerAddress) -> None:
+    """More of them than a memory that is made for the file's devices would hold."""
+    gateway, phones = f"enrol-{next(_numbers)}", [f"0139000010{number:02d}" for number in range(40)]
+    reports = [frames.jt808("0200", frames.LOCATION_BODY, phone=phone) for phone in phones]
+    devices = [f"jt808:{phone.lstrip('0')}" for phone in phones]
+    async with running(tmp_path, broker, gateway) as made, Device(made.agent.port("jt808")) as terminals:
+        await made.say(1, *({"id": device} for device in devices))
+        terminals.send(b"".join(reports))
+        await until(lambda: all(made.rows(device) for device in devices), "all are accepted")
+    async with running(tmp_path, broker, gateway) as made, Device(made.agent.port("jt808")) as terminals:
+        restarted_at = clock.now()  # what was not committed before the end is sent once more, as it was
+        terminals.send(b"".join(reports) + frames.jt808("0200", frames.LOCATION_BODY, phone=phones[0], serial=8))
+
+        def fresh() -> set[str]:
+            return {row.device for row in made.hub.rows["routine"] if row.received_at > restarted_at} & set(devices)
+
+        await until(fresh, "what is new")
+        assert fresh() == {devices[0]}

@@ -135,9 +135,10 @@ async def test_what_is_said_later_is_told_too_and_the_same_again_changes_nothing
     assert (await enrol(client, device=NEW, zone=""))["zone"] is None
 
 
-async def test_two_at_once_enrol_once(hub: World, client: httpx.AsyncClient) -> None:
-    await hub.observe(notice())
-    found = await asyncio.gather(*(enrol(client, device=NEW) for _ in range(4)))
+@pytest.mark.parametrize("device", [NEW, PANEL], ids=["new", "known"])
+async def test_two_at_once_enrol_once(hub: World, client: httpx.AsyncClient, device: str) -> None:
+    await hub.observe(notice(device))
+    found = await asyncio.gather(*(enrol(client, device=device) for _ in range(4)))
     assert {one["document"] for one in found} == {1} and [document.version for document in told(hub)] == [1]
     assert hub.count("enrolment_steps") == 1
 
