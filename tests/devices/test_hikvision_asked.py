@@ -11,6 +11,8 @@ from devices.families import hikvision, hikvision_isapi
 from devices.families.hikvision_asked import PAGES_MAX
 from devices.family import CommandRefused, DeviceCommand, Message
 from devices.observation import BACKLOG, Alarm, CommandAnswer, Event, Observation, Result
+from edge.config import Actuate, Rule, When
+from edge.rules import acts
 from tests.devices.frames import NOW, part
 from tests.devices.messages import HIKVISION_FORCED
 
@@ -59,6 +61,17 @@ def test_the_log_of_the_time_before_is_read_page_by_page() -> None:
     assert condition(second) == {**asked, "searchResultPosition": 2}
     assert told(link.answered(second, page(status="NO MATCH"), NOW)) == []
     assert link.requests() == []
+
+
+def test_a_fire_of_yesterday_drives_no_siren() -> None:
+    when = When(group="fire", priority_max=0)
+    rule = Rule(name="r", when=when, actuate=Actuate(actuator="siren", state="on"))
+    fire = {"major": 1, "minor": 0x424}
+    link, [search] = begun()
+    late = link.answered(search, page({**FORCED, **fire, "time": "2026-11-24T00:29:50+08:00"}), NOW)
+    live = link.receive(moved(0x424, majorEventType=1), NOW)
+    acted = [acts([rule], [one for one in found if isinstance(one, Observation)], NOW) for found in (late, live)]
+    assert [len(one) for one in acted] == [0, 1]
 
 
 def test_a_record_and_its_event_on_the_stream_are_one_report() -> None:

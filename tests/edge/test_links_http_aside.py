@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -112,24 +111,6 @@ async def test_what_happened_while_the_link_was_down_is_caught_up_once(tmp_path:
         await until(lambda: terminal.lines, "and heard again")
         await terminal.say(part(json.dumps(UNLOCKED), "application/json"))
         await until(lambda: len(made.rows()) == 2, "the record is stored once, and what is new, too")
-
-
-async def test_a_fire_of_yesterday_drives_no_siren(tmp_path: Path) -> None:
-    """What the log brings was over before it came; what the stream says acts."""
-    terminal = Streaming()
-    terminal.answers["/ISAPI/System/deviceInfo"] = WHO
-    yesterday = (clock.now() - timedelta(hours=20)).isoformat(timespec="seconds")
-    record = {**FORCED, "major": 1, "minor": 0x424, "time": yesterday}
-    terminal.answers["/ISAPI/AccessControl/AcsEvent?format=json"] = json.dumps(
-        {"AcsEvent": {"responseStatusStrg": "OK", "InfoList": [record]}}
-    ).encode()
-    async with behind(tmp_path) as made, device(terminal) as url, stream(made, hikvision.FAMILY, url, MAC):
-        await until(lambda: [kind for kind, _, _ in alarms(made)] == ["fire"], "told")
-        assert made.siren.read_text() != "1"
-        now = json.loads(HIKVISION_FORCED) | {"dateTime": clock.now().isoformat(timespec="seconds")}
-        now["AccessControllerEvent"] |= {"majorEventType": 1, "subEventType": 0x424, "serialNo": 182}
-        await terminal.say(part(json.dumps(now), "application/json"))
-        await until(lambda: made.siren.read_text() == "1", "sounds")
 
 
 async def test_a_door_is_opened_and_its_lock_confirms(tmp_path: Path) -> None:
