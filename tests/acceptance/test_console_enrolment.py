@@ -11,8 +11,12 @@ from simulators import panel
 from tests.acceptance.conftest import RunningDemo
 from tests.acceptance.console_hands import PHONE, Opener, settled, until
 from tests.acceptance.device_line import DeviceLine
+from tests.acceptance.test_console_access import AXE, grave
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: make setup"),
+]
 
 NATIVE_ID = "770001"
 DEVICE = f"gbt26875:{NATIVE_ID}"
@@ -36,6 +40,11 @@ def documents(running_demo: RunningDemo) -> int:
     return int(running_demo.client.gateways()[0]["documents"]["devices"])
 
 
+def shut_out(page: Page, where: str) -> list[str]:
+    page.evaluate(AXE.read_text())
+    return grave(page, where)
+
+
 def opened(page: Page) -> Locator:
     page.get_by_role("button", name=re.compile("^(Devices|设备)")).click()
     return page.get_by_test_id("knocking")
@@ -48,6 +57,7 @@ def test_a_stranger_is_enrolled_with_one_click_named_and_withdrawn(
     section = opened(page)
     stranger = section.locator(f"[data-stranger='{DEVICE}']")
     expect(stranger).to_contain_text("gbt26875")
+    assert shut_out(page, "a stranger") == []
     page.get_by_role("searchbox").fill("guest")
     expect(section).to_have_count(0)  # who types a name, Tab, Enter opens that device and enrols nobody
     page.get_by_role("searchbox").fill("")
@@ -56,6 +66,7 @@ def test_a_stranger_is_enrolled_with_one_click_named_and_withdrawn(
     expect(row).to_have_attribute("data-state", "held")
     expect(row).to_contain_text("the gateway hears it from now on")
     expect(stranger).to_have_count(0)
+    assert shut_out(page, "enrolled") == []
     knocking.wait_for(bool)  # what it says is confirmed to it now
 
     row.get_by_role("textbox").fill("Annex panel")
@@ -85,6 +96,7 @@ def test_what_the_gateway_refuses_is_said_in_words(
     expect(row).to_have_attribute("data-state", "refused")
     expect(row).to_contain_text("网关没有可用的接入链路")
     assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    assert shut_out(page, "refused") == []
     button = row.get_by_role("button", name="撤销登记")
     box = button.bounding_box()
     assert box is not None and box["height"] >= 44
