@@ -32,6 +32,7 @@ from edge.contacts import Contacts
 from edge.device_commands import DeviceCommands
 from edge.downlink import ZONES, Documents, Reader, read_zones
 from edge.enrolment import DEVICES, Enrolment, Told
+from edge.fences import KEPT
 from edge.flow import SWEEP_S, Link, Wiring
 from edge.intake import LOST, Intake, stored_lost
 from edge.link_kinds import build
@@ -48,6 +49,7 @@ from edge.uplink import Uplink
 
 HEALTH_S = 15.0
 SUPERVISE_S = 1.0
+KEEP_TRACKS_S = 30.0
 GOODBYE_S_MAX = 2.0
 WAITING_ROWS_MAX, WAITING_ROWS_MIN = 20_000, 1_000  # read and not durable yet: of all links together, of each at least
 
@@ -141,6 +143,8 @@ class Agent:
     def _make_parts(self, file: SpoolFile) -> None:
         config = self._config
         self._lost_before = stored_lost(file.kept(LOST))
+        view = view_of(config.devices)
+        view.fences.remember(file.all_kept(KEPT))
         self._spool = Spool(file, self._reports, self._stored)
         self._actuators = Actuators(config.actuators, self._acted)
         self._settings = {
@@ -151,7 +155,7 @@ class Agent:
         self._devices = DeviceCommands(config.gateway, self._enrolment, self._device_links, self._answer_command)
         self._intake = Intake(
             gateway=self._device,
-            view=view_of(config.devices),
+            view=view,
             rules=config.rules,
             actuators=self._actuators,
             spool=self._spool,
@@ -183,7 +187,7 @@ class Agent:
             config.gateway,
             {
                 ZONES: Reader(read_zones, self._intake.use_zones),
-                DEVICES: Reader(self._enrolment.read, self._use_devices),
+                DEVICES: Reader(lambda document: self._enrolment.read(document.body), self._use_devices),
             },
             self._uplink.say_soon,
         )
@@ -221,6 +225,7 @@ class Agent:
         log.info("stopping", spool_rows=self._spool.rows)
         for link in self._links:
             link.stop_reading()
+        self._intake.keep_tracks()
         await self._spool.settled()
 
     async def _say_goodbye(self) -> None:
@@ -244,13 +249,16 @@ class Agent:
                 link.sweep()
 
     async def _tend(self) -> None:
-        """Supervise devices; say again what the disk did not take."""
-        before = clock.monotonic()
+        """Supervise devices; say again what the disk did not take; keep where everybody is."""
+        before = kept_at = clock.monotonic()
         while True:
             await clock.sleep(SUPERVISE_S)
             at = clock.monotonic()
             self._intake.supervise(at - before, {link.name: link.flow.take_held_s() for link in self._links})
             self._intake.say_again()
+            if at - kept_at >= KEEP_TRACKS_S:
+                self._intake.keep_tracks()
+                kept_at = at
             before = at
 
     async def _report(self) -> None:

@@ -21,7 +21,10 @@ from msgspec import Struct
 
 from devices.documents import AlreadyHeld, Document, SignatureWrong, TrustError, verify_document
 from edge import clock, small_file
-from geofences.zones import Zones, zone
+from geofences.cells import Cells
+from geofences.plan import Plan
+from geofences.rules import NO_RULES, Rules
+from geofences.zones import zone
 
 ZONES = "zones"
 OFFERED_MAX = 8  # of each name
@@ -37,10 +40,10 @@ class KeyUnusable(Exception):
 
 
 class Reader(Struct, Generic[Content], frozen=True):
-    """Of one document: `read` its body, in a thread (raises what UNUSABLE names); `use` what was read, in the event
+    """Of one document: `read` it, in a thread (raises what UNUSABLE names); `use` what was read, in the event
     loop."""
 
-    read: Callable[[Any], Content]
+    read: Callable[[Document], Content]
     use: Callable[[Content], None]
 
 
@@ -49,15 +52,18 @@ class DrawnZone(Struct, frozen=True):
     shape: dict[str, Any]
     purpose: str = ""
     ring: int = 0
+    rules: Rules = NO_RULES
 
 
 class ZonesBody(Struct, frozen=True):
     zones: tuple[DrawnZone, ...]
 
 
-def read_zones(body: Any) -> Zones:
+def read_zones(document: Document) -> Plan:
     """The document "zones". Raises what UNUSABLE names."""
-    return Zones(zone(drawn.id, drawn.shape) for drawn in msgspec.convert(body, ZonesBody).zones)
+    zones = msgspec.convert(document.body, ZonesBody).zones
+    cells = Cells(zone(drawn.id, drawn.shape) for drawn in zones)
+    return Plan(cells, {drawn.id: drawn.rules for drawn in zones}, document.version)
 
 
 def read_key(path: Path) -> Ed25519PublicKey:
@@ -143,7 +149,7 @@ class Documents:
         document = verify_document(offered, self._key, self._gateway, held_version, now)
         if document.name != name:
             raise TrustError(f"not a document of this topic: {document.name}")
-        return document, self._readers[name].read(document.body)
+        return document, self._readers[name].read(document)
 
     def _apply(self, document: Document, content: Any) -> None:
         self._readers[document.name].use(content)

@@ -36,7 +36,7 @@ from edge.rules import acts
 from edge.spool import Done, Spool
 from edge.spool_file import SpoolError
 from edge.supervisor import outcome_of
-from geofences.zones import Zones
+from geofences.plan import Plan
 
 LATE_S = 10.0  # a supervision that comes later than this was not listening
 DRIVEN_MAX = 10_000
@@ -89,9 +89,9 @@ class Intake:
         self._unsaid: deque[Observation] = deque()
         self._driven: dict[tuple[DeviceId, str], None] = {}  # reports that drove something, oldest first
 
-    def use_zones(self, zones: Zones) -> None:
+    def use_zones(self, plan: Plan) -> None:
         """Zones have been drawn anew."""
-        self._view = msgspec.structs.replace(self._view, zones=zones)
+        self._view.fences.plan = plan
 
     def use_devices(self, view: View, watched: Mapping[DeviceId, tuple[float, str]], gone: Iterable[DeviceId]) -> None:
         """Devices have been enrolled anew: `view` of all of them, `watched` the fresh ones (silence_s_max, link)."""
@@ -116,7 +116,7 @@ class Intake:
         self._view, found = pipeline.run(self._view, found)
         self._act(found, now)
         self.counts.observations += len(found)
-        self._spool.append(found, done)
+        self._spool.append(found, *self._with_tracks(done))
         if heard := self._heard(link, found, now):
             self.say(heard)
         if strange:
@@ -124,6 +124,25 @@ class Intake:
         for result in results:
             if isinstance(result, CommandAnswer):
                 self._answered(result)
+
+    def _with_tracks(self, done: Done) -> tuple[Done, dict[str, str]]:
+        """Tracks are kept with the rows that they made, and are as they were when these are refused."""
+        fences = self._view.fences
+        changed = fences.take_changed()
+        if not changed:
+            return done, {}
+
+        def settled(error: SpoolError | None) -> None:
+            if error is not None:
+                fences.take_back(changed)
+            done(error)
+
+        return settled, fences.keeps(changed)
+
+    def keep_tracks(self) -> None:
+        """Those that moved on without telling anything, for the next start."""
+        if keeps := self._view.fences.keeps():
+            self._spool.append([], lambda error: None, keeps)
 
     def say(self, observations: Sequence[Observation]) -> None:
         """Observations of the edge itself."""
@@ -150,6 +169,8 @@ class Intake:
                     self._contacts.excuse(seconds, at, link)
         if silent := self._contacts.overdue(at, clock.now()):
             self.say(silent)
+        if due := self._view.fences.due(clock.now()):
+            self.say(due)
 
     def _act(self, found: list[Observation], now: datetime) -> None:
         if error := outcome_of(partial(self._drive, found, now)):
@@ -175,7 +196,8 @@ class Intake:
 
     def _keep(self, found: list[Observation]) -> None:
         supervised = any(isinstance(one.body, Alarm) and one.body.kind == contacts.KIND for one in found)
-        keeps = {LOST: msgspec.json.encode(self._contacts.lost).decode()} if supervised else None
+        keeps = {LOST: msgspec.json.encode(self._contacts.lost).decode()} if supervised else {}
+        keeps |= self._view.fences.keeps(self._view.fences.take_changed())
         self._spool.append(found, lambda error: self._kept(found, error), keeps)
 
     def _kept(self, observations: list[Observation], error: SpoolError | None) -> None:

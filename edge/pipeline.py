@@ -6,19 +6,19 @@ locate: where the observation belongs. A Position is in the smallest zone that h
 zone of its component, else in the zone its device is installed in, else in that of the device's own Position of the
 same instant (an alarm and its place come in one frame), else where the device was last seen. Positions that a device
 kept and sends later change nothing about that: what it saw last, by its own time, counts.
+
+cross: what the Positions say about zones (edge.fences) is appended, in the order of the Positions.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from devices.observation import NO_ZONE, DeviceId, Observation, Position, ZoneId
 from edge.config import Device
-from geofences.zones import Zones
-
-NO_ZONES = Zones()
+from edge.fences import Fences
 
 
 class Seen(Struct, frozen=True):
@@ -30,9 +30,10 @@ class Seen(Struct, frozen=True):
 
 class View(Struct, frozen=True, kw_only=True):
     """`installed`: device -> zone; `components`: (device, native address) -> zone; `last_seen`: of each device's newest
-    Position. `last_seen` is memory that is written in place: to copy 20,000 devices would cost more than the rest."""
+    Position. It and `fences` are memory that is written in place: to copy 20,000 devices would cost more than the
+    rest."""
 
-    zones: Zones = NO_ZONES
+    fences: Fences = field(default_factory=Fences)
     installed: Mapping[str, ZoneId] = {}
     components: Mapping[tuple[str, str], ZoneId] = {}
     last_seen: dict[DeviceId, Seen] = {}
@@ -68,12 +69,14 @@ def locate(view: View, found: list[Observation]) -> tuple[View, list[Observation
 
 
 def _zone_at(view: View, body: Position) -> ZoneId:
-    return ZoneId(view.zones.zone_at(body.longitude, body.latitude))
+    return ZoneId(view.fences.plan.zone_at(body.longitude, body.latitude))
 
 
 def _zone_of(view: View, one: Observation, seen: Mapping[Instant, ZoneId]) -> ZoneId:
     body, device = one.body, one.device
     component = "" if isinstance(body, Position) else body.component
+    if one.zone:
+        return one.zone
     fixed = (view.components.get((device, component)) if component else None) or view.installed.get(device)
     if fixed:
         return fixed
@@ -88,7 +91,12 @@ def _moved(view: View, one: Observation, zone: ZoneId) -> None:
         view.last_seen[one.device] = Seen(zone, at)
 
 
-STAGES: tuple[Stage, ...] = (locate,)
+def cross(view: View, found: list[Observation]) -> tuple[View, list[Observation]]:
+    told = [event for one in found if isinstance(one.body, Position) for event in view.fences.seen(one, one.body)]
+    return view, [*found, *told] if told else found
+
+
+STAGES: tuple[Stage, ...] = (locate, cross)
 
 
 def run(view: View, found: list[Observation]) -> tuple[View, list[Observation]]:

@@ -186,6 +186,12 @@ class SpoolFile:
         """A small value stored by `write`, "" when there is none."""
         return self._meta(KEPT + name)
 
+    def all_kept(self, prefix: str) -> dict[str, str]:
+        """Those whose name begins so."""
+        start = KEPT + prefix
+        found = ((str(name), str(value)) for name, value in self._sql.execute(SQL["all_meta"]))
+        return {name.removeprefix(KEPT): value for name, value in found if name.startswith(start)}
+
     @property
     def rows(self) -> int:
         return sum(state.rows for state in self.lanes.values())

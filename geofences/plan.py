@@ -14,9 +14,10 @@ from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
 from geofences.metres import Scale, scale_at
 from geofences.rules import NO_RULES, Rules, deviations, speed_m_s
 from geofences.track import Fix
-from geofences.zones import ZoneError
+from geofences.zones import LATITUDE_MAX, LONGITUDE_MAX, ZoneError
 
 PARENTS_MAX = 8
+SMALLEST_MAX = 10_000  # sets of zones whose smallest is remembered
 NO_PLAN = (0, "")
 
 
@@ -45,6 +46,7 @@ class Plan:
         self.lost_s = min((each.lost_s for each in self.rules if each.lost_s), default=inf)
         self.crossed_from_m = min((each.crossed_from_m for each in self.rules if each.crossed_from_m), default=inf)
         self.scale = self._scale()
+        self._smallest: dict[int, str] = {}
         self._spans: dict[int, tuple[float, float, bool]] = {}
         self._edges: dict[int, tuple[tuple[float, float, float, float], ...]] = {}
 
@@ -67,6 +69,20 @@ class Plan:
         if found is None:
             edges = edges_of(self.cells.zones[at], at, self.cells.east_of_seam)
             found = self._edges[at] = tuple((edge.ax, edge.ay, edge.bx, edge.by) for edge in edges)
+        return found
+
+    def zone_at(self, longitude: float, latitude: float) -> str:
+        """The id of the smallest zone whose shape holds the point, of equal ones the first by id; "" when none does."""
+        if not (abs(longitude) <= LONGITUDE_MAX and abs(latitude) <= LATITUDE_MAX):
+            return ""
+        place = self.cells.place(longitude, latitude)
+        found = self._smallest.get(place.signature)
+        if found is None:
+            if len(self._smallest) >= SMALLEST_MAX:
+                self._smallest.clear()
+            zones = (self.cells.zones[at] for at in self.cells.holding(place))
+            found = min(((zone.area, zone.id) for zone in zones), default=(0.0, ""))[1]
+            self._smallest[place.signature] = found
         return found
 
     def seen(self, fix: Fix) -> tuple[float, float]:

@@ -5,7 +5,6 @@ beyond the exit buffer and surely outside has left.
 """
 
 from math import erf, inf, sqrt
-from statistics import NormalDist
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -80,7 +79,11 @@ NO_RULES = Rules()
 
 def deviations(certainty: float) -> float:
     """How far from the boundary, in metres per metre of accuracy, a place is on its side with that certainty."""
-    return NormalDist().inv_cdf(certainty) / ACCURACY_DEVIATIONS
+    low, high = 0.0, 8.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (middle, high) if (1 + erf(middle / SQRT2)) / 2 < certainty else (low, middle)
+    return low / ACCURACY_DEVIATIONS
 
 
 def certainty_at(metres: float, accuracy_m: float) -> float:

@@ -19,7 +19,8 @@ from devices.documents import Document, Signed, sign
 from edge import clock, downlink
 from edge.downlink import Documents, KeyUnusable, Reader, read_key, read_zones
 from edge.mqtt import end
-from geofences.zones import Zones
+from geofences.cells import Cells
+from geofences.plan import Plan
 from tests.edge.site import until
 
 KEY, THIEF = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -37,15 +38,15 @@ def document(version: int = 1, zone: str = "hall", **changes: Any) -> Document:
     return replace(made, **changes)
 
 
-def _words(body: Any) -> list[str]:
-    return msgspec.convert(body, list[str])
+def _words(document: Document) -> list[str]:
+    return msgspec.convert(document.body, list[str])
 
 
 class Held:
     """Documents in a folder, the zones in force, and a second kind of document."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey | None = KEY) -> None:
-        self.zones: Zones = Zones()
+        self.zones = Plan(Cells(()), {}, 0)
         public = key.public_key() if key is not None else None
         self.words: list[str] = []
         self.changes = 0
@@ -58,7 +59,7 @@ class Held:
     def _changed(self) -> None:
         self.changes += 1
 
-    def _use(self, zones: Zones) -> None:
+    def _use(self, zones: Plan) -> None:
         self.zones = zones
 
     @property

@@ -11,11 +11,15 @@ from devices.observation import NO_ZONE, DeviceId, Event, Observation, Position,
 from edge import pipeline
 from edge.config import Actuate, Component, Device, Rule, When
 from edge.contacts import Contacts
+from edge.fences import Fences
 from edge.health import Skew, telemetry
 from edge.pipeline import View, view_of
 from edge.rules import acts
 from edge.window import AGAIN_CALM_S, BATCHES_MAX, STALL_S_FIRST, STALL_S_MAX, Window
-from geofences.zones import Zone, Zones, zone
+from geofences.cells import Cells
+from geofences.plan import Plan
+from geofences.rules import Rules
+from geofences.zones import Zone, zone
 from tests.edge.site import BAND, NOW, PANEL, TERMINAL, alarm, steps
 
 
@@ -25,7 +29,7 @@ def half(name: str, west: float) -> Zone:
     return zone(name, {"type": "Polygon", "coordinates": [ring]})
 
 
-HALVES = Zones([half("west", -1), half("east", 0)])
+HALVES = Plan(Cells([half("west", -1), half("east", 0)]), {}, 3)
 
 
 def position(longitude: float, device: str = BAND, seconds: int = 0) -> Observation:
@@ -35,7 +39,7 @@ def position(longitude: float, device: str = BAND, seconds: int = 0) -> Observat
 
 
 def zones(view: View, *found: Observation) -> tuple[View, list[str]]:
-    view, located = pipeline.run(view, list(found))
+    view, located = pipeline.locate(view, list(found))
     return view, [one.zone for one in located]
 
 
@@ -51,7 +55,7 @@ def test_a_component_has_a_zone_of_its_own_and_its_device_the_other() -> None:
 
 
 def test_an_alarm_is_where_its_device_was_at_that_instant() -> None:
-    view = View(zones=HALVES)
+    view = View(fences=Fences(HALVES))
     view, found = zones(view, alarm(BAND, "sos"), position(0.5))
     assert found == ["east", "east"]
     view, found = zones(view, alarm(BAND, "sos"), position(-0.5), steps(BAND, 1))
@@ -65,7 +69,7 @@ def test_an_alarm_is_where_its_device_was_at_that_instant() -> None:
 
 
 def test_a_device_that_left_every_zone_is_in_none() -> None:
-    view, _ = zones(View(zones=HALVES), position(0.5))
+    view, _ = zones(View(fences=Fences(HALVES)), position(0.5))
     assert zones(view, steps(BAND, 1))[1] == ["east"]
     view, found = zones(view, alarm(BAND, "sos"), position(5.0))
     assert found == [NO_ZONE, NO_ZONE]
@@ -73,16 +77,16 @@ def test_a_device_that_left_every_zone_is_in_none() -> None:
 
 
 def test_two_positions_of_one_instant_keep_their_own_zones() -> None:
-    assert zones(View(zones=HALVES), position(0.5), position(-0.5))[1] == ["east", "west"]
+    assert zones(View(fences=Fences(HALVES)), position(0.5), position(-0.5))[1] == ["east", "west"]
 
 
 def test_an_installed_device_stays_where_it_is_whatever_it_says() -> None:
-    view = View(zones=HALVES, installed={TERMINAL: "gate"})  # type: ignore[dict-item]
+    view = View(fences=Fences(HALVES), installed={TERMINAL: "gate"})  # type: ignore[dict-item]
     assert zones(view, position(0.5, TERMINAL), alarm(TERMINAL, "sos"))[1] == ["east", "gate"]
 
 
 def test_what_a_device_kept_and_sends_later_does_not_move_it_back() -> None:
-    view, _ = zones(View(zones=HALVES), position(0.5, seconds=10), position(-0.5, seconds=20))
+    view, _ = zones(View(fences=Fences(HALVES)), position(0.5, seconds=10), position(-0.5, seconds=20))
     assert zones(view, position(0.5, seconds=15), position(5.0, seconds=5))[1] == ["east", NO_ZONE]
     assert zones(view, alarm(BAND, "sos"), steps(BAND, 1))[1] == ["west", "west"]
     assert zones(view, position(5.0, seconds=30), position(0.5, seconds=25), steps(BAND, 1))[1][-1] == "west"
@@ -91,19 +95,71 @@ def test_what_a_device_kept_and_sends_later_does_not_move_it_back() -> None:
 
 def test_a_clock_that_was_ahead_does_not_hold_a_device_where_it_was() -> None:
     ahead = replace(position(0.5, seconds=500), received_at=NOW)
-    view, _ = zones(View(zones=HALVES), ahead, position(-0.5, seconds=10))
+    view, _ = zones(View(fences=Fences(HALVES)), ahead, position(-0.5, seconds=10))
     assert zones(view, steps(BAND, 1))[1] == ["west"]
 
 
 @given(st.lists(st.sampled_from([-5.0, -0.5, 0.5]), max_size=20), st.integers(1, 7))
 def test_how_positions_are_grouped_does_not_matter(track: list[float], size: int) -> None:
     found = [position(longitude, seconds=number) for number, longitude in enumerate(track)]
-    whole, at_once = zones(View(zones=HALVES), *found)
-    view, one_by_one = View(zones=HALVES), []
+    whole, at_once = zones(View(fences=Fences(HALVES)), *found)
+    view, one_by_one = View(fences=Fences(HALVES)), []
     for start in range(0, len(found), size):
         view, some = zones(view, *found[start : start + size])
         one_by_one += some
     assert (view.last_seen, one_by_one) == (whole.last_seen, at_once)
+
+
+# --- zones -----------------------------------------------------------------------------------------
+
+
+def told(found: list[Observation]) -> list[tuple[str, str]]:
+    return [(one.body.kind, one.zone) for one in found if isinstance(one.body, Event)]
+
+
+def test_positions_tell_who_enters_and_leaves_and_when_it_came_late() -> None:
+    view = View(fences=Fences(HALVES))
+    walk = [(-0.004, 0), (-0.002, 60), (0.002, 180), (0.004, 240)]
+    found = [replace(position(x, seconds=at), frame_id=f"f{at}") for x, at in walk]
+    _, rows = pipeline.run(view, found)
+    assert told(rows) == [("zone_entered", "west"), ("zone_exited", "west"), ("zone_entered", "east")]
+    left = next(one for one in rows if told([one]) == [("zone_exited", "west")])
+    assert isinstance(left.body, Event) and left.frame_id.startswith("f180.z")
+    assert left.body.attributes["zone_version"] == "3" and left.body.attributes["since"].startswith("20")
+    _, late = pipeline.run(view, [replace(position(0.001, seconds=120), frame_id="f120")])
+    assert told(late) == []
+
+
+def test_what_the_disk_refuses_is_told_again() -> None:
+    fences = Fences(HALVES)
+    first = position(0.5)
+    assert isinstance(first.body, Position)
+    assert told(fences.seen(first, first.body)) == [("zone_entered", "east")]
+    fences.take_back(fences.take_changed())
+    assert told(fences.seen(first, first.body)) == [("zone_entered", "east")]
+
+
+def test_a_restart_knows_who_is_inside() -> None:
+    fences, first, second = Fences(HALVES), position(0.5), position(0.501, seconds=60)
+    assert isinstance(first.body, Position) and isinstance(second.body, Position)
+    fences.seen(first, first.body)
+    again = Fences(HALVES)
+    again.remember({**fences.keeps(fences.take_changed()), "track:torn": "{"})
+    assert told(again.seen(second, second.body)) == []
+    gone = Fences(Plan(Cells([half("west", -1)]), {}, 4))
+    gone.remember(again.keeps())
+    assert told(gone.seen(second, second.body)) == [("zone_exited", "east")]
+
+
+def test_time_tells_without_a_position() -> None:
+    fences, first = Fences(Plan(Cells([half("east", 0)]), {"east": Rules(overstayed_s=60)}, 1)), position(0.5)
+    assert isinstance(first.body, Position)
+    fences.seen(first, first.body)
+    assert fences.due(NOW + timedelta(seconds=59)) == []
+    found = fences.due(NOW + timedelta(seconds=61))
+    assert told(found) == [("zone_overstayed", "east")] and found[0].observed_at == NOW + timedelta(seconds=60)
+    assert told(fences.due(NOW + timedelta(seconds=62))) == []
+    assert told(fences.due(NOW + timedelta(hours=1))) == [("zone_lost", "east")]
 
 
 # --- rules ---------------------------------------------------------------------------------------

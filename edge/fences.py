@@ -1,0 +1,139 @@
+"""Geofences at the edge: what a device's Positions say about the zones of its site, with or without the hub.
+
+Rules
+- The engine is geofences.late: one track a device, on the devices' own times. A time in the future is taken as now.
+- What it tells becomes an Event of the device, `zone_` and the kind; attributes say since when, how certain, and why.
+- What the disk refuses is taken back: the device sends it again, and it is told then.
+- Tracks outlive a restart: what changed is kept with the rows that it made, and otherwise now and then. A track that
+  was kept a while ago tells nothing twice: only who is inside matters for that, and that is kept with the rows.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from devices.observation import DeviceId, Event, Observation, Position, ZoneId
+from geofences.cells import Cells
+from geofences.late import taken
+from geofences.plan import Plan
+from geofences.step import NotAFix, Told, checked, until
+from geofences.track import Crossing, Fix, Track, kept, read
+
+KEPT = "track:"
+NO_ZONES = Plan(Cells(()), {}, 0)
+EVENT = "zone_"
+EMPTY = Track()
+
+log = structlog.get_logger()
+Changed = dict[DeviceId, tuple[Track, Track]]  # each track as it was, and as it is now
+
+
+class Fences:
+    """`plan`: the zones in force."""
+
+    def __init__(self, plan: Plan = NO_ZONES) -> None:
+        self.plan = plan
+        self._tracks: dict[DeviceId, Track] = {}
+        self._changed: Changed = {}
+        self._unkept: set[DeviceId] = set()
+
+    def remember(self, stored: Mapping[str, str]) -> None:
+        """What `keeps` said before a restart, by name; what cannot be read is forgotten."""
+        for name, written in stored.items():
+            try:
+                self._tracks[DeviceId(name.removeprefix(KEPT))] = read(written.encode())
+            except msgspec.MsgspecError as error:
+                log.warning("track_unreadable", error=str(error))
+
+    def seen(self, one: Observation, body: Position) -> list[Observation]:
+        """What a Position tells."""
+        before = self._tracks.get(one.device, EMPTY)
+        try:
+            track, told = taken(before, checked(_fix(one, body)), self.plan)
+        except NotAFix:
+            return []
+        self._put(one.device, before, track)
+        return _events(one.device, one.received_at, told, f"{one.frame_id}.z" if one.frame_id else "")
+
+    def due(self, now: datetime) -> list[Observation]:
+        """What came due without a Position."""
+        at, found = now.timestamp(), []
+        for device, track in list(self._tracks.items()):
+            fix = track.fix
+            if fix is not None and (track.state.due <= at or track.told < fix.at + self.plan.lost_s <= at):
+                new, told = until(track, at, self.plan)
+                self._put(device, track, new)
+                found += _events(device, now, told, "")
+        return found
+
+    def take_changed(self) -> Changed:
+        """The tracks that changed since last asked."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def take_back(self, changed: Changed) -> None:
+        """What these told was not stored. A track that went on since keeps what it has."""
+        for device, (before, after) in changed.items():
+            if self._tracks.get(device) is after:
+                self._tracks[device] = before
+
+    def keeps(self, changed: Changed | None = None) -> dict[str, str]:
+        """To be stored: of these tracks those whose state changed; without them all that are not kept as they are."""
+        if changed is None:
+            wanted, self._unkept = self._unkept, set()
+        else:
+            wanted = {device for device, (before, after) in changed.items() if after.state is not before.state}
+            self._unkept -= wanted
+        return {KEPT + device: kept(self._tracks[device]).decode() for device in wanted}
+
+    def _put(self, device: DeviceId, before: Track, track: Track) -> None:
+        self._tracks[device] = track
+        self._unkept.add(device)
+        self._changed[device] = (self._changed.get(device, (before, track))[0], track)
+
+
+def _fix(one: Observation, body: Position) -> Fix:
+    speed = body.speed_kmh
+    return Fix(
+        at=min(one.observed_at, one.received_at).timestamp(),
+        longitude=body.longitude,
+        latitude=body.latitude,
+        accuracy_m=body.accuracy_m or 0.0,
+        altitude_m=body.altitude_m,
+        speed_m_s=None if speed is None else speed / 3.6,
+    )
+
+
+def _events(device: DeviceId, received_at: datetime, told: Told, frame_id: str) -> list[Observation]:
+    return [
+        Observation(
+            device=device,
+            observed_at=_time(crossing.at),
+            received_at=received_at,
+            body=Event(kind=EVENT + crossing.kind, attributes=_said(crossing)),
+            zone=ZoneId(crossing.zone),
+            frame_id=f"{frame_id}{number}" if frame_id else "",
+        )
+        for number, crossing in enumerate(told)
+    ]
+
+
+def _said(crossing: Crossing) -> dict[str, str]:
+    fix = crossing.fix
+    said = {
+        "since": _time(crossing.since).isoformat(),
+        "zone_version": str(crossing.version),
+        "certainty": f"{crossing.certainty:g}",
+        "why": crossing.why,
+        "longitude": f"{fix.longitude:.7f}",
+        "latitude": f"{fix.latitude:.7f}",
+    }
+    if crossing.start is not None:
+        said |= {"from_longitude": f"{crossing.start.longitude:.7f}", "from_latitude": f"{crossing.start.latitude:.7f}"}
+    return said
+
+
+def _time(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
