@@ -39,7 +39,7 @@ class Model(Struct, frozen=True):
     start: str
     sizes: tuple[int, ...] = ()
     name: str = ""  # regular expression at the start of the advertised name
-    uuid: str = ""
+    uuid: str = ""  # regular expression
     properties: str = ""
     fixed: Fields = {}
     reader: Reader | None = None

@@ -90,6 +90,7 @@ _NUMBERS: dict[int, tuple[str, str, float]] = {
     0x62: ("speed", "i", 1e-6),
     0x63: ("acceleration", "i", 1e-6),
     0x64: ("light_level", "B", 1),
+    0x65: ("settings_revision", "B", 1),
     0xF0: ("device_type_id", "H", 1),
     0xF1: ("firmware_version", "I", 1),
     0xF2: ("firmware_version", U24, 1),
@@ -127,7 +128,9 @@ _FLAGS: dict[int, str] = {
 OBJECTS = {id_: Object(*row) for id_, row in _NUMBERS.items()} | {
     id_: Object(name, FLAG) for id_, name in _FLAGS.items()
 }
-BUTTON, DIMMER = 0x3A, 0x3C
+OBJECTS[0x3B] = Object("command", TEXT)
+BUTTON, COMMAND, DIMMER = 0x3A, 0x3B, 0x3C
+COMMANDS = dict(enumerate(("off", "on", "toggle", "step_up", "step_down")))
 PRESSES = {
     0x00: "",
     0x01: "press",
@@ -137,6 +140,7 @@ PRESSES = {
     0x05: "long_double_press",
     0x06: "long_triple_press",
     0x80: "hold_press",
+    0x81: "hold_release",
     0xFE: "hold_press",  # Shelly
 }
 TURNS = {0: "", 1: "rotate_left", 2: "rotate_right"}
@@ -222,6 +226,9 @@ def _value(id_: int, data: bytes) -> tuple[int, Any]:
         return (1, Happening(PRESSES.get(data[0], "unknown"), 1)) if data else (-1, None)
     if id_ == DIMMER:
         return (2, Happening(TURNS.get(data[0], "unknown"), 1, data[1])) if len(data) > 1 else (-1, None)
+    if id_ == COMMAND:  # length of its arguments, code, arguments
+        size = 2 + (data[0] & 0x1F) if data else 0
+        return (size, COMMANDS.get(data[1], "unknown")) if 0 < size <= len(data) else (-1, None)
     known = OBJECTS.get(id_)
     if known is None or not data:
         return -1, None

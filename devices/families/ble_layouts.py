@@ -10,15 +10,18 @@ from devices.families import ble_bthome
 from devices.families.ble_advert import Advert, Fields, Reader, address, get, properties
 
 
-def packed_24(at: int) -> Reader:
-    """Govee: temperature and humidity in one number, both x 10; the highest bit is the sign."""
+def govee(advert: Advert) -> Fields:
+    """Temperature and humidity in one number, both x 10; the highest bit is the sign."""
+    word = int.from_bytes(advert.manufacturer[4:7])
+    size, sign = word & 0x7FFFFF, -1 if word >> 23 else 1
+    return {"tempc": sign * (size // 1000) / 10, "hum": size % 1000 / 10}
 
-    def read(advert: Advert) -> Fields:
-        word = int.from_bytes(advert.manufacturer[at : at + 3])
-        size, sign = word & 0x7FFFFF, -1 if word >> 23 else 1
-        return {"tempc": sign * (size // 1000) / 10, "hum": size % 1000 / 10}
 
-    return read
+def govee_pair(advert: Advert) -> Fields:
+    """The same from byte 3; below zero Theengs keeps the digits of the humidity in the temperature."""
+    word = int.from_bytes(advert.manufacturer[3:6])
+    size = word & 0x7FFFFF
+    return {"tempc": -size / 10_000 if word >> 23 else size // 1000 / 10, "hum": size % 1000 / 10}
 
 
 def govee_air(advert: Advert) -> Fields:
@@ -39,7 +42,7 @@ def ruuvi_1(advert: Advert) -> Fields:
 def ruuvi_2(advert: Advert) -> Fields:
     celsius, humidity, pressure, x, y, z, power, moved, number = unpack_from(">hHHhhhHBH", advert.manufacturer, 3)
     found = {"tempc": celsius / 200, "hum": humidity / 400, "pres": (pressure + 50_000) / 100}
-    found |= {"accx": x / 1000 * 9.80665, "accy": y / 1000 * 9.80665, "accz": z / 1000 * 9.80665}
+    found |= {name: value * 9.80665 / 10_000 for name, value in (("accx", x), ("accy", y), ("accz", z))}
     volt, transmit = ((power >> 5) + 1600) / 1000, (power & 31) * 2 - 40
     return found | {"volt": volt, "tx": transmit, "mov": moved, "seq": number}
 
@@ -61,15 +64,39 @@ TILT_COLORS = dict(enumerate(("red", "green", "black", "purple", "orange", "blue
 
 
 def tilt(advert: Advert) -> Fields:
-    fahrenheit, gravity = unpack_from(">HH", advert.manufacturer, 20)
+    fahrenheit, gravity, power = unpack_from(">hHb", advert.manufacturer, 20)
     color = TILT_COLORS.get(advert.manufacturer[7] >> 4, "unknown")
-    return {"color": color, "tempf": fahrenheit, "tempc": round((fahrenheit - 32) / 1.8, 2), "gravity": gravity / 1000}
+    found = {"color": color, "tempf": fahrenheit, "tempc": (fahrenheit - 32) * 5 / 9, "gravity": gravity / 1000}
+    return found | ({"txpower": power} if power < 0 else {})
 
 
-def switchbot_meter(advert: Advert) -> Fields:
-    data = advert.manufacturer
-    celsius = (data[11] & 0x7F) + (data[10] & 15) / 10
-    return {"tempc": celsius if data[11] & 0x80 else -celsius, "hum": data[12] & 0x7F}
+def beacon(advert: Advert) -> Fields:
+    """The last byte of an iBeacon is the strength at one metre, dBm; some put their battery there, x 10 V."""
+    power = int.from_bytes(advert.manufacturer[24:25], signed=True)
+    return {"txpower": power} if power < 0 else {"volt": power / 10}
+
+
+def inkbird(advert: Advert) -> Fields:
+    """A probe for temperature alone has no humidity; `tps` has no socket for another probe."""
+    celsius, humidity, probe, battery = unpack_from("<hHB2xB", advert.manufacturer)
+    found: Fields = {"tempc": celsius / 100}
+    if advert.name.startswith("sps"):
+        found["extprobe"] = bool(probe & 15)
+    if humidity not in (0, 0xFFFF):
+        found["hum"] = humidity / 100
+    return found | ({"batt": battery} if battery < 0xE0 else {})
+
+
+def switchbot_meter(source: str, at: int) -> Reader:
+    """From `at`: tenths, sign and whole degrees, humidity."""
+
+    def read(advert: Advert) -> Fields:
+        data = advert.manufacturer if source == "m" else advert.service
+        celsius = (data[at + 1] & 0x7F) + (data[at] & 15) / 10
+        found: Fields = {"tempc": celsius if data[at + 1] & 0x80 else -celsius, "hum": data[at + 2] & 0x7F}
+        return found | ({"batt": data[2] & 0x7F} if source == "s" else {})
+
+    return read
 
 
 def switchbot_motion(advert: Advert) -> Fields:
@@ -79,7 +106,7 @@ def switchbot_motion(advert: Advert) -> Fields:
         "led": bool(data[5] & 0x20),
         "scopetested": bool(data[1] & 0x80),
         "sensingdistance": ("long", "middle", "short", "unknown")[data[5] >> 2 & 3],
-        "lightlevel": ("unknown", "dark", "bright", "unknown")[data[5] & 3],
+        "lightlevel": "bright" if data[5] & 2 else "dark",
         "batt": data[2] & 0x7F,
     }
 
@@ -87,7 +114,7 @@ def switchbot_motion(advert: Advert) -> Fields:
 def switchbot_contact(advert: Advert) -> Fields:
     data = advert.service
     return {
-        "contact": ("closed", "open", "timeout not closed", "unknown")[data[3] >> 1 & 3],
+        "contact": ("closed", "open", "timeout not closed", "timeout not closed")[data[3] >> 1 & 3],
         "motion": bool(data[1] & 0x40),
         "lightlevel": "bright" if data[3] & 1 else "dark",
         "scopetested": bool(data[1] & 0x80),
@@ -119,6 +146,11 @@ def moko(advert: Advert) -> Fields:
     }
 
 
+def moko_plain(advert: Advert) -> Fields:
+    axes = ((f"{axis}_axis", get(advert, f"s{7 + 2 * number}:>h/10000")) for number, axis in enumerate("xyz"))
+    return {name: value * 9.80665 for name, value in axes if value is not None}
+
+
 def kkm(advert: Advert) -> Fields:
     """A mask says what follows: volt 1, temperature 2 (8.8), humidity 4 (8.8), acceleration 8."""
     data, at, found = advert.service, 3, Fields()
@@ -133,13 +165,18 @@ def kkm(advert: Advert) -> Fields:
     return found
 
 
+def sensor_easy_magnet(advert: Advert) -> Fields:
+    return {"open": not advert.service[0] & 1}
+
+
 FEASY_MODELS = {0x15: "BP102", 0x19: "BP109", 0x1A: "BP103", 0x1B: "BP104", 0x1C: "BP201", 0x1D: "BP106"}
 FEASY_MODELS |= {0x1E: "BP101", 0x24: "BP120", 0x27: "BP108", 0x28: "BP108N", 0x29: "BP103B"}
 
 
 def feasy(advert: Advert) -> Fields:
     plugged = advert.service[10] == 0x65
-    found = {"beaconmodel": FEASY_MODELS.get(advert.service[0], "unknown"), "plugged-in": plugged}
+    found: Fields = {"beaconmodel": FEASY_MODELS.get(advert.service[0], "unknown")}
+    found |= {"plugged-in": plugged, "plugged_in": plugged}  # it was renamed
     return found | ({} if plugged else {"batt": advert.service[10] & 0x7F})
 
 
@@ -164,6 +201,28 @@ def shelly(advert: Advert) -> Fields:
     for one in packet.happened:
         found[f"button{one.instance}" if several else "button"] = SHELLY_PRESSES.get(one.what, 0)
     return {name: value for name, value in found.items() if value is not None}
+
+
+SHELLY_NAMES = {
+    "packet_id": "packet",
+    "battery": "batt",
+    "illuminance": "lux",
+    "temperature": "tempc",
+    "humidity": "hum",
+    "window": "open",
+    "motion": "motion",
+    "rotation": "rot",
+}
+
+
+def shelly_plain(advert: Advert) -> Fields:
+    """BTHome by Theengs' names. A thermometer has a button, too."""
+    packet = ble_bthome.read(advert.service)
+    found = {SHELLY_NAMES[one.name]: one.value for one in packet.readings if one.name in SHELLY_NAMES}
+    if advert.name.startswith("SBHT"):
+        presses = [SHELLY_PRESSES.get(one.what, 0) for one in packet.happened]
+        found["button"] = presses[0] if presses else 0
+    return found
 
 
 def shelly_encrypted(advert: Advert) -> Fields:
@@ -207,6 +266,9 @@ def xiaomi(advert: Advert) -> Fields:
 
 
 def xiaomi_lamp(advert: Advert) -> Fields:
+    """A movement, or who it is."""
+    if advert.service[0] & XIAOMI_HAS_ADDRESS:
+        return xiaomi(advert)
     motion = len(advert.service) >= 9 and advert.service[5:8] == b"\x03\x00\x01"
     return {"motion": advert.service[8] != 0, "darkness": advert.service[4]} if motion else {}
 

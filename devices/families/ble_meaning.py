@@ -135,8 +135,8 @@ def of_bthome(packet: ble_bthome.Packet, asks_for_help: bool) -> Meaning:
             found.states[(component, one.name)] = ("state", {one.name: "on" if one.value else "off"})
     for happening in packet.happened:
         if happening.what:
-            turned = happening.what.startswith("rotate")
-            found.press(str(happening.instance), happening.what, asks_for_help and not turned)
+            pressed = not happening.what.startswith("rotate") and happening.what != "hold_release"
+            found.press(str(happening.instance), happening.what, asks_for_help and pressed)
     return found
 
 

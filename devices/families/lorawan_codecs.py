@@ -219,7 +219,7 @@ _UNIT_S = (1, 60, 3_600, 86_400)
 
 def _tg563a(port: int, data: bytes, down: bool) -> Fields:
     if port != 1 or down:
-        return UNKNOWN_PORT
+        return {"error": "invalid_fport"}
     additional = data[:1] and data[0] & 15 == TG563A_ADDITIONAL
     if len(data) not in TG563A_SIZES or (len(data) > 5) != bool(additional):
         return TOO_SHORT

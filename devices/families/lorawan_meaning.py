@@ -56,7 +56,14 @@ VALUES: dict[str, tuple[str, float]] = {
 # Models that use a name for another unit.
 VALUES_OF: dict[str, dict[str, tuple[str, float]]] = {
     "milesight/em500-pp": {"pressure": ("pressure_kpa", 1)},
-    "milesight/ws523": {"current": ("current_a", 0.001)},
+    **{
+        f"milesight/{socket}": {"current": ("current_a", 0.001), "total_current": ("current_a", 0.001)}
+        for socket in ("ws513", "ws515", "ws522", "ws523", "ws525", "ws558")
+    },
+    **{
+        f"milesight/{valves}": dict.fromkeys(("pressure", "pressure_1", "pressure_2"), ("pressure_kpa", 1.0))
+        for valves in ("uc511", "uc512", "uc521")
+    },
 }
 PLACE = re.compile(r"(?:(?P<place>(?:line|region)_\d+)_)?(?P<name>.+?)(?:_(?P<channel>chn\d))?")
 
@@ -95,7 +102,7 @@ ALARMS: dict[str, Told] = {
         "power off": (("power_fault", True),),
         "power on": (("power_fault", False),),
         "device fault": (("fault", True),),
-        "device recovered": (("fault", False),),
+        "device fault recovered": (("fault", False),),
         "device will be invalid soon": (("fault", True),),
         "device invalid": (("fault", True),),
     },
@@ -110,7 +117,8 @@ ALARMS: dict[str, Told] = {
     },
 }
 SUPERVISED = frozenset({"position", "tilt_status", "liquid", "threshold_x", "threshold_y", "threshold_z"})
-SENSOR_FAULTS = frozenset({"read error", "out of range", "device error"})
+SENSOR_FAULTS = frozenset({"read error", "out of range", "device error", "read failed", "over range alarm"})
+SENSOR_FAULTS |= {"collection_failed", "over_range", "under_range"}
 THRESHOLD = re.compile(r"(?P<what>.+)_alarm")
 RELEASED = ("release", "normal", "alarm_released")
 
@@ -123,8 +131,8 @@ State = tuple[str, dict[str, str]]
 DOORS: dict[str, dict[Any, State]] = {
     name: {opened: ("door_opened", {}), closed: ("door_closed", {})}
     for name, opened, closed in (
-        ("magnet_status", "open", "closed"),
-        ("magnet", "open", "closed"),
+        ("magnet_status", "open", "close"),
+        ("magnet", "open", "close"),
         ("OnOff", 1, 0),
         ("DOOR_OPEN_STATUS", 1, 0),
     )

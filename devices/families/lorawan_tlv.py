@@ -26,7 +26,18 @@ WORDS: dict[str, dict[int, str]] = {
         "pir": "idle,trigger",
         "motion": "normal,trigger",
         "light": "dim,bright",
-        "open": "closed,open",
+        "magnet": "close,open",
+        "level": "low,high",
+        "gpioalarm": "gpio alarm release,gpio alarm",
+        "wateralarm": "unknown,water outage timeout alarm,water outage timeout alarm release,"
+        "water flow timeout alarm,water flow timeout alarm release",
+        "underscored": "threshold_alarm_release,threshold_alarm",
+        "analog": "unknown,threshold alarm,value change alarm",
+        "overheat": "threshold alarm release,threshold alarm,overheat alarm",
+        "roomreport": "temperature threshold alarm release,temperature threshold alarm,pir idle,pir trigger,period",
+        "unit": "celsius,fahrenheit",
+        "blind": "blind alarm release,blind alarm,no target,sensor exception",
+        "probefault": "collection_failed,over_range,under_range",
         "removed": "installed,uninstalled",
         "leak": "normal,leak",
         "occupied": "vacant,occupied",
@@ -39,7 +50,7 @@ WORDS: dict[str, dict[int, str]] = {
         "pair": "counting_anomaly,node_device_without_response,devices_misaligned",
         "release": "alarm_release,alarm",
         "gas": "normal,alarm",
-        "gasevent": "power off,power on,device fault,device recovered,device will be invalid soon,device invalid",
+        "gasevent": "power off,power on,device fault,device fault recovered,device will be invalid soon,device invalid",
         "liquid": "uncalibrated,full,critical liquid level alert",
         "liquidalarm": "critical liquid level alarm release,critical liquid level alarm",
         "calibration": "failed,success",
@@ -50,9 +61,13 @@ WORDS: dict[str, dict[int, str]] = {
     }.items()
 }
 WORDS["liquid"][0xFF] = "error"
+_LIMITS = ("above", "below", "between", "outside")
+WORDS["channelalarm"] = dict(
+    enumerate([*(f"{limit}_threshold_alarm{end}" for limit in _LIMITS for end in ("", "_release")), "mutation_alarm"])
+)
+WORDS["brightness"] = WORDS["light"] | {0xFE: "disable"}
 MOVING = {0: "unknown", 1: "start", 2: "moving", 3: "stop"}
 GEOFENCE = {0: "inside", 1: "outside", 2: "unset", 3: "unknown"}
-NO_READING = {0xFFFE: "polarizing", 0xFFFF: "device error"}
 
 
 class Field(Struct, frozen=True):
@@ -70,7 +85,8 @@ class Item(Struct, frozen=True):
     both: bool = False
 
 
-Reader = Callable[[bytes], tuple[int, Fields] | None]  # None when bytes are missing
+Taken = tuple[int, Fields] | None  # None when bytes are missing
+Reader = Callable[[bytes], Taken]
 Table = dict[int, Item | Reader]
 
 
@@ -184,18 +200,6 @@ def tilt_flagged(data: bytes) -> tuple[int, Fields] | None:
     raw = dict(zip("xyz", unpack_from("<hhh", data), strict=True))
     found: Fields = {f"angle_{axis}": (angle >> 1) / 100 for axis, angle in raw.items()}
     return 6, found | {f"threshold_{axis}": WORDS["motion"][angle & 1] for axis, angle in raw.items()}
-
-
-def gas_ppm(name: str) -> Reader:
-    def read(data: bytes) -> tuple[int, Fields] | None:
-        if len(data) < 2:
-            return None
-        value = int.from_bytes(data[:2], "little")
-        if value in NO_READING:
-            return 2, {f"{name}_sensor_status": NO_READING[value]}
-        return 2, {name: value / 100}
-
-    return read
 
 
 def _moved(status: int) -> Fields:

@@ -238,9 +238,37 @@ def test_settings_that_cannot_be_are_refused_without_showing_keys(settings: dict
         (Advert(service=bytes.fromhex("71209800BC63B6658D7CC40D071003A08601"), uuid="fe95"), {"lux": 100_000}),
         (Advert(service=bytes.fromhex("20000BB818000000000000000000"), uuid="feaa"), {"volt": 3.0, "tempc": 24.0}),
         (Advert(service=bytes.fromhex("20000BB880000000000000000000"), uuid="feaa"), {"volt": 3.0}),
+        # a beacon that has its battery where others have their strength
+        (
+            Advert(manufacturer=bytes.fromhex("4C000215FDA50693A4E24FB1AFCFC6EB07647825000100021A")),
+            {"model_id": "IBEACON", "major": 1, "minor": 2, "volt": 2.6},
+        ),
+        (Advert(manufacturer=bytes.fromhex("FF0A00000010805908"), name="tps"), {"tempc": 28.15, "batt": 89}),
+        (
+            Advert(manufacturer=bytes.fromhex("6909AABBCCDDEEFF000005992A00"), name="WoIOSensorTH"),
+            {"model_id": "W340001X", "tempc": 25.5, "hum": 42, "mac": "AA:BB:CC:DD:EE:FF"},
+        ),
+        (
+            Advert(service=bytes.fromhex("54003A089ABB"), uuid="0d00"),
+            {"model_id": "THX1/W230150X", "tempc": 26.8, "hum": 59, "batt": 58},
+        ),
+        (
+            Advert(service=bytes.fromhex("44005D016405FC21002D013F9601"), uuid="fcd2", name="SBDW-002C"),
+            {"model_id": "SBDW-002C", "packet": 93, "batt": 100, "lux": 87, "open": True, "rot": 40.6},
+        ),
+        (
+            Advert(service=bytes.fromhex("44004E01642E3F3AFE45DF00"), uuid="fcd2", name="SBHT-003C"),
+            {"model_id": "SBHT-003C", "batt": 100, "hum": 63, "button": 11, "tempc": 22.3},
+        ),
+        (Advert(uuid="feed"), {"model_id": "TILE", "type": "TRACK"}),
+        (Advert(service=bytes.fromhex("3030DD0301FFEEDDCCBBAA08"), uuid="fe95"), {"mac": "AA:BB:CC:DD:EE:FF"}),
+        (Advert(service=bytes.fromhex("2500"), uuid="2a06", name="P MAG C"), {"open": False}),
+        (Advert(manufacturer=bytes.fromhex("88EC00811F094E00"), name="GVH5075_1"), {"tempc": -7.3481, "hum": 48.1}),
+        (Advert(service=bytes.fromhex("6480D7060000000000"), uuid="0d00"), {"contact": "timeout not closed"}),
     ],
 )
-def test_models_that_no_vector_has(advert: Advert, properties: dict[str, float]) -> None:
+def test_models_that_no_vector_has(advert: Advert, properties: dict[str, Any]) -> None:
+    """Values as Theengs' own decoder has them."""
     found = ble_models.decode(advert)
     assert found is not None
     assert {name: found[name] for name in properties} == pytest.approx(properties)
@@ -277,6 +305,17 @@ def test_no_value_raises(characteristic: str, data: bytes) -> None:
 def test_no_bthome_data_raises(data: bytes, encrypted: bool) -> None:
     message = bthome(data.hex()) if encrypted else Message(f"{BAND}/service/fcd2", b"\x40" + data)
     session(keys={BAND: BLE_KEY} if encrypted else {}).receive(message, NOW)
+
+
+def test_a_button_that_is_let_go_asks_for_no_help() -> None:
+    link = session(sos_buttons=(BAND,))
+    assert raised(link.receive(service("4400013A80"), NOW)) == ["sos"]
+    assert raised(link.receive(service("4400023A81"), NOW)) == []
+
+
+def test_a_command_does_not_end_the_reading() -> None:
+    packet = ble_bthome.read(bytes.fromhex("40" + "3B0102AA" + "4003001964"))
+    assert [(one.name, one.value) for one in packet.readings][:2] == [("command", "toggle"), ("distance", 3)]
 
 
 def test_an_object_that_is_not_known_ends_the_reading() -> None:

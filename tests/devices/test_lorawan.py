@@ -97,22 +97,6 @@ def test_what_devices_call_for(profile: str, f_port: int, payload: str, kind: st
     assert kind in raised(found)
 
 
-@pytest.mark.parametrize(
-    ("model", "payload", "values"),
-    [
-        ("em320-tilt", "03D4512E0000F0D8", {"angle_x": 59.28, "angle_z": -50.0, "threshold_x": "trigger"}),
-        ("em500-smtc", "0367F80004CA1027057F9001", {"temperature": 24.8, "moisture": 100, "electricity": 400}),
-        ("vs360", "0175640275320384", {"battery_main": 100, "battery_node": 50, "rest_hex": "0384"}),
-        ("wts305", "0367FF00", {"temperature": 25.5}),
-        ("ct305", "869964000A003200010499FF00", {"current_chn2": 5.0, "current_chn2_max": 10.0, "current_chn1": 25.5}),
-    ],
-)
-def test_models_that_no_vector_has(model: str, payload: str, values: dict[str, Any]) -> None:
-    """Made by hand from the vendor's payload tables."""
-    found = CODECS[f"milesight/{model}"](85, bytes.fromhex(payload), False)
-    assert {name: found[name] for name in values} == values
-
-
 def test_smoke_that_is_over_is_told_once() -> None:
     link = session()
     link.receive(chirpstack(SMOKE_GS524N), NOW)
