@@ -3,6 +3,7 @@
     ChirpStack   application/APP/device/DEVEUI/event/EVENT     up join ack txack status log location integration
                  application/APP/device/DEVEUI/command/down    to the device
                  HTTP: POST ...?event=EVENT                    the same bodies
+                 v3: the same topics; see _ChirpstackV3
     TTS          v3/APP@TENANT/devices/DEVICE/up | join | down/X | service/data | location/solved
                  v3/APP@TENANT/devices/DEVICE/down/push        to the device
                  HTTP (webhook): the same bodies
@@ -13,7 +14,7 @@ events.
 """
 
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,6 +82,26 @@ class _Reception(Struct, rename="camel"):
     snr: float | None = None
 
 
+class _ReceptionV3(Struct):
+    gateway_id: str = field(default="", name="gatewayID")
+    rssi: float | None = None
+    snr: float | None = field(default=None, name="loRaSNR")
+
+
+class _ChirpstackV3(Struct, rename="camel"):
+    """Uplinks of version 3: names stand at the top, identifiers are base64 or hex."""
+
+    dev_eui: str = field(name="devEUI")
+    device_name: str = ""
+    device_profile_name: str = ""
+    published_at: str = ""
+    f_cnt: int = 0
+    f_port: int = 0
+    data: bytes = b""
+    confirmed_uplink: bool = False
+    rx_info: list[_ReceptionV3] = []
+
+
 class _Location(Struct):
     latitude: float = 0
     longitude: float = 0
@@ -140,7 +161,7 @@ def _of_chirpstack(event: str, found: _Chirpstack) -> Fields:
 def _chirpstack(message: Message, event: str, dev_eui: str) -> Envelope | None:
     found = read_json(message.data, _Chirpstack)
     if found is None:
-        return None
+        return _chirpstack_v3(message, dev_eui) if event == "up" and dev_eui else None
     said = found.device_info.dev_eui.lower()
     if not DEV_EUI.fullmatch(said) or dev_eui.lower() not in ("", said):
         return None
@@ -160,6 +181,35 @@ def _chirpstack(message: Message, event: str, dev_eui: str) -> Envelope | None:
         message.channel.partition("/event/")[0] + "/command/down" if dev_eui else "",
         found.queue_item_id,
     )
+
+
+def _chirpstack_v3(message: Message, dev_eui: str) -> Envelope | None:
+    """The topic says in hex who it is."""
+    found = read_json(message.data, _ChirpstackV3)
+    if found is None:
+        return None
+    dev_eui = dev_eui.lower()
+    if found.dev_eui.lower() != dev_eui and found.dev_eui != b64encode(bytes.fromhex(dev_eui)).decode():
+        return None
+    heard = [(one.rssi, one.snr, _hex(one.gateway_id)) for one in found.rx_info]
+    return Envelope(
+        "up",
+        dev_eui,
+        found.device_name,
+        found.device_profile_name,
+        _time(found.published_at),
+        uplink=Uplink(found.f_port, found.f_cnt, found.data, found.confirmed_uplink, _radio(heard)),
+    )
+
+
+def _hex(identifier: str) -> str:
+    """Of a gateway, which has eight bytes."""
+    if len(identifier) == 16:
+        return identifier.lower()
+    try:
+        return b64decode(identifier, validate=True).hex()
+    except ValueError:
+        return ""
 
 
 # --- The Things Stack -----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """LoRaWAN: what a network server's events become."""
 
 import json
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -171,6 +172,23 @@ def test_two_deliveries_of_one_frame_have_one_id_and_two_frames_two() -> None:
         Message("POST /", json.dumps(body | {"uplink_message": {"f_cnt": 7, "session_key_id": "y"}}).encode())
     )
     assert rejoined != tts[0]
+
+
+@pytest.mark.parametrize("coded", [True, False])
+def test_uplinks_of_chirpstack_version_3(coded: bool) -> None:
+    def identifier(text: str) -> str:
+        return b64encode(bytes.fromhex(text)).decode() if coded else text
+
+    heard = [{"gatewayID": identifier("0016c001f153a14c"), "rssi": -48, "loRaSNR": 9.5}]
+    names = {"devEUI": identifier(DEV_EUI), "deviceProfileName": "milesight/gs524n", "applicationName": "hall"}
+    body = names | {"fCnt": 3, "fPort": 85, "data": b64encode(SMOKE_GS524N).decode(), "rxInfo": heard}
+    message = Message(f"application/1/device/{DEV_EUI}/event/up", json.dumps(body).encode())
+    envelope = lorawan_wire.read(message)
+    assert envelope is not None and envelope.uplink is not None
+    assert (envelope.uplink.f_cnt, envelope.uplink.radio.gateways) == (3, ("0016c001f153a14c",))
+    assert "smoke" in raised(session().receive(message, NOW))
+    forged = Message(message.channel.replace(DEV_EUI, "0" * 16), message.data)
+    assert lorawan_wire.read(forged) is None
 
 
 def test_a_device_in_anothers_topic_is_refused() -> None:
