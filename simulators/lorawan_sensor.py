@@ -1,10 +1,12 @@
-"""A LoRaWAN device behind ChirpStack v4, as its server publishes it: a smoke detector or an emergency button.
+"""A LoRaWAN device behind ChirpStack v4 or The Things Stack v3, as its server publishes it: a smoke detector or an
+emergency button.
 
 Smoke detector (Milesight GS524N), six bytes: version | type and message | battery % | smoke % | temperature | check
 (the sum of all is 0). Message: 1 alarm, 2 silenced, 4 low battery, 7 normal, 10 removed.
 Button (Milesight WS101): FF 2E and 1 short, 2 long, 3 double press; 01 75 and the battery in %.
 
-Settings: `report_every_s`, `model` ("gs524n" or "ws101"), `application`.
+Settings: `report_every_s`, `model` ("gs524n" or "ws101"), `server` ("chirpstack" or "the_things_stack"), `application`
+(The Things Stack: APP@TENANT).
 Actions: smoke, smoke_over, removed, low_battery of the detector, press of the button.
 """
 
@@ -29,6 +31,7 @@ APPLICATION = "17c82e96-be03-4f38-aef3-f83d48582d97"
 
 class Settings(Periods, frozen=True, forbid_unknown_fields=True):
     model: Literal["gs524n", "ws101"] = "gs524n"
+    server: Literal["chirpstack", "the_things_stack"] = "chirpstack"
     application: str = APPLICATION
 
 
@@ -72,6 +75,9 @@ class LorawanSensor(Sender):
 
     def _uplink(self, payload: bytes, at: datetime, *rows: Accepted) -> None:
         self._counter += 1
+        if self._settings.server == "the_things_stack":
+            self._things(payload, at, *rows)
+            return
         body = {
             "deduplicationId": str(UUID(int=self.chance.getrandbits(128))),
             "time": at.isoformat(),
@@ -88,6 +94,20 @@ class LorawanSensor(Sender):
         topic = f"application/{self._settings.application}/device/{self.native_id}/event/up"
         self.send(topic, json.encode(body), *rows)
 
+    def _things(self, payload: bytes, at: datetime, *rows: Accepted) -> None:
+        name = f"{self._settings.model}-{self.native_id[-4:]}"
+        heard = {"gateway_ids": {"gateway_id": "roof"}, "rssi": -self.chance.randrange(60, 120), "snr": 5}
+        uplink = {
+            "session_key_id": "AZ" + self.native_id,
+            "f_port": 85,
+            "f_cnt": self._counter,
+            "frm_payload": b64encode(payload).decode(),
+            "rx_metadata": [heard],
+            "received_at": at.isoformat(),
+        }
+        body = {"end_device_ids": {"device_id": name, "dev_eui": self.native_id.upper()}, "uplink_message": uplink}
+        self.send(f"v3/{self._settings.application}/devices/{name}/up", json.encode(body), *rows)
+
 
 def build(native_id: str, settings: dict[str, Any], seed: int) -> LorawanSensor:
     """Raises ValueError for an id that is no DevEUI."""
@@ -97,5 +117,13 @@ def build(native_id: str, settings: dict[str, Any], seed: int) -> LorawanSensor:
 
 
 def edge(specs: Sequence[DeviceSpec]) -> EdgeKeys:
-    applications = sorted({spec.settings.get("application", APPLICATION) for spec in specs})
-    return {"topics": [f"application/{name}/device/+/event/+" for name in applications]}
+    """The Things Stack names no profile: there the edge's file says which device is what."""
+    read = [(spec.id, convert(spec.settings, Settings)) for spec in specs]
+    topics = {
+        f"v3/{told.application}/devices/+/up"
+        if told.server == "the_things_stack"
+        else f"application/{told.application}/device/+/event/+"
+        for _, told in read
+    }
+    codecs = {name: f"milesight/{told.model}" for name, told in read if told.server == "the_things_stack"}
+    return {"topics": sorted(topics)} | ({"settings": {"devices": codecs}} if codecs else {})

@@ -193,7 +193,7 @@ class Session:
         manufacturer, service = (_hex(said.get(name)) for name in ("manufacturerdata", "servicedata"))
         uuid, name = (text if isinstance(text := said.get(key), str) else "" for key in ("servicedatauuid", "name"))
         uuid = uuid.lower().removeprefix("0x")
-        if uuid == ble_bthome.UUID and service and address in self._keys:
+        if uuid == ble_bthome.UUID and service and (address in self._keys or "model_id" not in said):
             return self._bthome(address, service, data, now)
         properties = said if "model_id" in said else {}
         published = Published(Advert(manufacturer, service, uuid, name), data, properties, said.get("rssi"))

@@ -307,6 +307,11 @@ def test_no_bthome_data_raises(data: bytes, encrypted: bool) -> None:
     session(keys={BAND: BLE_KEY} if encrypted else {}).receive(message, NOW)
 
 
+def test_bthome_that_a_gateway_did_not_decode() -> None:
+    found = session().receive(published(servicedatauuid="fcd2", servicedata="4000012901"), NOW)
+    assert raised(found) == ["smoke"]
+
+
 def test_a_button_that_is_let_go_asks_for_no_help() -> None:
     link = session(sos_buttons=(BAND,))
     assert raised(link.receive(service("4400013A80"), NOW)) == ["sos"]

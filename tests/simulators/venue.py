@@ -265,7 +265,13 @@ CASES: dict[str, Case] = {
         ((10, "jt808:13957300001", "overspeed"), (30, "jt808:13957300001", "overspeed_over")),
     ),
     "lorawan": Case(
-        device("lorawan", DETECTOR, port="{broker}") + device("lorawan", BUTTON, 'model = "ws101"', port="{broker}"),
+        device("lorawan", DETECTOR, port="{broker}")
+        + device(
+            "lorawan",
+            BUTTON,
+            'model = "ws101", server = "the_things_stack", application = "hall@venue"',
+            port="{broker}",
+        ),
         (
             (10, f"lorawan:{DETECTOR}", "smoke"),
             (20, f"lorawan:{BUTTON}", "press"),
