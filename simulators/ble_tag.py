@@ -1,7 +1,9 @@
 """A Bluetooth band or button in reach of a Theengs or OpenMQTTGateway gateway, as that publishes what it decoded:
 `home/GATEWAY/BTtoMQTT/ADDRESS` with JSON. There is no time in it.
 
-Settings: `report_every_s` (heart rate and battery), `gateway`, `sos_button`: a press asks for help.
+A BTHome sensor is published as it was heard: 44 | 00 number | 01 battery % | 02 Celsius x 100, two bytes | 3A 01 press.
+
+Settings: `report_every_s`, `gateway`, `sos_button`: a press asks for help; `bthome`: a BTHome sensor instead of a band.
 Actions: press.
 """
 
@@ -21,6 +23,7 @@ from simulators.spec import DeviceSpec
 class Settings(Periods, frozen=True, forbid_unknown_fields=True):
     gateway: str = "gateway-1"
     sos_button: bool = True
+    bthome: bool = False
 
 
 class BleTag(Sender):
@@ -34,26 +37,41 @@ class BleTag(Sender):
 
     def happened(self, action: str, said: Any, at: datetime) -> None:
         rows = [self.row("sos", at, raised=True)] if self._settings.sos_button else []
-        self._seen({"type": "BTN", "button": 1}, *rows)
+        if self._settings.bthome:
+            self._heard(b"\x3a\x01", *rows)
+        else:
+            self._seen({"type": "BTN", "button": 1}, *rows)
 
     def measured(self, at: datetime) -> None:
+        if self._settings.bthome:
+            battery, degrees = self.chance.randrange(40, 100), self.chance.randrange(10, 30)
+            row = self.row("telemetry", at, battery_percent=battery, temperature_c=degrees)
+            self._heard(bytes((1, battery, 2)) + (degrees * 100).to_bytes(2, "little"), row)
+            return
         beats, battery = self.chance.randrange(58, 96), self.chance.randrange(40, 100)
         row = self.row("telemetry", at, heart_rate_bpm=beats, battery_percent=battery)
         self._seen({"type": "BODY", "bpm": beats, "batt": battery}, row)
 
+    def _heard(self, objects: bytes, *rows: Accepted) -> None:
+        """Service data as it is in the air; the number tells two packets apart."""
+        self._packet += 1
+        data = bytes((0x44, 0, self._packet % 256)) + objects
+        self._publish({"servicedatauuid": "fcd2", "servicedata": data.hex()}, *rows)
+
     def _seen(self, properties: dict[str, Any], *rows: Accepted) -> None:
         self._packet += 1
-        topic = f"home/{self._settings.gateway}/BTtoMQTT/{self.native_id.replace(':', '')}"
         seen = {
-            "id": self.native_id,
-            "rssi": -self.chance.randrange(40, 95),
             "brand": "Simulated",
             "model": "Band",
             "model_id": "SIM-1",
             **properties,
             "packet": self._packet,
         }
-        self.send(topic, json.encode(seen), *rows)
+        self._publish(seen, *rows)
+
+    def _publish(self, said: dict[str, Any], *rows: Accepted) -> None:
+        topic = f"home/{self._settings.gateway}/BTtoMQTT/{self.native_id.replace(':', '')}"
+        self.send(topic, json.encode({"id": self.native_id, "rssi": -self.chance.randrange(40, 95)} | said), *rows)
 
 
 def build(native_id: str, settings: dict[str, Any], seed: int) -> BleTag:

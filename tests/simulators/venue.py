@@ -197,6 +197,12 @@ CASES: dict[str, Case] = {
         for link in ("tcp", "tcp_server", "udp")
     },
     "ble": Case(device("ble", TAG, port="{broker}"), ((10, f"ble:{TAG}", "press"),), timed=False, confirmed=False),
+    "ble-bthome": Case(
+        device("ble", TAG, "bthome = true", port="{broker}"),
+        ((10, f"ble:{TAG}", "press"), (50, f"ble:{TAG}", "press")),
+        timed=False,
+        confirmed=False,
+    ),
     "cot": Case(
         device("cot", "PHONE-7"), ((10, "cot:PHONE-7", "emergency"), (40, "cot:PHONE-7", "cancel")), confirmed=False
     ),
