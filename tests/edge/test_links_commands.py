@@ -5,10 +5,11 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 from msgspec.structs import replace
 
-from devices.families import jt808, watch, zigbee2mqtt
+from devices.families import frigate, jt808, lorawan, watch, zigbee2mqtt
 from devices.family import CommandRefused, DeviceCommand
 from devices.observation import CommandAnswer
 from edge import clock
@@ -20,6 +21,7 @@ from edge.links_udp import UdpServer
 from edge.turns import Turns
 from tests.conftest import BrokerAddress
 from tests.devices import frames
+from tests.devices.messages import DEV_EUI
 from tests.edge.site import Device, until
 from tests.edge.test_links_folder import link as folder_link
 from tests.edge.test_links_mqtt import Site
@@ -73,6 +75,55 @@ async def test_a_lock_behind_a_broker_is_asked_and_confirms(tmp_path: Path, brok
         with pytest.raises(CommandRefused, match=CRASHED):
             ask(link, "lock", "lock")
         ask(link, "lock", "lock")
+        link.stop_reading()
+        await link.close()
+
+
+async def test_a_camera_of_frigate_is_switched_and_confirms(tmp_path: Path, broker: BrokerAddress) -> None:
+    site = Site(broker)
+    settings = frigate.Settings(prefix=site.name)
+    async with behind(tmp_path) as made, site.listening():
+        at = Broker(host=broker.host, port=broker.port)
+        wiring = made.wiring(settings, "hall")
+        link = MqttLink(wiring, frigate.FAMILY, at, "", identifier=site.name, topics=(f"{site.name}/#",))
+        await link.open()
+        await until(lambda: link.connections, "connected")
+        ask(link, "hall", "detect_on")
+        await until(lambda: (f"{site.name}/hall/detect/set", b"ON") in site.heard, "the camera is asked")
+        async with aiomqtt.Client(*broker, protocol=aiomqtt.ProtocolVersion.V5) as client:
+            await client.publish(f"{site.name}/hall/detect/state", "ON", qos=1)
+        await until(lambda: made.answers == [CommandAnswer(nonce="n", result="confirmed")], "and confirms")
+        link.stop_reading()
+        await link.close()
+
+
+async def test_a_downlink_goes_where_the_device_was_heard_from(tmp_path: Path, broker: BrokerAddress) -> None:
+    site = Site(broker)
+    site.name = f"application/{site.name}"
+    topic = f"{site.name}/device/{DEV_EUI}"
+    about = {"deviceInfo": {"devEui": DEV_EUI}, "time": "2026-11-24T12:29:50Z"}
+    async with (
+        behind(tmp_path) as made,
+        site.listening(),
+        aiomqtt.Client(*broker, protocol=aiomqtt.ProtocolVersion.V5) as client,
+    ):
+        at = Broker(host=broker.host, port=broker.port)
+        wiring = made.wiring(lorawan.Settings(any_time=True), DEV_EUI)
+        topics = (f"{site.name}/device/+/event/+",)
+        link = MqttLink(wiring, lorawan.FAMILY, at, "", identifier=site.name, topics=topics)
+        await link.open()
+        await until(lambda: link.connections, "connected")
+        with pytest.raises(CommandRefused, match="was not heard by MQTT yet"):
+            ask(link, DEV_EUI, "downlink", f_port="85", payload_hex="FF3E00", confirmed="yes")
+        await client.publish(f"{topic}/event/up", json.dumps(about | {"fPort": 85}), qos=1)
+        await until(lambda: made.rows("routine"), "the device is heard")
+        ask(link, DEV_EUI, "downlink", f_port="85", payload_hex="FF3E00", confirmed="yes")
+        await until(lambda: [what for what, _ in site.heard if what == f"{topic}/command/down"], "the server is asked")
+        sent = json.loads(next(data for what, data in site.heard if what == f"{topic}/command/down"))
+        assert (sent["fPort"], sent["data"], sent["confirmed"]) == (85, "/z4A", True)
+        told = about | {"queueItemId": sent["id"], "acknowledged": True}
+        await client.publish(f"{topic}/event/ack", json.dumps(told), qos=1)
+        await until(lambda: made.answers == [CommandAnswer(nonce="n", result="confirmed")], "the device confirms")
         link.stop_reading()
         await link.close()
 
