@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from devices.dictionary import EVENTS, P3, alarm_priority
-from devices.observation import Alarm, Event, Observation
+from devices.observation import BACKLOG, TIME_INVALID, Alarm, Event, Observation
 from hub.copy_rows import EventRow, label_of, name_of, text_of
 from hub.correlation import Case, Key, Outcome, Raised, correlate, counts, key_of
 from hub.incident_view import condition_text, incident_of
@@ -86,9 +86,17 @@ def event_row(  # noqa: PLR0917
         observed_at=observation.observed_at,
         received_at=observation.received_at,
         committed_at=now,
-        late=LATE_AFTER + timedelta(seconds=slow_s) < now - observation.received_at < LATE_MAX,
+        late=_is_late(observation, now, timedelta(seconds=slow_s)),
         flags=observation.flags,
     )
+
+
+def _is_late(observation: Observation, now: datetime, slow: timedelta) -> bool:
+    """Not news any more: its edge, or the device itself, kept it (BACKLOG, by a clock that can be)."""
+    since = observation.received_at
+    if BACKLOG in observation.flags and TIME_INVALID not in observation.flags:
+        since = min(since, observation.observed_at)
+    return LATE_AFTER + slow < now - since < LATE_MAX
 
 
 async def place_alarms(tx: Transaction, rows: Sequence[EventRow], now: datetime) -> tuple[dict[int, int], Changes]:

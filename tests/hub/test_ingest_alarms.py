@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from devices.envelope import Batch, encode, topic
-from devices.observation import DeviceId, GatewayId, Observation
+from devices.observation import BACKLOG, TIME_INVALID, DeviceId, GatewayId, Observation
 from gridward.postgres import Postgres
 from hub.copy_rows import NAME_CHARS_MAX
 from hub.ingest_commit import Stored, store_parcels
@@ -280,6 +280,13 @@ async def test_a_late_alarm_is_told_as_late_and_a_fresh_one_after_it_anew(hub: H
     )
     assert [view["late"] for view in fresh.incidents] == [False] and fresh.notices == 1
     assert await told(hub) == [("opened_late", True), ("raised", False)]
+
+
+@pytest.mark.parametrize(("flags", "late"), [((), False), ((BACKLOG,), True), ((BACKLOG, TIME_INVALID), False)])
+async def test_an_alarm_that_its_device_kept_for_hours_is_late(hub: Hub, flags: tuple[str, ...], late: bool) -> None:
+    kept = replace(alarm("smoke"), received_at=NOON + timedelta(hours=3), flags=flags)
+    stored = await hub.take(kept, now=NOON + timedelta(hours=3, seconds=1))
+    assert [view["late"] for view in stored.incidents] == [late]
 
 
 async def told(hub: Hub) -> list[tuple[str, bool]]:
