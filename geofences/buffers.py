@@ -20,13 +20,15 @@ from shapely.geometry import LineString, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from geofences.projection import EQUATOR_M, Plane, Position, ring_area_m2
+from geofences.zones import LATITUDE_MAX
 
-Rings: TypeAlias = list[list[Position]]  # outer, then holes
+Rings: TypeAlias = Sequence[Sequence[Sequence[float]]]  # outer, then holes
 CIRCLE_SIDES = 64
 QUARTER_SIDES = 24  # of round ends and corners: the middle of a chord is within 0.06 % of the radius
 BEND_SHARE_MAX = 2e-4  # how far a piece of an edge may run beside the edge, as a share of the width
 PIECES_MAX = 20_000
 RADIUS_M_MAX = WIDTH_M_MAX = 50_000.0
+DEGREE_M_MIN = 110_574.0  # of latitude, at the equator
 REACH_M_MAX = 250_000.0  # from the middle of the plane: there it stretches by 0.08 %
 
 
@@ -37,6 +39,7 @@ class BufferError(ValueError):
 def circle(centre: Position, radius_m: float) -> list[Rings]:
     """Raises BufferError."""
     _check("radius", radius_m, RADIUS_M_MAX)
+    _check_poles([centre], radius_m)
     step = 2 * pi / CIRCLE_SIDES
     reach = radius_m * sqrt(step / sin(step))  # so that the polygon has the circle's area
     plane = Plane(*centre)
@@ -47,6 +50,7 @@ def circle(centre: Position, radius_m: float) -> list[Rings]:
 def corridor(line: Sequence[Position], width_m: float) -> list[Rings]:
     """All within half of `width_m` of the line. Raises BufferError."""
     _check("width", width_m, WIDTH_M_MAX)
+    _check_poles(line, width_m / 2)
     line = _unrolled(line)
     plane = _plane_of(line)
     corners = [plane.to_metres(*position) for position in _in_pieces(line, width_m)]
@@ -57,14 +61,20 @@ def corridor(line: Sequence[Position], width_m: float) -> list[Rings]:
     return [rings for part in _in_degrees(shape, plane) for rings in split(part)]
 
 
-def area_m2(polygons: Iterable[Sequence[Sequence[Position]]]) -> float:
+def area_m2(polygons: Iterable[Rings]) -> float:
     """Outer rings less holes, whichever way round they run; 0 for a ring that crosses itself evenly."""
     return sum(ring_area_m2(outer) - sum(map(ring_area_m2, holes)) for outer, *holes in polygons)
 
 
+def joined(shapes: Iterable[Sequence[Rings]]) -> list[Rings]:
+    """Shapes that may overlap as one."""
+    whole = shapely.union_all([Polygon(outer, holes) for polygons in shapes for outer, *holes in polygons])
+    return split(whole)
+
+
 def split(shape: BaseGeometry) -> list[Rings]:
     """A polygon or multipolygon whose longitudes run on past ±180, cut there and brought back."""
-    found = []
+    found: list[Rings] = []
     west, _, east, _ = shape.bounds
     for turn in range(round(west / 360), round(east / 360) + 1):
         strip = box(360 * turn - 180, -90, 360 * turn + 180, 90)
@@ -79,9 +89,14 @@ def _turned(ring: BaseGeometry, by: int) -> list[Position]:
     return [(min(max(x + by, -180.0), 180.0), y) for x, y, *_ in ring.coords]
 
 
-def _check(what: str, metres_: float, most: float) -> None:
-    if not (isfinite(metres_) and 0 < metres_ <= most):
-        raise BufferError(f"{what}: expected more than 0 and at most {most:.0f} m, got {metres_:g}")
+def _check(what: str, metres: float, most: float) -> None:
+    if not (isfinite(metres) and 0 < metres <= most):
+        raise BufferError(f"{what}: expected more than 0 and at most {most:.0f} m, got {metres:g}")
+
+
+def _check_poles(line: Sequence[Position], metres: float) -> None:
+    if max(abs(latitude) for _, latitude in line) + metres / DEGREE_M_MIN >= LATITUDE_MAX:
+        raise BufferError("it would reach a pole, which a zone cannot hold")
 
 
 def _plane_of(line: Sequence[Position]) -> Plane:

@@ -92,9 +92,9 @@ class Plane:
         return self.longitude + degrees(atan2(sinh(across), cos(up))), degrees(latitude)
 
 
-def distance(a: Position, b: Position) -> float:
+def distance(a: Sequence[float], b: Sequence[float]) -> float:
     """Metres between two positions on the ellipsoid, however far apart."""
-    first, second = (atan((1 - FLATTENING) * tan(radians(latitude))) for _, latitude in (a, b))
+    first, second = (atan((1 - FLATTENING) * tan(radians(latitude))) for latitude in (a[1], b[1]))
     east, north = radians(remainder(b[0] - a[0], 360)), second - first
     half = sqrt(sin(north / 2) ** 2 + cos(first) * cos(second) * sin(east / 2) ** 2)
     angle = 2 * asin(min(half, 1.0))
@@ -106,7 +106,7 @@ def distance(a: Position, b: Position) -> float:
     return EQUATOR_M * (angle - FLATTENING / 2 * (flat + steep))
 
 
-def ring_area_m2(ring: Sequence[Position]) -> float:
+def ring_area_m2(ring: Sequence[Sequence[float]]) -> float:
     """Square metres inside a closed ring, in the cylinder that keeps areas; 0 for a ring that crosses itself evenly."""
     (west, south, *_), *_ = ring
     floor = _equal_area(south)
