@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from gridward import clock, devices_app
+from gridward import clock, devices_app, fence_app
 from gridward.processes import ProcessError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ app = typer.Typer(
     epilog="\b\nExample: gridward demo\n         gridward doctor\n\nEach command tells more: gridward demo --help",
 )
 app.add_typer(devices_app.app, name="devices")
+app.add_typer(fence_app.app, name="fence")
 FAMILY_ARGUMENT = typer.Argument(
     help="A device family, such as gbt26875 or lorawan.", metavar="FAMILY", show_default=False
 )

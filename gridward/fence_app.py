@@ -1,0 +1,204 @@
+"""`gridward fence …`: drawings checked before they are loaded, tracks replayed against them. Exit code 2 for what was
+asked wrongly, 1 where something is refused."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from geofences.drawings import Verdict
+    from geofences.plan import Plan
+    from geofences.step import Told
+    from geofences.track import Crossing, Fix
+
+USER_ERROR, REFUSED = 2, 1
+COLOURS = {"ok": "green", "warned": "yellow", "refused": "red"}
+app = typer.Typer(
+    help="Geofences: check drawings, replay tracks against them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog="\b\nExample: gridward fence check zones.geojson\n"
+    "         gridward fence replay --zones zones.geojson --fixes yesterday.csv --summary",
+)
+Near = Annotated[str, typer.Option("--near", metavar="LON,LAT", help="A place of the site: finds swapped coordinates.")]
+
+
+@app.command(
+    short_help="A verdict for each feature of drawings.",
+    epilog="\b\nExample: gridward fence check zones.geojson canals.kml --near 120.49,30.74\n"
+    "         gridward fence check drawn.wkt --width-m 20 --repair mended.geojson",
+)
+def check(  # noqa: PLR0917 - each is a named option
+    files: Annotated[list[Path], typer.Argument(help="GeoJSON, KML or WKT.", metavar="FILE...", show_default=False)],
+    near: Near = "",
+    width_m: Annotated[float | None, typer.Option(help="Of lines without a width.", show_default=False)] = None,
+    radius_m: Annotated[float | None, typer.Option(help="Of points without a radius.", show_default=False)] = None,
+    repair: Annotated[
+        Path | None, typer.Option("--repair", metavar="OUT", help="Mend what can be, show how, write it here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each feature.")] = False,
+) -> None:
+    """Reads drawings as the hub does and names each feature that is broken, with the vertex. Exit code 1 when one is
+    refused."""
+    from geofences.drawings import Setting, check, read  # shapely: only where somebody draws
+    from geofences.drawings_model import DrawingError
+
+    setting = Setting(near=_place(near), width_m=width_m, radius_m=radius_m)
+    verdicts: list[Verdict] = []
+    for file in files:
+        try:
+            found = check(read(file.read_bytes()), setting, repair=repair is not None)
+        except OSError as error:
+            _refuse(f"{file}: {error.strerror}")
+        except DrawingError as error:
+            _refuse(f"{file}: {error}")
+        _show(file, found, as_json)
+        verdicts += found
+    if repair is not None:
+        _write(repair, verdicts)
+    if any(verdict.verdict == "refused" for verdict in verdicts):
+        raise typer.Exit(REFUSED)
+
+
+@app.command(
+    short_help="What zones would have told of recorded tracks.",
+    epilog="\b\nExample: gridward fence replay --zones zones.geojson --fixes walk.gpx\n"
+    "         gridward fence replay --zones zones.geojson --fixes yesterday.csv --summary",
+)
+def replay(
+    zones: Annotated[Path, typer.Option("--zones", help="GeoJSON, KML or WKT; `rules` in a feature's properties.")],
+    fixes: Annotated[Path, typer.Option("--fixes", help="CSV, GPX or GeoJSON tracks.")],
+    summary: Annotated[bool, typer.Option("--summary", help="Counts for each zone and kind instead.")] = False,
+) -> None:
+    """Tries zones on recorded tracks before they are published: each event is a JSON line, as an edge would tell it."""
+    from gridward.fixes_file import FixesError, read
+
+    counts: Counter[tuple[str, str]] = Counter()
+    heard: set[str] = set()
+    try:
+        for name, told in _told(_plan(zones), read(fixes)):
+            heard.add(name)
+            counts.update((crossing.zone, crossing.kind) for crossing in told)
+            for crossing in () if summary else told:
+                typer.echo(_line(name, crossing))
+    except FixesError as error:
+        _refuse(str(error))
+    if summary:
+        _show_counts(counts, len(heard))
+
+
+def _told(plan: "Plan", fixes: "Iterable[tuple[str, Fix]]") -> "Iterator[tuple[str, Told]]":
+    """Of each fix its track and what it tells."""
+    from geofences.late import taken
+    from geofences.track import Track
+
+    tracks: dict[str, Track] = {}
+    for name, fix in fixes:
+        tracks[name], told = taken(tracks.get(name, Track()), fix, plan)
+        yield name, told
+
+
+def _plan(path: Path) -> "Plan":
+    from geofences.cells import Cells
+    from geofences.drawings import Setting, check, read
+    from geofences.drawings_model import DrawingError
+    from geofences.plan import Plan
+    from geofences.rules import Rules
+    from geofences.zones import ZoneError, zone
+
+    try:
+        verdicts = check(read(path.read_bytes()), Setting())
+    except OSError as error:
+        _refuse(f"{path}: {error.strerror}")
+    except DrawingError as error:
+        _refuse(f"{path}: {error}")
+    if refused := [verdict for verdict in verdicts if verdict.zone is None]:
+        _refuse(f"{path}: {_named(refused[0])}: {refused[0].problems[0]} (see gridward fence check {path})")
+    shapes, rules = [], {}
+    for verdict in verdicts:
+        name = verdict.id or verdict.name or f"feature {verdict.index}"
+        try:
+            shapes.append(zone(name, verdict.zone))
+            rules[name] = msgspec.convert(_rules(verdict.properties), Rules)
+        except (ZoneError, msgspec.MsgspecError) as error:
+            _refuse(f"{path}: {_named(verdict)}: {error}")
+    try:
+        return Plan(Cells(shapes), rules)
+    except ZoneError as error:
+        _refuse(f"{path}: {error}")
+
+
+def _rules(properties: dict[str, Any]) -> Any:
+    """KML has only texts."""
+    found = properties.get("rules", {})
+    return msgspec.json.decode(found) if isinstance(found, str) else found
+
+
+def _line(track: str, crossing: "Crossing") -> bytes:
+    return msgspec.json.encode({"track": track} | msgspec.to_builtins(crossing))
+
+
+def _show(file: Path, verdicts: "list[Verdict]", as_json: bool) -> None:
+    if as_json:
+        for verdict in verdicts:
+            said = {"file": str(file), "verdict": verdict.verdict} | msgspec.to_builtins(verdict)
+            typer.echo(msgspec.json.encode(said))
+        return
+    table = Table(title=str(file), title_justify="left")
+    for heading in ("feature", "verdict", "what is to be known"):
+        table.add_column(heading, overflow="fold")
+    for verdict in verdicts:
+        done = [f"mended: {words}" for words in verdict.repair.done] if verdict.repair else []
+        words = "\n".join([*(f"{each.severity}: {each}" for each in verdict.problems), *done])
+        colour = COLOURS[verdict.verdict]
+        table.add_row(escape(_named(verdict)), f"[{colour}]{verdict.verdict}[/{colour}]", escape(words))
+    Console().print(table)
+
+
+def _show_counts(counts: Counter[tuple[str, str]], tracks: int) -> None:
+    table = Table(title=f"{tracks} tracks, {counts.total()} events", title_justify="left")
+    for heading in ("zone", "event", "times"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "times" else "left")
+    for (zone, kind), times in sorted(counts.items()):
+        table.add_row(escape(zone), kind, str(times))
+    Console().print(table)
+
+
+def _write(path: Path, verdicts: "list[Verdict]") -> None:
+    features = [
+        {"type": "Feature", "id": verdict.id or None, "properties": verdict.properties, "geometry": verdict.zone}
+        for verdict in verdicts
+        if verdict.zone is not None
+    ]
+    try:
+        path.write_bytes(msgspec.json.encode({"type": "FeatureCollection", "features": features}))
+    except OSError as error:
+        _refuse(f"{path}: {error.strerror}")
+    typer.echo(f"{len(features)} of {len(verdicts)} features written to {path}", err=True)
+
+
+def _named(verdict: "Verdict") -> str:
+    return f"{verdict.index} {verdict.name or verdict.id}".strip()
+
+
+def _place(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    with suppress(ValueError):
+        longitude, latitude = map(float, text.split(","))
+        if abs(longitude) <= 180 and abs(latitude) <= 90:
+            return longitude, latitude
+    _refuse(f"--near {text}: expected longitude,latitude such as 120.49,30.74")
+
+
+def _refuse(said: str) -> NoReturn:
+    typer.echo(f"gridward: {said}", err=True)
+    raise typer.Exit(USER_ERROR)
