@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from math import inf
 from typing import Annotated
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
@@ -66,6 +66,14 @@ class Schedule(Struct, frozen=True, forbid_unknown_fields=True):
         day = self._day(at)
         weekly = bool(self.windows) and (self.last is None or day <= self.last)
         return not weekly and all(day > other for other in self.also_on)
+
+
+def is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=1_024)

@@ -12,7 +12,7 @@ from geofences.calendar import Schedule
 from geofences.cells import Cells, turned
 from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
 from geofences.metres import Scale, scale_at
-from geofences.rules import NO_RULES, Rules, deviations, speed_m_s
+from geofences.rules import NO_RULES, Rules, deviations, mistake, speed_m_s
 from geofences.track import Fix
 from geofences.zones import LATITUDE_MAX, LONGITUDE_MAX, ZoneError
 
@@ -33,6 +33,9 @@ class Plan:
         self.key = (version, posture)
         if strange := rules.keys() - self.index.keys():
             raise ZoneError(f"rules for a zone that is not there: {min(strange)}")
+        for zone_id, each in zip(self.ids, self.rules, strict=True):
+            if wrong := mistake(each):
+                raise ZoneError(f"zone {zone_id}: rules.{wrong}")
         self.parents = [self._parents(at) for at in range(len(self.ids))]
         self.special = frozenset(at for at, each in enumerate(self.rules) if each.is_conditional or each.parent)
         self.timed = frozenset(at for at, each in enumerate(self.rules) if each.first_told_s < inf)
@@ -133,10 +136,10 @@ class Plan:
         found: list[int] = []
         while parent := self.rules[found[-1] if found else at].parent:
             if parent not in self.index:
-                raise ZoneError(f"zone {self.ids[at]}: its parent {parent} is not there")
+                raise ZoneError(f"zone {self.ids[at]}: rules.parent: {parent} is not there")
             if self.index[parent] in (at, *found) or len(found) == PARENTS_MAX:
                 raise ZoneError(
-                    f"zone {self.ids[at]}: its parents go round in a circle, or are more than {PARENTS_MAX}"
+                    f"zone {self.ids[at]}: rules.parent: its parents go round, or are more than {PARENTS_MAX}"
                 )
             found.append(self.index[parent])
         return tuple(found)

@@ -4,12 +4,12 @@ The defaults act on the first sign and do not flap: whoever is more likely insid
 beyond the exit buffer and surely outside has left.
 """
 
-from math import erf, inf, sqrt
+from math import erf, inf, isfinite, sqrt
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from geofences.calendar import Schedule
+from geofences.calendar import Schedule, is_time_zone
 
 # An accuracy is the radius that holds the true place with 68 %; of a normal distribution in the plane that is this
 # many standard deviations.
@@ -75,6 +75,16 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 
 
 NO_RULES = Rules()
+
+
+def mistake(rules: Rules) -> str:
+    """What their types do not show: the rule, and what is wrong with it; "" when nothing is."""
+    low, high = rules.altitude_m or (0.0, 0.0)
+    if not (isfinite(low) and isfinite(high) and low <= high):
+        return "altitude_m: expected two numbers of metres, the lower one first"
+    if rules.schedule is not None and not is_time_zone(rules.schedule.time_zone):
+        return f"schedule.time_zone: {rules.schedule.time_zone} is not a time zone; a name such as Asia/Shanghai is"
+    return ""
 
 
 def deviations(certainty: float) -> float:

@@ -423,7 +423,7 @@ WHERE site IS NOT NULL AND (%(gateways)s::text[] IS NULL OR gateway = ANY(%(gate
 ORDER BY gateway;
 
 -- zones_of_site --
-SELECT zone AS id, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER BY zone;
+SELECT zone AS id, purpose, ring, shape, rules FROM zones WHERE site = %(site)s ORDER BY zone;
 
 -- devices_enrolled --
 -- What the document "devices" says to each of these gateways.
@@ -458,10 +458,11 @@ ON CONFLICT (site) DO UPDATE SET (name_zh, name_en, time_zone, longitude, latitu
     (excluded.name_zh, excluded.name_en, excluded.time_zone, excluded.longitude, excluded.latitude);
 
 -- zone_upsert --
-INSERT INTO zones (zone, site, name_zh, name_en, purpose, ring, shape)
-VALUES (%(zone)s, %(site)s, %(name_zh)s, %(name_en)s, %(purpose)s, %(ring)s, %(shape)s)
-ON CONFLICT (zone) DO UPDATE SET (site, name_zh, name_en, purpose, ring, shape) =
-    (excluded.site, excluded.name_zh, excluded.name_en, excluded.purpose, excluded.ring, excluded.shape);
+INSERT INTO zones (zone, site, name_zh, name_en, purpose, ring, shape, rules)
+VALUES (%(zone)s, %(site)s, %(name_zh)s, %(name_en)s, %(purpose)s, %(ring)s, %(shape)s, %(rules)s)
+ON CONFLICT (zone) DO UPDATE SET (site, name_zh, name_en, purpose, ring, shape, rules) =
+    (excluded.site, excluded.name_zh, excluded.name_en, excluded.purpose, excluded.ring, excluded.shape,
+    excluded.rules);
 
 -- zones_forget --
 -- Zones that the file no longer has and nothing points to.

@@ -12,11 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 from devices.envelope import NAME_PATTERN, NAME_WORDS
+from geofences.calendar import is_time_zone
+from geofences.cells import Cells
+from geofences.plan import Plan
+from geofences.rules import NO_RULES, Rules
 from geofences.validity import drawn_zone
 from geofences.zones import ZoneError, Zones
 from hub.config import read_toml, refuse
@@ -45,7 +48,8 @@ class Gateway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Zone(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`ring`: 0 = none, else counted from the core outwards. `shape`: a GeoJSON Polygon or MultiPolygon."""
+    """`ring`: 0 = none, else counted from the core outwards. `shape`: a GeoJSON Polygon or MultiPolygon.
+    `rules`: what it asks for and tells, at the edges and here."""
 
     id: Name
     name_zh: Text
@@ -53,6 +57,7 @@ class Zone(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     purpose: Name
     shape: dict[str, Any]
     ring: Ring = 0
+    rules: Rules = NO_RULES
 
 
 class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +113,7 @@ async def write(store: Store, found: SiteFile) -> None:
                 purpose=drawn.purpose,
                 ring=drawn.ring,
                 shape=jsonb(drawn.shape),
+                rules=jsonb(to_builtins(drawn.rules)),
             )
         for device in sorted(found.devices, key=lambda device: device.id):
             await tx.execute(
@@ -128,9 +134,7 @@ async def write(store: Store, found: SiteFile) -> None:
 
 def _cross_checks(found: SiteFile) -> Iterator[str]:
     """What the types cannot show."""
-    try:
-        ZoneInfo(found.site.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    if not is_time_zone(found.site.time_zone):
         yield f"site.time_zone: {found.site.time_zone} is not a time zone; expected a name such as Asia/Shanghai"
     yield from _twice("gateways", (gateway.id for gateway in found.gateways))
     yield from _twice("devices", (device.id for device in found.devices))
@@ -156,6 +160,8 @@ def _zones(found: SiteFile) -> Iterator[str]:
             yield str(error)
     try:
         Zones(drawn)
+        if len(drawn) == len(found.zones):
+            Plan(Cells(drawn), {zone.id: zone.rules for zone in found.zones})
     except ZoneError as error:
         yield str(error)
 

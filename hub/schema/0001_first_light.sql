@@ -19,7 +19,8 @@ CREATE TABLE zones (
     name_en text NOT NULL,
     purpose text NOT NULL,
     ring smallint NOT NULL DEFAULT 0,
-    shape jsonb NOT NULL -- GeoJSON geometry, WGS-84
+    shape jsonb NOT NULL, -- GeoJSON geometry, WGS-84
+    rules jsonb NOT NULL DEFAULT '{}' -- geofences.rules.Rules, without what is as by default
 );
 
 CREATE TABLE gateways (

@@ -252,8 +252,10 @@ def test_whoever_is_in_the_room_is_in_the_house() -> None:
 @pytest.mark.parametrize(
     ("rules", "reason"),
     [
-        ({"hall": Rules(parent="nowhere")}, "zone hall: its parent nowhere is not there"),
-        ({"hall": Rules(parent="yard"), "yard": Rules(parent="hall")}, "go round in a circle"),
+        ({"hall": Rules(parent="nowhere")}, "zone hall: rules.parent: nowhere is not there"),
+        ({"hall": Rules(parent="yard"), "yard": Rules(parent="hall")}, "its parents go round"),
+        ({"hall": Rules(schedule=Schedule("Asia/Atlantis"))}, "zone hall: rules.schedule.time_zone: Asia/Atlantis"),
+        ({"hall": Rules(altitude_m=(5, 1))}, "zone hall: rules.altitude_m"),
         ({"cellar": Rules()}, "rules for a zone that is not there: cellar"),
     ],
 )

@@ -32,6 +32,7 @@ GATEWAY = GatewayId("gw-1")
 PANEL, BAND, CAR = DeviceId("gbt26875:889"), DeviceId("watch:8800000015"), DeviceId("jt808:13912345678")
 NOON = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 SQUARE = {"type": "Polygon", "coordinates": [[[120.48, 30.74], [120.49, 30.74], [120.49, 30.75], [120.48, 30.74]]]}
+DRAWN = {"shape": jsonb(SQUARE), "rules": jsonb({})}
 WAIT_S_MAX = 20.0
 
 
@@ -144,7 +145,7 @@ async def furnish(store: Store) -> None:
             await tx.execute("site_upsert", site=site, **names, longitude=120.48, latitude=30.74)
         for zone, ring in (("yard", 2), ("hall", 1)):
             names = {"name_zh": "大厅", "name_en": zone.title(), "purpose": "public"}
-            await tx.execute("zone_upsert", zone=zone, site="wuzhen", **names, ring=ring, shape=jsonb(SQUARE))
+            await tx.execute("zone_upsert", zone=zone, site="wuzhen", **names, ring=ring, **DRAWN)
         await tx.execute("gateway_upsert", gateway=GATEWAY, site="wuzhen")
         for device, kind, zone in ((PANEL, "panel", "hall"), (BAND, "band", None)):
             place = {"longitude": 120.4839, "latitude": 30.7436, "floor": "1"} if zone else {}

@@ -89,7 +89,7 @@ async def test_the_version_rises_with_the_content_only(store: Store) -> None:
     async with store.transaction() as tx:
         shape = jsonb({"type": "Polygon", "coordinates": [[[1, 1], [2, 1], [2, 2], [1, 1]]]})
         names = {"name_zh": "门", "name_en": "Gate", "purpose": "gate", "ring": 0}
-        await tx.execute("zone_upsert", zone="gate", site="wuzhen", **names, shape=shape)
+        await tx.execute("zone_upsert", zone="gate", site="wuzhen", **names, shape=shape, rules=jsonb({}))
     assert await version(store, key) == (2, True)
     assert await version(store, key) == (2, False)
 

@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from devices.documents import verify_document
+from edge.downlink import read_zones
 from hub import site
 from hub.config import ConfigError
+from hub.documents import ZONES, Documents
 from hub.migrations import migrate
 from hub.store import Store
+from tests.hub.api_world import NOON
 from tests.hub.edge_line import SITE
 
 MORE = """
@@ -25,6 +30,7 @@ longitude = 120.4836
 latitude = 30.7436
 floor = "1F"
 """
+SHAPE_END = SITE.strip().splitlines()[-1] + "\n"
 TEMPLATE = Path(__file__).parents[2] / "gridward" / "templates" / "site.toml"
 
 
@@ -55,6 +61,13 @@ def test_the_demo_site_is_fine() -> None:
         ("[120.49, 30.75], [120.48, 30.74]]]", "[120.49, 30.75]]]", "zone hall"),
         ("[120.49, 30.74], [120.49, 30.75]", "[120.49, 30.75], [120.49, 30.75]", "zone hall"),
         ("[120.49, 30.74]", "[nan, 30.74]", "zone hall"),
+        (SHAPE_END, SHAPE_END + "[zones.rules]\nspeed_max = 5\n", "zones[0].rules.speed_max"),
+        (SHAPE_END, SHAPE_END + "[zones.rules]\nspeed_max_kmh = -5\n", "zones[0].rules.speed_max_kmh"),
+        (SHAPE_END, SHAPE_END + "[zones.rules]\naltitude_m = [5, 1]\n", "zone hall: rules.altitude_m"),
+        (SHAPE_END, SHAPE_END + "[zones.rules]\naltitude_m = [0, inf]\n", "zone hall: rules.altitude_m"),
+        (SHAPE_END, SHAPE_END + '[zones.rules]\nparent = "nowhere"\n', "zone hall: rules.parent: nowhere"),
+        (SHAPE_END, SHAPE_END + '[zones.rules]\nparent = "hall"\n', "zone hall: rules.parent"),
+        (SHAPE_END, SHAPE_END + '[zones.rules.schedule]\ntime_zone = "A/B"\n', "zone hall: rules.schedule.time_zone"),
         ('id = "gbt26875:889"', 'id = "889"', "devices"),
         ('zone = "hall"\ngateway', 'zone = "halls"\ngateway', "there is no zone halls"),
         ('gateway = "gw-1"', 'gateway = "gw-2"', "there is no gateway gw-2"),
@@ -87,6 +100,31 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
 def test_families_with_an_underscore_have_devices_too(tmp_path: Path) -> None:
     found = read(tmp_path, (SITE + MORE).replace("gbt26875:889", "sia_dc09:0000001234"))
     assert [device.id for device in found.devices] == ["sia_dc09:0000001234"]
+
+
+async def test_an_edge_reads_the_rules_of_the_file(tmp_path: Path, postgres: str) -> None:
+    ruled = (
+        SITE
+        + """[zones.rules]
+speed_max_kmh = 20
+one_of = "rings"
+rank = 1
+[zones.rules.schedule]
+time_zone = "Asia/Shanghai"
+windows = [{ on = "22:00", until = "06:00" }]
+except_on = [2026-10-01]
+"""
+    )
+    found = read(tmp_path, ruled + MORE)
+    key = Ed25519PrivateKey.generate()
+    async with Store(postgres) as store:
+        await migrate(store)
+        await site.write(store, found)
+        async with store.transaction() as tx:
+            [issued] = await Documents(key, lambda *_: True).issue(tx, ZONES, NOON, ["gw-1"])
+    plan = read_zones(verify_document(issued.content, key.public_key(), "gw-1", 0, NOON))
+    assert plan.rules == (found.zones[0].rules,)
+    assert plan.rules[0].speed_max_kmh == 20 and plan.rules[0].schedule is not None
 
 
 async def test_it_is_written_and_written_again(tmp_path: Path, postgres: str) -> None:
