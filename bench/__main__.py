@@ -1,4 +1,5 @@
-"""`python -m bench [--quick] [NAME …]`: run the benchmarks and print a table; a whole run writes bench/results.json.
+"""`python -m bench [--quick] [NAME …]`: run the benchmarks and print a table; a whole run writes bench/results.json and
+docs/performance.md.
 
 A benchmark is a module of this folder with `run(quick: bool) -> list[Result]`. One that cannot run here says why and
 the others go on; the exit code is 1 when a benchmark failed or a goal was missed.
@@ -17,11 +18,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import page
 from bench.result import Result
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
-NO_BENCHMARK = ("__init__", "__main__", "result")
+NO_BENCHMARK = ("__init__", "__main__", "result", "page")
 QUICK_OPTION = typer.Option("--quick", help="A shorter run: rougher numbers.")
 NAMES_ARGUMENT = typer.Argument(help="Benchmarks to run; all when none is named.", show_default=False)
 
@@ -108,6 +110,7 @@ def write(measured: dict[str, Any], quick: bool) -> None:
         "benchmarks": measured,
     }
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    page.write(document)
 
 
 if __name__ == "__main__":

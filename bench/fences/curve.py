@@ -44,20 +44,12 @@ def _measured(here: World, folder: Path, rounds: int, named: str) -> list[Result
     times = contest.race(here, engines, rounds, 0)
     for engine in engines.values():
         engine.close()
-    return [
-        Result(
-            name=f"{named}: {OURS}",
-            value=times[OURS].fixes_per_s,
-            unit="fixes/s",
-            limit=times[C_KERNEL].fixes_per_s if C_KERNEL in times else None,
-            limit_name=C_KERNEL,
-        ),
-        Result(
-            name=f"{named}: cost of a match",
-            value=1e9 / times[OURS].fixes_per_s / matches,
-            unit="ns",
-            limit=1e9 / times[SHAPELY].fixes_per_s / matches,
-            limit_name=SHAPELY,
-            note=f"{FIXES:,} fixes, each in {matches:.1f} fences",
-        ),
+    limit = times[C_KERNEL].fixes_per_s if C_KERNEL in times else None
+    told = f"{FIXES:,} fixes, each in {matches:.1f} fences"
+    rates = [
+        Result(name=f"{named}: {name}", value=each.fixes_per_s, unit="fixes/s", limit=limit, limit_name=C_KERNEL)
+        for name, each in times.items()
     ]
+    ours_ns, shapely_ns = (1e9 / times[name].fixes_per_s / matches for name in (OURS, SHAPELY))
+    name = f"{named}: cost of a match"
+    return [*rates, Result(name=name, value=ours_ns, unit="ns", limit=shapely_ns, limit_name=SHAPELY, note=told)]
