@@ -75,7 +75,8 @@ class Plan:
         return found
 
     def zone_at(self, longitude: float, latitude: float) -> str:
-        """The id of the smallest zone whose shape holds the point, of equal ones the first by id; "" when none does."""
+        """The id of the smallest zone whose shape holds the point (a room before its building before its ring); of
+        equal ones the first by id, "" when none does."""
         if not (abs(longitude) <= LONGITUDE_MAX and abs(latitude) <= LATITUDE_MAX):
             return ""
         place = self.cells.place(longitude, latitude)

@@ -1,12 +1,10 @@
-"""Zones: named areas drawn as GeoJSON Polygon or MultiPolygon, and the one that holds a point. Pure.
+"""Zones: named areas drawn as GeoJSON Polygon or MultiPolygon, and whether one holds a point. Pure.
 
 Rules
 - Coordinates are WGS-84 degrees, longitude first. A zone never crosses the antimeridian.
 - A zone with NaN or infinite coordinates, an open ring or no area is refused: such a fence would look drawn and never
   fire. Crossing edges are refused where zones are drawn (geofences.validity), not where they are only obeyed.
 - The boundary belongs to the zone: a point on an edge, on a corner or on the rim of a hole is inside.
-- Of several zones that hold a point the one with the smallest area wins (a room before its building before its ring);
-  of equal areas the one whose id sorts first.
 - The answer does not depend on where a ring starts, which way round it runs, or on vertices that stand twice: sides are
   decided exactly, and areas are sums that do not depend on the order.
 
@@ -15,9 +13,8 @@ An edge evaluates with this module alone: shapely and numpy would cost it 17 MB.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from heapq import merge
 from math import fsum, isfinite
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,8 +25,6 @@ LATITUDE_MAX = 90.0
 RING_POSITIONS_MIN = 4
 POSITIONS_MAX = 100_000  # of one zone
 DEPTH_MAX = 4  # polygons, rings, positions, numbers
-CELL_DEGREES_MIN = 1e-7  # a centimetre
-CELLS_MAX = 64  # a zone over more cells is looked at for every point instead
 # Above this share of its two products the sign of their rounded difference is the true one (Shewchuk's ccwerrboundA).
 SIDE_ERROR_MAX = 3.3306690738754716e-16
 UNDERFLOW = 1e-300  # products this small have lost their digits
@@ -72,62 +67,6 @@ class Zone(Struct, frozen=True):
         if not self.box.holds(longitude, latitude):
             return False
         return any(_polygon_holds(polygon, longitude, latitude) for polygon in self.polygons)
-
-
-class Zones:
-    """A fixed set of zones, searchable by point: a grid of cells, each with the zones whose boxes reach into it. A cell
-    is as large as the median zone, so that one zone far away does not throw all others into one cell."""
-
-    def __init__(self, zones: Iterable[Zone] = ()) -> None:
-        """Raises ZoneError when two zones have the same id."""
-        self._zones = tuple(sorted(zones, key=lambda zone: (zone.area, zone.id)))
-        ids = [zone.id for zone in self._zones]
-        if len(self.ids) < len(ids):
-            raise ZoneError(f"zone {min(zone_id for zone_id in ids if ids.count(zone_id) > 1)}: given twice")
-        self._box = _box_round(zone.box for zone in self._zones)
-        self._width = _cell_size(zone.box.east - zone.box.west for zone in self._zones)
-        self._height = _cell_size(zone.box.north - zone.box.south for zone in self._zones)
-        self._cells: dict[tuple[int, int], list[int]] = {}
-        self._wide: list[int] = []
-        for index, zone in enumerate(self._zones):
-            self._enter(index, zone.box)
-
-    def __len__(self) -> int:
-        return len(self._zones)
-
-    @property
-    def ids(self) -> frozenset[str]:
-        return frozenset(zone.id for zone in self._zones)
-
-    def zone_at(self, longitude: float, latitude: float) -> str:
-        """The id of the smallest zone that holds the point, "" when none does."""
-        found = next(self._holding(longitude, latitude), None)
-        return "" if found is None else self._zones[found].id
-
-    def zones_at(self, longitude: float, latitude: float) -> tuple[str, ...]:
-        """The ids of all zones that hold the point, smallest first."""
-        return tuple(self._zones[index].id for index in self._holding(longitude, latitude))
-
-    def _holding(self, longitude: float, latitude: float) -> Iterator[int]:
-        """The smallest first."""
-        if not self._box.holds(longitude, latitude):  # NaN is held by nothing
-            return
-        for index in merge(self._cells.get(self._cell(longitude, latitude), ()), self._wide):
-            if self._zones[index].holds(longitude, latitude):
-                yield index
-
-    def _cell(self, longitude: float, latitude: float) -> tuple[int, int]:
-        return int((longitude - self._box.west) / self._width), int((latitude - self._box.south) / self._height)
-
-    def _enter(self, index: int, box: Box) -> None:
-        first_column, first_row = self._cell(box.west, box.south)
-        last_column, last_row = self._cell(box.east, box.north)
-        if (last_column - first_column + 1) * (last_row - first_row + 1) > CELLS_MAX:
-            self._wide.append(index)
-            return
-        for column in range(first_column, last_column + 1):
-            for row in range(first_row, last_row + 1):
-                self._cells.setdefault((column, row), []).append(index)
 
 
 def zone(zone_id: str, geometry: Any) -> Zone:
@@ -191,12 +130,6 @@ def _ring_area(ring: Ring) -> float:
     ys = [y - south for y in ring.latitudes]
     corners = range(len(xs) - 1)
     return abs(fsum(term for at in corners for term in (xs[at] * ys[at + 1], -xs[at + 1] * ys[at]))) / 2
-
-
-def _cell_size(sizes: Iterable[float]) -> float:
-    """Of a cell; the upper one of two."""
-    sizes = sorted(sizes)
-    return max(sizes[len(sizes) // 2] if sizes else 0.0, CELL_DEGREES_MIN)
 
 
 def _box_of(ring: Ring) -> Box:

@@ -21,7 +21,7 @@ from geofences.cells import Cells
 from geofences.plan import Plan
 from geofences.rules import NO_RULES, Rules
 from geofences.validity import drawn_zone
-from geofences.zones import ZoneError, Zones
+from geofences.zones import ZoneError
 from hub.config import read_toml, refuse
 from hub.store import Store, jsonb
 
@@ -159,9 +159,9 @@ def _zones(found: SiteFile) -> Iterator[str]:
         except ZoneError as error:
             yield str(error)
     try:
-        Zones(drawn)
+        cells = Cells(drawn)
         if len(drawn) == len(found.zones):
-            Plan(Cells(drawn), {zone.id: zone.rules for zone in found.zones})
+            Plan(cells, {zone.id: zone.rules for zone in found.zones})
     except ZoneError as error:
         yield str(error)
 
