@@ -18,7 +18,7 @@ from devices.observation import DeviceId, Event, Observation, Position, ZoneId
 from geofences.cells import Cells
 from geofences.late import taken
 from geofences.plan import Plan
-from geofences.step import NotAFix, Told, checked, until
+from geofences.step import NotAFix, Told, checked, is_due, until
 from geofences.track import Crossing, Fix, Track, kept, read
 
 KEPT = "track:"
@@ -61,8 +61,7 @@ class Fences:
         """What came due without a Position."""
         at, found = now.timestamp(), []
         for device, track in list(self._tracks.items()):
-            fix = track.fix
-            if fix is not None and (track.state.due <= at or track.told < fix.at + self.plan.lost_s <= at):
+            if is_due(track, at, self.plan):
                 new, told = until(track, at, self.plan)
                 self._put(device, track, new)
                 found += _events(device, now, told, "")

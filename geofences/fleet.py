@@ -18,7 +18,7 @@ from geofences.fleet_edges import Boundaries
 from geofences.late import taken
 from geofences.plan import Plan
 from geofences.stays import settled, watched
-from geofences.step import BEFORE_MAX, DEGREES_PER_METRE, JUMP_DEGREES_S, run, until
+from geofences.step import BEFORE_MAX, DEGREES_PER_METRE, JUMP_DEGREES_S, is_due, run, until
 from geofences.track import NOWHERE, Crossing, Fix, Pending, State, Track
 
 NEARLY = 0.999  # of a length: surely shorter than it, however it is rounded
@@ -82,9 +82,11 @@ class Fleet:
         due = np.minimum(rows.due[:count], rows.last.at[:count] + self._plan.lost_s) <= now
         told = []
         for row in np.flatnonzero(due & rows.known[:count]).tolist():
-            track, more = until(self.track(row), now, self._plan)
-            self._put(row, track)
-            told += [(row, crossing) for crossing in more]
+            track = self.track(row)
+            if is_due(track, now, self._plan):
+                track, more = until(track, now, self._plan)
+                self._put(row, track)
+                told += [(row, crossing) for crossing in more]
         return told
 
     def track(self, row: int) -> Track:

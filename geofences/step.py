@@ -76,6 +76,19 @@ def step(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
     return Track(track.key, track.ids, fix, place.signature, fix.at, state, (), recent, track.before), ()
 
 
+def is_due(track: Track, now: float, plan: Plan) -> bool:
+    """Whether `until` has something to tell."""
+    fix, state = track.fix, track.state
+    if fix is None or track.key != plan.key:
+        return False
+    if state.due <= now:
+        return True
+    if now - fix.at < plan.lost_s:
+        return False
+    silences = (plan.rules[zone].lost_s for zone in state.stays)
+    return any(seconds is not None and track.told < fix.at + seconds <= now for seconds in silences)
+
+
 def until(track: Track, now: float, plan: Plan) -> tuple[Track, Told]:
     """What came due since, without a fix."""
     if track.fix is None or track.key != plan.key or now <= track.told:

@@ -162,6 +162,15 @@ def test_time_tells_without_a_position() -> None:
     assert told(fences.due(NOW + timedelta(hours=1))) == [("zone_lost", "east")]
 
 
+def test_each_zone_loses_a_device_at_its_own_time() -> None:
+    plan = Plan(Cells([half("east", 0), half("again", 0)]), {"again": Rules(lost_s=60), "east": Rules(lost_s=300)})
+    fences, first = Fences(plan), position(0.5)
+    assert isinstance(first.body, Position)
+    fences.seen(first, first.body)
+    found = [one for seconds in range(30, 400, 30) for one in fences.due(NOW + timedelta(seconds=seconds))]
+    assert told(found) == [("zone_lost", "again"), ("zone_lost", "east")]
+
+
 # --- rules ---------------------------------------------------------------------------------------
 
 

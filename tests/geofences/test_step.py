@@ -16,7 +16,7 @@ from geofences.cells import Cells
 from geofences.late import taken
 from geofences.plan import Plan
 from geofences.rules import Rules
-from geofences.step import NotAFix, checked, until
+from geofences.step import NotAFix, checked, is_due, until
 from geofences.track import Crossing, Fix, Track, kept, read
 from geofences.zones import ZoneError, zone
 from tests.geofences.shapes import polygon, square, stars_of_all_sizes
@@ -170,6 +170,19 @@ def test_whoever_is_not_heard_inside_is_lost_once() -> None:
     track, told = walked([fix(5_100, 120.005, 30.001)], plan(), track)
     assert said(told) == []
     assert said(until(track, NOON + 6_000, plan())[1]) == [("lost", "yard", 6_000)]
+
+
+def test_each_zone_loses_whoever_is_not_heard_at_its_own_time() -> None:
+    there = plan(hall=Rules(lost_s=60), yard=Rules(lost_s=300))
+    track, _ = walked([fix(0, 120.005, 30.005)], there)
+    found: list[tuple[str, str, float]] = []
+    for now in range(30, 400, 30):
+        if is_due(track, NOON + now, there):
+            track, told = until(track, NOON + now, there)
+            found += said(told)
+    assert found == [("lost", "hall", 60), ("lost", "yard", 300)]
+    assert not is_due(track, NOON + 5_000, there)
+    assert not is_due(track, NOON + 5_000, plan(version=2)), "of another plan"
 
 
 def test_too_fast_and_stopped() -> None:
