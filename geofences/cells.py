@@ -22,6 +22,7 @@ from typing import NamedTuple
 from geofences.cells_build import (
     EDGE_NUMBERS,
     SHIFTS,
+    SIGNATURE_MASK,
     Build,
     Grid,
     OnEdge,
@@ -33,8 +34,6 @@ from geofences.cells_build import (
     unwrapped,
 )
 from geofences.zones import Zone, ZoneError
-
-SIGNATURE_MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Place(NamedTuple):

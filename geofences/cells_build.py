@@ -20,6 +20,7 @@ EDGES_MAX = 24  # in a cell before it is divided
 DIVIDED_MAX = 16  # cells a side in a divided cell
 DEPTH_MAX = 5
 EDGE_NUMBERS = 6
+SIGNATURE_MASK = 0xFFFF_FFFF_FFFF_FFFF
 CELLS_MAX = 1 << 20  # of the widest grid
 CELL_DEGREES_MIN = 1e-6
 SHIFTS = (0.381966, 0.618034, 0.236068, 0.763932, 0.145898, 0.854102, 0.056231, 0.943769)
@@ -170,14 +171,9 @@ def unwrapped(longitude: float, east_of_seam: bool) -> float:
 
 def is_counterclockwise(ring: Ring) -> bool:
     """By the turn at its lowest corner, exactly."""
-    points = [point for point, after in zip(*_ends(ring), strict=True) if point != after]
+    points = [point for point, after in pairwise(zip(*ring, strict=True)) if point != after]
     at = min(range(len(points)), key=lambda index: (points[index][1], points[index][0]))
     return side(points[at - 1], points[at], points[(at + 1) % len(points)]) > 0
-
-
-def _ends(ring: Ring) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    points = list(zip(ring.longitudes, ring.latitudes, strict=True))
-    return points[:-1], points[1:]
 
 
 class Build:
@@ -237,7 +233,7 @@ class Build:
     def _changed(self, signature: int, gains: Iterable[int]) -> int:
         for gain in gains:
             signature += self._names[gain - 1] if gain > 0 else -self._names[-gain - 1]
-        return signature & 0xFFFF_FFFF_FFFF_FFFF
+        return signature & SIGNATURE_MASK
 
     def _leaf(self, grid: Grid, column: int, row: int, edges: Sequence[Edge], origin: "Origin") -> int:
         """A slot's content: the number of a leaf, or ~ that of the grid which divides the cell."""
@@ -306,10 +302,8 @@ def columns_of(edge: Edge, grid: Grid) -> Iterator[tuple[int, int, int]]:
     west, east = min(edge.ax, edge.bx), max(edge.ax, edge.bx)
     rise = edge.by - edge.ay
     slope = (edge.bx - edge.ax) / rise if abs(rise) > FLAT else 0.0
-    first_row, last_row = (
-        _index(low, grid.south, grid.per_y, grid.rows),
-        _index(high, grid.south, grid.per_y, grid.rows),
-    )
+    first_row = _index(low, grid.south, grid.per_y, grid.rows)
+    last_row = _index(high, grid.south, grid.per_y, grid.rows)
     for row in range(first_row, last_row + 1):
         one, other = west, east
         if slope and last_row > first_row:

@@ -22,6 +22,7 @@ from geofences.step import BEFORE_MAX, DEGREES_PER_METRE, JUMP_DEGREES_S, is_due
 from geofences.track import NOWHERE, Crossing, Fix, Pending, State, Track
 
 NEARLY = 0.999  # of a length: surely shorter than it, however it is rounded
+NEVER = Fix(-np.inf, 0.0, 0.0)
 DWELLS = ("dwell_in_s", "dwell_out_s")
 
 Told: TypeAlias = list[tuple[int, Crossing]]
@@ -212,26 +213,8 @@ class Fleet:
     def _put_nowhere(self, row: int) -> None:
         """A track without a fix is in the corner of the widest grid, where nothing is."""
         here = self._rows
-        here.put(
-            row,
-            (
-                -np.inf,
-                0.0,
-                0.0,
-                0.0,
-                np.nan,
-                np.nan,
-                np.nan,
-                0,
-                self._plan.cells.build.slots[0],
-                0.0,
-                0.0,
-                0.0,
-                0.0,
-                0,
-                False,
-            ),
-        )
+        corner = (0, self._plan.cells.build.slots[0], 0.0, 0.0, 0.0, 0.0, 0, False)  # as geofences.batch.Points
+        here.put(row, (*numbers_of(NEVER), *corner))
         here.new[row], here.plain[row], here.due[row], here.told[row] = True, True, np.inf, -np.inf
 
     def _only(self, rows: int | Ints) -> Flags:

@@ -1,8 +1,8 @@
 """What geofences.fleet knows of its tracks, as columns: one row a track, and one a zone that a track waits for."""
 
 from collections.abc import Iterable, Sequence
-from math import nan
-from typing import Any, NamedTuple, TypeVar
+from math import isnan, nan
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from geofences.track import RECENT_MAX, Fix
 
 FIX_NUMBERS = 7
 GROWTH = 1_024
-Column = TypeVar("Column", bound=NDArray[Any])
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Fixes(NamedTuple):
@@ -54,9 +54,9 @@ def fix_of(numbers: Sequence[float]) -> Fix:
         longitude,
         latitude,
         accuracy_m,
-        int(level) if level == level else None,  # noqa: PLR0124  NaN is not itself
-        altitude if altitude == altitude else None,  # noqa: PLR0124
-        speed if speed == speed else None,  # noqa: PLR0124
+        None if isnan(level) else int(level),
+        None if isnan(altitude) else altitude,
+        None if isnan(speed) else speed,
     )
 
 
@@ -71,10 +71,14 @@ class Rows:
         self.points = Points._make(
             np.zeros(0, kind) for kind in (np.int64, np.int64, float, float, float, float, np.uint64, np.bool_)
         )
-        self.due, self.told = np.zeros(0), np.zeros(0)
-        self.plain, self.known, self.waits, self.new = (np.zeros(0, np.bool_) for _ in range(4))
-        self._recent = np.zeros((0, RECENT_MAX, FIX_NUMBERS))
-        self._written = np.zeros(0, np.int64)
+        self.due: Floats = np.zeros(0)
+        self.told: Floats = np.zeros(0)
+        self.plain: Flags = np.zeros(0, np.bool_)
+        self.known: Flags = np.zeros(0, np.bool_)
+        self.waits: Flags = np.zeros(0, np.bool_)
+        self.new: Flags = np.zeros(0, np.bool_)
+        self._recent: Floats = np.zeros((0, RECENT_MAX, FIX_NUMBERS))
+        self._written: Ints = np.zeros(0, np.int64)
 
     def add(self) -> int:
         if self.count == len(self.due):
@@ -113,9 +117,8 @@ class Rows:
         self._recent, self._written = _grown(self._recent, size), _grown(self._written, size)
 
 
-def _grown(column: Column, size: int) -> Column:
-    more = np.zeros((size - len(column), *column.shape[1:]), column.dtype)
-    return np.concatenate([column, more])  # type: ignore[return-value]
+def _grown(column: NDArray[Scalar], size: int) -> NDArray[Scalar]:
+    return np.concatenate([column, np.zeros((size - len(column), *column.shape[1:]), column.dtype)])
 
 
 class Waits:

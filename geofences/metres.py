@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from math import cos, inf, pi, radians, sin, sqrt
 from typing import NamedTuple, TypeAlias
 
+from geofences.projection import ECCENTRICITY, EQUATOR_M
+
 Edge: TypeAlias = tuple[float, float, float, float]
 
-EQUATOR_M = 6_378_137.0
-ECCENTRICITY2 = 0.00669437999014
+ECCENTRICITY2 = ECCENTRICITY * ECCENTRICITY
 TERMS = 7
 STEP_DEGREES = 2.0
 LATITUDE_MAX = 89.9  # nearer to a pole a degree of longitude has no length worth the name

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from gridward import clock, devices_app, fence_app
 from gridward.processes import ProcessError
+from gridward.refusal import USER_ERROR, refuse
 
 if TYPE_CHECKING:
     from gridward.decode import Given
 
-USER_ERROR = 2
 COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 INDENT = " " * 9
 app = typer.Typer(
@@ -131,9 +131,9 @@ def decode(
             for line in decoding.decode(known, decoding.at(given, channel), clock.now(), known_settings):
                 typer.echo(line)
     except OSError as error:
-        _refuse(f"{settings}: {error.strerror}")
+        refuse(f"{settings}: {error.strerror}")
     except decoding.DecodeError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 @app.command(epilog="\b\nExample: gridward doctor\n         gridward doctor --edge /etc/gridward/edge.toml")
@@ -196,11 +196,6 @@ def _become(module: str, *words: str) -> NoReturn:
     """Replace this process, so that signals and exit codes are the program's own."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *words])  # noqa: S606 - no shell is wanted
-
-
-def _refuse(text: str) -> NoReturn:
-    typer.echo(f"gridward: {text}", err=True)
-    raise typer.Exit(USER_ERROR)
 
 
 def main() -> None:

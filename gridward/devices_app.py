@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,13 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from gridward import clock
+from gridward.refusal import REFUSED, refuse
 
 if TYPE_CHECKING:
     from edge.link_config import Link
     from gridward.enrol import Stranger
     from gridward.hub_client import HubClient
 
-USER_ERROR, REFUSED = 2, 1
 KNOCKED_WITHIN = timedelta(days=1)
 app = typer.Typer(
     help="Devices of an edge: list, enrol, test, command.",
@@ -54,7 +54,7 @@ def list_(
 ) -> None:
     """Devices of an edge's file, of a hub, or of the file with what the hub knows of each: last seen, zone, alarms."""
     if file is None and not hub:
-        _refuse("name the edge's FILE, or --hub, or both")
+        refuse("name the edge's FILE, or --hub, or both")
     enrolled = _enrolled(file) if file else {}
     seen: dict[str, dict[str, Any]] = {}
     if hub:
@@ -99,7 +99,7 @@ def enrol(  # noqa: PLR0917 - each is a named option
     from gridward import enrol as enrolling
 
     if device and (from_log or unknown or all_):
-        _refuse("a DEVICE, or --from-log or --unknown, not both")
+        refuse("a DEVICE, or --from-log or --unknown, not both")
     try:
         config = enrolling.read(file)
         strangers: list[Stranger] = []
@@ -110,7 +110,7 @@ def enrol(  # noqa: PLR0917 - each is a named option
                 since = clock.now() - KNOCKED_WITHIN
                 strangers += enrolling.strangers_of_hub(client.unknown_devices(config.gateway, since))
         if not device and not from_log and not unknown:
-            _refuse("name a DEVICE, or where to look for one: --from-log or --unknown")
+            refuse("name a DEVICE, or where to look for one: --from-log or --unknown")
         strangers = enrolling.not_enrolled(strangers, config)
         ids = [device] if device else [stranger.device for stranger in strangers]
         if not device and not all_:
@@ -122,7 +122,7 @@ def enrol(  # noqa: PLR0917 - each is a named option
             enrolling.enrol(file, [{"id": one, **keys} for one in ids])
         typer.echo(f"{file}: {len(ids)} enrolled; an edge that runs hears them after a restart")
     except enrolling.EnrolError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 @app.command(
@@ -165,14 +165,14 @@ def test(  # noqa: PLR0917 - each is a named option
         elif edge is None and family and len(places) == 1:
             chosen = link_of(family, places[0], settings.read_text() if settings else "")
         else:
-            _refuse("a FAMILY and one of --tcp, --udp, --serial; or --edge and --link")
+            refuse("a FAMILY and one of --tcp, --udp, --serial; or --edge and --link")
         with LogLines() as lines:
             lines.begin()
             heard = asyncio.run(listen(chosen, time_zone, seconds, _tell, lambda port: _begun(port, seconds)))
     except ListenError as error:
-        _refuse(str(error))
+        refuse(str(error))
     except OSError as error:
-        _refuse(f"{settings}: {error.strerror}")
+        refuse(f"{settings}: {error.strerror}")
     raise typer.Exit(0 if heard else REFUSED)
 
 
@@ -208,7 +208,7 @@ def _hub(url: str, user: str, password_file: Path | None) -> "Iterator[HubClient
     from gridward.hub_client import HubClient, HubError
 
     if not url.startswith(("http://", "https://")):
-        _refuse("--hub: the hub's address, such as http://127.0.0.1:8460")
+        refuse("--hub: the hub's address, such as http://127.0.0.1:8460")
     password = _password(user, password_file)
     client = HubClient(url)
     try:
@@ -219,7 +219,7 @@ def _hub(url: str, user: str, password_file: Path | None) -> "Iterator[HubClient
             with suppress(HubError):
                 client.logout()
     except HubError as error:
-        _refuse(f"hub: {error}", REFUSED)
+        refuse(f"hub: {error}", REFUSED)
     finally:
         client.close()
 
@@ -229,9 +229,9 @@ def _password(user: str, file: Path | None) -> str:
         try:
             return file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            _refuse(f"{file}: {getattr(error, 'strerror', '') or 'not text'}")
+            refuse(f"{file}: {getattr(error, 'strerror', '') or 'not text'}")
     if not sys.stdin.isatty():
-        _refuse("--password-file: needed where nobody can be asked")
+        refuse("--password-file: needed where nobody can be asked")
     password: str = typer.prompt(f"Password of {user}", hide_input=True)
     return password
 
@@ -243,14 +243,14 @@ def _enrolled(file: Path) -> dict[str, tuple[str, str]]:
     try:
         return {device.id: (device.name, device.zone) for device in enrolling.read(file).devices}
     except enrolling.EnrolError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _log_lines(path: Path) -> list[bytes]:
     try:
         return path.read_bytes().splitlines()
     except OSError as error:
-        _refuse(f"{path}: {error.strerror}")
+        refuse(f"{path}: {error.strerror}")
 
 
 def _show(strangers: "list[Stranger]") -> None:
@@ -268,8 +268,3 @@ def _begun(port: int, seconds: float) -> None:
 def _tell(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _refuse(text: str, code: int = USER_ERROR) -> NoReturn:
-    typer.echo(f"gridward: {text}", err=True)
-    raise typer.Exit(code)

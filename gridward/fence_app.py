@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gridward.refusal import REFUSED, refuse
+
 if TYPE_CHECKING:
-    from geofences.drawings import Verdict
+    from geofences.drawings import Setting, Verdict
     from geofences.plan import Plan
     from geofences.step import Told
     from geofences.track import Crossing, Fix
 
-USER_ERROR, REFUSED = 2, 1
 COLOURS = {"ok": "green", "warned": "yellow", "refused": "red"}
 app = typer.Typer(
     help="Geofences: check drawings, replay tracks against them.",
@@ -48,18 +49,12 @@ def check(  # noqa: PLR0917 - each is a named option
 ) -> None:
     """Reads drawings as the hub does and names each feature that is broken, with the vertex. Exit code 1 when one is
     refused."""
-    from geofences.drawings import Setting, check, read  # shapely: only where somebody draws
-    from geofences.drawings_model import DrawingError
+    from geofences.drawings import Setting
 
     setting = Setting(near=_place(near), width_m=width_m, radius_m=radius_m)
     verdicts: list[Verdict] = []
     for file in files:
-        try:
-            found = check(read(file.read_bytes()), setting, repair=repair is not None)
-        except OSError as error:
-            _refuse(f"{file}: {error.strerror}")
-        except DrawingError as error:
-            _refuse(f"{file}: {error}")
+        found = _judged(file, setting, repair=repair is not None)
         _show(file, found, as_json)
         verdicts += found
     if repair is not None:
@@ -90,7 +85,7 @@ def replay(
             for crossing in () if summary else told:
                 typer.echo(_line(name, crossing))
     except FixesError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if summary:
         _show_counts(counts, len(heard))
 
@@ -106,22 +101,28 @@ def _told(plan: "Plan", fixes: "Iterable[tuple[str, Fix]]") -> "Iterator[tuple[s
         yield name, told
 
 
+def _judged(path: Path, setting: "Setting", repair: bool = False) -> "list[Verdict]":
+    from geofences.drawings import check, read  # shapely: only where somebody draws
+    from geofences.drawings_model import DrawingError
+
+    try:
+        return check(read(path.read_bytes()), setting, repair=repair)
+    except OSError as error:
+        refuse(f"{path}: {error.strerror}")
+    except DrawingError as error:
+        refuse(f"{path}: {error}")
+
+
 def _plan(path: Path) -> "Plan":
     from geofences.cells import Cells
-    from geofences.drawings import Setting, check, read
-    from geofences.drawings_model import DrawingError
+    from geofences.drawings import Setting
     from geofences.plan import Plan
     from geofences.rules import Rules
     from geofences.zones import ZoneError, zone
 
-    try:
-        verdicts = check(read(path.read_bytes()), Setting())
-    except OSError as error:
-        _refuse(f"{path}: {error.strerror}")
-    except DrawingError as error:
-        _refuse(f"{path}: {error}")
+    verdicts = _judged(path, Setting())
     if refused := [verdict for verdict in verdicts if verdict.zone is None]:
-        _refuse(f"{path}: {_named(refused[0])}: {refused[0].problems[0]} (see gridward fence check {path})")
+        refuse(f"{path}: {_named(refused[0])}: {refused[0].problems[0]} (see gridward fence check {path})")
     shapes, rules = [], {}
     for verdict in verdicts:
         name = verdict.id or verdict.name or f"feature {verdict.index}"
@@ -129,11 +130,11 @@ def _plan(path: Path) -> "Plan":
             shapes.append(zone(name, verdict.zone))
             rules[name] = msgspec.convert(_rules(verdict.properties), Rules)
         except (ZoneError, msgspec.MsgspecError) as error:
-            _refuse(f"{path}: {_named(verdict)}: {error}")
+            refuse(f"{path}: {_named(verdict)}: {error}")
     try:
         return Plan(Cells(shapes), rules)
     except ZoneError as error:
-        _refuse(f"{path}: {error}")
+        refuse(f"{path}: {error}")
 
 
 def _rules(properties: dict[str, Any]) -> Any:
@@ -181,7 +182,7 @@ def _write(path: Path, verdicts: "list[Verdict]") -> None:
     try:
         path.write_bytes(msgspec.json.encode({"type": "FeatureCollection", "features": features}))
     except OSError as error:
-        _refuse(f"{path}: {error.strerror}")
+        refuse(f"{path}: {error.strerror}")
     typer.echo(f"{len(features)} of {len(verdicts)} features written to {path}", err=True)
 
 
@@ -196,9 +197,4 @@ def _place(text: str) -> tuple[float, float] | None:
         longitude, latitude = map(float, text.split(","))
         if abs(longitude) <= 180 and abs(latitude) <= 90:
             return longitude, latitude
-    _refuse(f"--near {text}: expected longitude,latitude such as 120.49,30.74")
-
-
-def _refuse(said: str) -> NoReturn:
-    typer.echo(f"gridward: {said}", err=True)
-    raise typer.Exit(USER_ERROR)
+    refuse(f"--near {text}: expected longitude,latitude such as 120.49,30.74")

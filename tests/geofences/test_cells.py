@@ -13,8 +13,8 @@ from shapely.geometry import Polygon, box, mapping
 from shapely.ops import unary_union
 
 from geofences.batch import Batch
-from geofences.cells import SIGNATURE_MASK, Cells, turned
-from geofences.cells_build import EDGES_MAX, name_of
+from geofences.cells import Cells, turned
+from geofences.cells_build import EDGES_MAX, SIGNATURE_MASK, name_of
 from geofences.zones import Zone, ZoneError, zone
 from tests.geofences.shapes import places_about, polygon, square, star, stars_of_all_sizes
 
