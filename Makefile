@@ -121,6 +121,7 @@ system:
 	command -v mosquitto >/dev/null || missing="$$missing mosquitto"
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	    || missing="$$missing chromium"
+	command -v dbus-daemon >/dev/null || missing="$$missing dbus-daemon"
 	[ -d /usr/share/fonts/opentype/noto ] || missing="$$missing fonts-noto-cjk"
 	if [ -n "$$missing" ]; then
 	    $(call apt_install,$$missing,some tests will be skipped,true)

@@ -1,6 +1,6 @@
 """ONVIF with a responder made from the real WSDL: zeep reads what we ask and writes what we are answered.
 
-`pip install onvif-zeep-async` brings both zeep and the WSDL files. Skipped where they are not installed.
+The package onvif-zeep-async is here for its WSDL files and for zeep.
 """
 
 from base64 import b64decode, b64encode
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
+import onvif as wsdls
+import zeep
 from aiohttp import web
+from lxml import etree
 
 from devices.families import onvif
 from devices.observation import Alarm
@@ -20,9 +22,6 @@ from tests.edge.site import until
 from tests.edge.test_links_http_client import device
 from tests.edge.wired import behind
 
-zeep: Any = pytest.importorskip("zeep", reason="zeep reads the WSDL")
-wsdls: Any = pytest.importorskip("onvif", reason="onvif-zeep-async brings the WSDL files")
-etree: Any = pytest.importorskip("lxml.etree", reason="zeep's XML")
 
 CAMERA, USER, PASSWORD = "cam-7", "gridward", "secret"
 AHEAD = timedelta(hours=3)  # of the camera's clock

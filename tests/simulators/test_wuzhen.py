@@ -172,7 +172,6 @@ def test_what_is_wrong_in_a_grid_is_seen() -> None:
 
 @pytest.fixture(scope="module")
 def build() -> ModuleType:
-    pytest.importorskip("prcoords", reason="converts from GCJ-02: make setup")
     spec = importlib.util.spec_from_file_location("build", FOLDER / "build.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
