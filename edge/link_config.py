@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from devices.datum import Datum
 from devices.envelope import NAME_PATTERN, NAME_WORDS
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -17,11 +18,12 @@ Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
 class _Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What all kinds have. `settings` are the family's own."""
+    """What all kinds have. `settings` are the family's own. `datum`: what positions are sent in."""
 
     name: Name
     family: str
     settings: dict[str, Any] = {}
+    datum: Datum = "wgs84"
 
 
 class TcpServer(_Link, frozen=True, kw_only=True, tag="tcp_server"):

@@ -6,9 +6,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from devices.family import AnyFamily, Family, MessageFamily
 from edge import link_config
 from edge.config import Broker, ConfigError, read_secret
+from edge.datums import in_wgs84
 from edge.flow import Link, LinkError, Wiring
 from edge.links import TcpServer
 from edge.links_datagrams import DatagramLink
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 def build(config: link_config.Link, wiring: Wiring, family: AnyFamily, turns: Turns, gateway: str) -> Link:
     """A link that is not open yet; raises LinkError when its files cannot be used."""
+    wiring = msgspec.structs.replace(wiring, intake=in_wgs84(wiring.intake, config.datum))
     try:
         if isinstance(family, Family):
             return _of_bytes(config, wiring, family, turns)

@@ -33,6 +33,7 @@ ADDRESSES: dict[str, dict[str, Any]] = {
     "folder": {"path": "/srv/gridward/incoming", "pattern": "*"},
 }
 NONE = "none"
+POSITIONS = 'yes, WGS-84; devices that send GCJ-02 or BD-09 are on a link with `datum = "gcj02"` or `"bd09"`'
 SENTENCE = re.compile(r"(?<=[^.])[.;] (?=[A-Z`])| - (?=[A-Z`])")
 ALL_HAVE = {"time_zone": "of times that name none; the edge's, unless it is given"}
 _TIMES = r"(?:Times\b|There (?:is|are) no (?:device )?times?\b|LIP has no absolute time)"
@@ -156,7 +157,7 @@ def _says(family: AnyFamily) -> Iterator[str]:
     yield f"Alarms: {alarms or NONE}{more}."
     yield f"Metrics: {metrics or NONE}{more}."
     yield f"Events: {events or NONE}."
-    yield f"Positions: {'yes, WGS-84' if words.positions else 'no'}."
+    yield f"Positions: {POSITIONS if words.positions else 'no'}."
 
 
 def _commands(family: AnyFamily) -> str:

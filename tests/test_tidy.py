@@ -30,7 +30,7 @@ MAY_IMPORT_OURS = {
 }
 MAY_IMPORT_OTHERS = {
     "geofences": {"shapely", "numpy", "msgspec"},
-    "devices": {"msgspec", "cryptography"},
+    "devices": {"msgspec", "cryptography", "prcoords"},
 }
 NO_IO = {"asyncio", "socket", "socketserver", "select", "selectors", "subprocess", "threading", "time", "os", "logging"}
 NO_IO |= {"pathlib", "io", "tempfile", "shutil", "signal", "ssl", "http", "urllib", "sqlite3", "structlog"}

@@ -22,7 +22,6 @@ from tests.edge.site import until
 from tests.edge.test_links_http_client import device
 from tests.edge.wired import behind
 
-
 CAMERA, USER, PASSWORD = "cam-7", "gridward", "secret"
 AHEAD = timedelta(hours=3)  # of the camera's clock
 LASTS = timedelta(seconds=0.5)  # a subscription that nobody renews
