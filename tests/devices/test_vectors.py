@@ -10,6 +10,7 @@ from tests.vector_sets import (
     aprs,
     ble_adverts,
     ble_gatt,
+    cap12,
     cot_tak,
     dahua_events,
     dmr_radio,
@@ -36,6 +37,7 @@ from tests.vectors import compare, count, differences, lines_of
 SETS = (
     ble_adverts,
     ble_gatt,
+    cap12,
     aprs,
     cot_tak,
     dmr_radio,
