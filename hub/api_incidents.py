@@ -19,6 +19,7 @@ from hub.api_lists import PAGE_ITEMS, Cursor, Instant, Limit, Number, answer, ke
 from hub.api_parts import Given, Whose
 from hub.api_problems import Refused
 from hub.casework import IllegalStep, ReasonMissing, StaleVersion, UnknownIncident, take_step
+from hub.evidence import NoIncident, make_pack
 from hub.incident_view import incident_views
 from hub.store import Store
 
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 IncidentNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
 IfMatch = Annotated[str | None, Header(description='the version looked at, quoted: `"3"`')]
+ZIP: dict[str, Any] = {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 _ETAG = re.compile(r'^(?:W/)?"(\d{1,9})"$', re.ASCII)
 
 
@@ -121,6 +123,19 @@ async def step(
         raise Refused(409, str(error)) from None
     log.info("step", **what, version=version + 1)
     return _tagged(await _detail(parts.store, incident))
+
+
+@router.get("/incidents/{incident}/evidence", response_class=Response, responses={200: ZIP, **problems(404)})
+async def evidence(incident: IncidentNumber, parts: Given, session: Whose) -> Response:
+    """A ZIP that proves itself: the hash-chained and signed log, every alarm with its four times, tracks, versions.
+    `gridward evidence --verify FILE` checks it."""
+    try:
+        pack = await make_pack(parts.store, parts.key, incident, session.name, clock.now())
+    except NoIncident as error:
+        raise Refused(404, str(error)) from None
+    log.info("evidence_made", actor=session.name, incident=incident, bytes=len(pack))
+    named = {"Content-Disposition": f'attachment; filename="incident-{incident}-evidence.zip"'}
+    return Response(pack, headers=named, media_type="application/zip")
 
 
 def _version(if_match: str | None) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends
 from msgspec import Struct
 from starlette.requests import Request
@@ -32,6 +33,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     metrics: Callable[[], bytes]
     command: SendCommand
     documents: Documents
+    key: Ed25519PrivateKey
     console: Path | None = None
 
 

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any, Protocol
 
-from hub.incident_view import incident_of, incident_views
+from hub.chain import Entry, hash_of
+from hub.incident_view import incident_of, incident_views, step_columns
 from hub.incidents import ACTIONS_OF_PEOPLE, IllegalStep, ReasonMissing, Step, advance
-from hub.store import Store, jsonb
+from hub.store import Store
 
 __all__ = ["IllegalStep", "ReasonMissing", "StaleVersion", "UnknownIncident", "take_step"]
 
@@ -52,8 +53,7 @@ async def take_step(  # noqa: PLR0917 - the seam with the API
             raise IllegalStep(f"incident {incident_id} became part of incident {row['merged_into']}")
         step = Step(action=action, actor=actor, at=now, cause=reason.strip(), isolated=isolated)
         after = advance(incident_of(row), step)
-        await tx.execute(
-            "incident_step",
+        entry = Entry(
             incident=incident_id,
             number=after.version,
             action=action,
@@ -61,9 +61,11 @@ async def take_step(  # noqa: PLR0917 - the seam with the API
             at=now,
             cause=step.cause,
             phase=after.phase,
-            detail=jsonb({"isolated": True} if isolated else {}),
+            detail={"isolated": True} if isolated else {},
         )
-        await tx.execute("incident_phase", incident=incident_id, phase=after.phase, version=after.version)
+        head = hash_of(row["head"], entry)
+        await tx.execute("incident_step", **step_columns(entry, head))
+        await tx.execute("incident_phase", incident=incident_id, phase=after.phase, version=after.version, head=head)
         views = await incident_views(tx, [incident_id])
     for view in views:
         live.publish("incident", view)

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from hub.chain import Entry
 from hub.incidents import Incident, Phase, allowed
-from hub.store import Row, Transaction
+from hub.store import Row, Transaction, jsonb
 
 
 async def incident_views(tx: Transaction, incidents: Sequence[int]) -> list[dict[str, Any]]:
@@ -28,6 +31,11 @@ def incident_view(row: Row) -> dict[str, Any]:
 def incident_of(row: Row) -> Incident:
     """What the machine must know, from a row of `incidents`."""
     return Incident(row["alarm_group"], Phase(row["phase"]), tuple(row["uncleared"]), row["version"])
+
+
+def step_columns(entry: Entry, carried: bytes) -> dict[str, Any]:
+    """A step with its hash, for query `incident_step`."""
+    return {**msgspec.structs.asdict(entry), "detail": jsonb(entry.detail), "hash": carried}
 
 
 def condition_text(device: str, kind: str, component: str) -> str:

@@ -14,12 +14,13 @@ from msgspec import Struct, field
 
 from devices.dictionary import EVENTS, P3, alarm_priority
 from devices.observation import BACKLOG, TIME_INVALID, Alarm, Event, Observation
+from hub.chain import START, Entry, hash_of
 from hub.copy_rows import EventRow, label_of, name_of, text_of
 from hub.correlation import Case, Key, Outcome, Raised, correlate, counts, key_of
-from hub.incident_view import condition_text, incident_of
+from hub.incident_view import condition_text, incident_of, step_columns
 from hub.incidents import ACTIONS_OF_PEOPLE, Incident, Step, advance
 from hub.outbox import LATE
-from hub.store import Row, Transaction, jsonb
+from hub.store import Row, Transaction
 
 LATE_AFTER = timedelta(seconds=30)  # committed this long after the edge received it: not news any more
 LATE_MAX = timedelta(days=366)  # beyond it is the edge's clock that is wrong: told as fresh, rather too loud
@@ -42,24 +43,25 @@ class Work(Struct):
 
     now: datetime
     machines: dict[int, Incident]
+    heads: dict[int, bytes]  # of their logs (hub.chain)
     steps: list[dict[str, Any]] = field(default_factory=list)
     notices: dict[int, str] = field(default_factory=dict)
 
     def step(self, incident: int, action: str, actor: str, cause: str, detail: dict[str, Any]) -> None:
         after = advance(self.machines[incident], Step(action=action, actor=actor, at=self.now, cause=cause))
         self.machines[incident] = after
-        self.steps.append(
-            {
-                "incident": incident,
-                "number": after.version,
-                "action": action,
-                "actor": actor,
-                "at": self.now,
-                "cause": cause,
-                "phase": after.phase,
-                "detail": jsonb(detail),
-            }
+        entry = Entry(
+            incident=incident,
+            number=after.version,
+            action=action,
+            actor=actor,
+            at=self.now,
+            cause=cause,
+            phase=after.phase,
+            detail=detail,
         )
+        self.heads[incident] = hash_of(self.heads[incident], entry)
+        self.steps.append(step_columns(entry, self.heads[incident]))
 
 
 def event_row(  # noqa: PLR0917
@@ -145,12 +147,14 @@ async def _carry_out(  # noqa: PLR0917
 ) -> tuple[dict[Mark, int], Work]:
     """Write the outcome of the correlation: new incidents, merges, alarms, steps."""
     before = {row["incident"]: row for row in held}
-    work = Work(now, {number: incident_of(row) for number, row in before.items()})
+    machines = {number: incident_of(row) for number, row in before.items()}
+    work = Work(now, machines, {number: row["head"] for number, row in before.items()})
     stored = {number: number for number in outcome.cases}
     for number, case in outcome.cases.items():
         if number < 0:
             stored[number] = await _open(tx, case)
             work.machines[stored[number]] = Incident(case.key.group)
+            work.heads[stored[number]] = START
             work.notices[stored[number]] = LATE["opened"] if case.late else "opened"
     joined = {mark: stored[number] for mark, number in zip(fresh, outcome.joined, strict=True)}
     await _add_alarms(tx, joined, rows)
@@ -165,7 +169,7 @@ async def _carry_out(  # noqa: PLR0917
         _take_steps(work, number, raised_now[number], after[number])
     cases = {stored[number]: case for number, case in outcome.cases.items()}
     for number in alive:
-        await _update(tx, work.machines[number], number, cases.get(number) or _case(before[number]))
+        await _update(tx, work, number, cases.get(number) or _case(before[number]))
         if number in before and number in cases and before[number]["late"] and not cases[number].late:
             work.notices[number] = "raised"  # until now there was nothing fresh to tell
     for step in work.steps:
@@ -209,7 +213,7 @@ async def _merge(tx: Transaction, work: Work, loser: int, winner: int) -> None:
     await tx.execute("incident_alarms_move", loser=loser, winner=winner)
     await tx.execute("incident_conditions_move", loser=loser, winner=winner)
     await tx.execute("incident_events_move", loser=loser, winner=winner)
-    await tx.execute("incident_merge", loser=loser, winner=winner, version=gone.version)
+    await tx.execute("incident_merge", loser=loser, winner=winner, version=gone.version, head=work.heads[loser])
 
 
 async def _open(tx: Transaction, case: Case) -> int:
@@ -231,7 +235,8 @@ async def _open(tx: Transaction, case: Case) -> int:
     return int(row["incident"])
 
 
-async def _update(tx: Transaction, machine: Incident, number: int, case: Case) -> None:
+async def _update(tx: Transaction, work: Work, number: int, case: Case) -> None:
+    machine = work.machines[number]
     await tx.execute(
         "incident_update",
         incident=number,
@@ -245,6 +250,7 @@ async def _update(tx: Transaction, machine: Incident, number: int, case: Case) -
         alarm_count=case.alarm_count,
         uncleared=list(machine.uncleared),
         version=machine.version,
+        head=work.heads[number],
     )
 
 

@@ -56,15 +56,35 @@ LEFT JOIN LATERAL (
 WHERE i.incident = ANY(%(incidents)s);
 
 -- incident_lock --
-SELECT incident, alarm_group, phase, uncleared, version, merged_into FROM incidents
+SELECT incident, alarm_group, phase, uncleared, version, head, merged_into FROM incidents
 WHERE incident = %(incident)s FOR UPDATE;
 
 -- incident_step --
-INSERT INTO incident_steps (incident, number, action, actor, at, cause, phase, detail)
-VALUES (%(incident)s, %(number)s, %(action)s, %(actor)s, %(at)s, %(cause)s, %(phase)s, %(detail)s);
+INSERT INTO incident_steps (incident, number, action, actor, at, cause, phase, detail, hash)
+VALUES (%(incident)s, %(number)s, %(action)s, %(actor)s, %(at)s, %(cause)s, %(phase)s, %(detail)s, %(hash)s);
 
 -- incident_phase --
-UPDATE incidents SET phase = %(phase)s, version = %(version)s WHERE incident = %(incident)s;
+UPDATE incidents SET phase = %(phase)s, version = %(version)s, head = %(head)s WHERE incident = %(incident)s;
+
+-- seal_lock --
+-- One hub at a time seals the logs of incidents; released with the transaction.
+SELECT pg_advisory_xact_lock(7349006);
+
+-- incidents_unsealed --
+SELECT incident, version, head FROM incidents WHERE version > sealed
+ORDER BY incident LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+
+-- incidents_sealed --
+UPDATE incidents i SET sealed = w.version
+FROM unnest(%(incidents)s::bigint[], %(versions)s::integer[]) AS w (incident, version)
+WHERE i.incident = w.incident;
+
+-- seal_newest --
+SELECT number, content, signature, signed_by FROM step_seals ORDER BY number DESC LIMIT 1;
+
+-- seal_add --
+INSERT INTO step_seals (number, at, incidents, content, signature, signed_by)
+VALUES (%(number)s, %(at)s, %(incidents)s::bigint[], %(content)s, %(signature)s, %(signed_by)s);
 
 -- lock_timeout --
 -- For this transaction: whoever waits for a lock makes others wait behind it.
@@ -274,11 +294,12 @@ RETURNING incident;
 -- incident_update --
 UPDATE incidents SET kind = %(kind)s, priority = %(priority)s, zone = nullif(%(zone)s, ''), phase = %(phase)s,
     opened_at = %(opened_at)s, last_alarm_at = %(last_alarm_at)s, late = %(late)s, alarm_count = %(alarm_count)s,
-    uncleared = %(uncleared)s, version = %(version)s
+    uncleared = %(uncleared)s, version = %(version)s, head = %(head)s
 WHERE incident = %(incident)s;
 
 -- incident_merge --
-UPDATE incidents SET phase = 'closed', uncleared = '{}', merged_into = %(winner)s, version = %(version)s
+UPDATE incidents SET phase = 'closed', uncleared = '{}', merged_into = %(winner)s, version = %(version)s,
+    head = %(head)s
 WHERE incident = %(loser)s;
 
 -- incident_alarms_move --
@@ -486,3 +507,31 @@ ON CONFLICT (device) DO UPDATE SET (site, zone, gateway, name, name_zh, kind, lo
 SELECT (SELECT count(*) FROM incidents WHERE phase <> 'closed')::int AS incidents,
     (SELECT count(*) FROM outbox WHERE done_at IS NULL)::int AS outbox,
     (SELECT count(*) FROM (SELECT FROM refused_rows LIMIT 1000) r)::int AS refused;
+
+-- steps_hashed --
+SELECT incident, number, action, actor, at, cause, phase, detail, hash FROM incident_steps
+WHERE incident = %(incident)s ORDER BY number;
+
+-- seals_of_incident --
+SELECT content, signature, signed_by FROM step_seals WHERE incidents @> ARRAY[%(incident)s]::bigint[] ORDER BY number;
+
+-- seals_all --
+SELECT content, signature, signed_by FROM step_seals ORDER BY number;
+
+-- incidents_after --
+SELECT incident FROM incidents WHERE incident > %(incident)s ORDER BY incident LIMIT 1000;
+
+-- evidence_positions --
+SELECT device, longitude, latitude, observed_at FROM positions
+WHERE device = ANY(%(devices)s) AND observed_at >= %(start)s AND observed_at < %(end)s
+ORDER BY device, observed_at LIMIT %(limit)s;
+
+-- evidence_documents --
+-- What is in force: the newest of each name for each gateway of the site.
+SELECT DISTINCT ON (d.audience, d.name) d.audience, d.name, d.version, d.body_sha256, d.created_at, d.expires_at
+FROM documents d JOIN gateways g ON g.gateway = d.audience
+WHERE g.site = %(site)s
+ORDER BY d.audience, d.name, d.version DESC;
+
+-- evidence_gateways --
+SELECT gateway, state, state_at FROM gateways WHERE site = %(site)s ORDER BY gateway;

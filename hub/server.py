@@ -21,7 +21,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from devices.envelope import LANES, Lane
-from hub import clock, partitions, site
+from hub import clock, partitions, seals, site
 from hub.app import Parts, build
 from hub.auth import ensure_first_user
 from hub.config import Config, ConfigError, dsn, first_password, read_secret
@@ -133,7 +133,7 @@ class Hub:
         gateways.channel = self._gateway_channel(gateways)
         self._channels = [*(self._channel(lane.lane, lane) for lane in lanes), gateways.channel]
         self.metrics.watch(self._database_answers, lambda: self._outage.over, lambda: self.live.clients)
-        server = _Server(self._uvicorn(gateways.documents))
+        server = _Server(self._uvicorn(gateways.documents, self._key))
         works: list[Coroutine[Any, Any, None]] = [
             *(lane.run() for lane in lanes),
             *(channel.run() for channel in self._channels),
@@ -142,6 +142,7 @@ class Hub:
             self._outbox.run(),
             self._count(),
             partitions.run(self.store, self._config.database.retention_days),
+            seals.run(self.store, self._key),
         ]
         tasks = [asyncio.create_task(work) for work in works]
         serving = asyncio.create_task(server.serve(sockets=[self._socket]))
@@ -210,7 +211,7 @@ class Hub:
         identifier = f"gridward-hub-{self._config.hub_id}-{name}"
         return Channel(self._config.broker, self._password, identifier, topics, self._outage, **works)
 
-    def _uvicorn(self, documents: Documents) -> uvicorn.Config:
+    def _uvicorn(self, documents: Documents, key: Ed25519PrivateKey) -> uvicorn.Config:
         app = build(
             Parts(
                 store=self.store,
@@ -221,6 +222,7 @@ class Hub:
                 metrics=self.metrics.text,
                 command=self.command,
                 documents=documents,
+                key=key,
                 console=CONSOLE if CONSOLE.is_dir() else None,
             )
         )

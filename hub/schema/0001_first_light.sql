@@ -248,8 +248,11 @@ CREATE TABLE incidents (
     uncleared text[] NOT NULL, -- "device kind component" of every alarm still raised
     previous bigint REFERENCES incidents, -- the closed incident that this one re-raises
     merged_into bigint REFERENCES incidents, -- a late alarm showed that both were one case; the phase is closed then
-    version integer NOT NULL DEFAULT 0 -- number of steps: optimistic lock of the API (ETag)
+    version integer NOT NULL DEFAULT 0, -- number of steps: optimistic lock of the API (ETag)
+    head bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'), -- hash of the newest step (hub.chain)
+    sealed integer NOT NULL DEFAULT 0 -- number of the newest step that is in a seal
 );
+CREATE INDEX incidents_unsealed ON incidents (incident) WHERE version > sealed;
 CREATE INDEX incidents_open ON incidents (alarm_group, place, subject) WHERE phase <> 'closed';
 CREATE INDEX incidents_key ON incidents (alarm_group, place, subject, last_alarm_at);
 CREATE INDEX incidents_list ON incidents (opened_at DESC, incident DESC);
@@ -294,8 +297,19 @@ CREATE TABLE incident_steps ( -- append-only
     cause text NOT NULL DEFAULT '', -- reason given, or the alarm that caused it
     phase text NOT NULL, -- phase after this step
     detail jsonb NOT NULL DEFAULT '{}',
+    hash bytea NOT NULL, -- hub.chain
     PRIMARY KEY (incident, number)
 );
+
+CREATE TABLE step_seals ( -- append-only: what was true of the log, signed (hub.chain.Seal)
+    number integer PRIMARY KEY,
+    at timestamptz NOT NULL,
+    incidents bigint[] NOT NULL, -- those it names
+    content text NOT NULL,
+    signature bytea NOT NULL,
+    signed_by bytea NOT NULL -- public key, raw
+);
+CREATE INDEX step_seals_incidents ON step_seals USING gin (incidents);
 
 CREATE TABLE enrolments ( -- devices that people enrolled here; a gateway's own file may enrol others
     gateway text NOT NULL REFERENCES gateways,
@@ -332,6 +346,8 @@ END $$;
 CREATE TRIGGER incident_steps_append_only BEFORE UPDATE OR DELETE ON incident_steps
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER step_seals_append_only BEFORE UPDATE OR DELETE ON step_seals
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER enrolment_steps_append_only BEFORE UPDATE OR DELETE ON enrolment_steps
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.vectors import SHARED, lines_of
 
-COMMANDS = ("demo", "edge", "hub", "simulate", "decode", "devices", "fence", "doctor", "version")
+COMMANDS = ("demo", "edge", "hub", "simulate", "decode", "devices", "fence", "evidence", "doctor", "version")
 README = Path(__file__).parents[2] / "README.md"
 POWER_FAULT = (
     "404001000101203A091A090C790300000000385B01000000090002150108023A091A090C422323"  # shared vector gbt26875-002

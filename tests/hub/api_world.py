@@ -56,6 +56,7 @@ class World:
                 health=self.health,
                 metrics=lambda: b"gridward_up 1\n",
                 command=self._command,
+                key=self.key,
                 documents=Documents(self.key, lambda *document: self.published.append(document) is None),
                 console=console,
             )

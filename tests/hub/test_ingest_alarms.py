@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from devices.envelope import Batch, encode, topic
 from devices.observation import BACKLOG, TIME_INVALID, DeviceId, GatewayId, Observation
 from gridward.postgres import Postgres
+from hub.chain import START
 from hub.copy_rows import NAME_CHARS_MAX
 from hub.ingest_commit import Stored, store_parcels
 from hub.migrations import migrate
@@ -304,7 +305,9 @@ async def test_a_new_alarm_opens_a_resolved_incident_again_and_tells(hub: Hub) -
     stored = await hub.take(alarm("smoke"), urls=("http://a.b",))
     assert stored.notices == 1
     async with hub.store.transaction() as tx:
-        await tx.execute("incident_phase", incident=stored.incidents[0]["incident"], phase="resolved", version=1)
+        await tx.execute(
+            "incident_phase", incident=stored.incidents[0]["incident"], phase="resolved", version=1, head=START
+        )
     again = await hub.take(alarm("smoke", at=NOON + SOON), urls=("http://a.b",))
     assert [view["phase"] for view in again.incidents] == ["open"] and again.notices == 1
     assert await told(hub) == [("opened", False), ("raised", False)]
@@ -322,7 +325,7 @@ async def test_an_edge_whose_clock_is_slow_does_not_make_its_alarms_late(hub: Hu
 async def test_a_late_alarm_that_opens_a_resolved_incident_again_is_told_as_late(hub: Hub) -> None:
     number = (await hub.take(alarm("smoke"))).incidents[0]["incident"]
     async with hub.store.transaction() as tx:
-        await tx.execute("incident_phase", incident=number, phase="resolved", version=1)
+        await tx.execute("incident_phase", incident=number, phase="resolved", version=1, head=START)
     await hub.take(alarm("smoke", at=NOON + SOON), now=NOON + timedelta(hours=1), urls=("http://a.b",))
     assert await told(hub) == [("raised_late", True)]
 
@@ -330,7 +333,7 @@ async def test_a_late_alarm_that_opens_a_resolved_incident_again_is_told_as_late
 async def test_after_closing_a_new_incident_points_to_the_old_one(hub: Hub) -> None:
     first = (await hub.take(alarm("smoke"))).incidents[0]["incident"]
     async with hub.store.transaction() as tx:
-        await tx.execute("incident_phase", incident=first, phase="closed", version=1)
+        await tx.execute("incident_phase", incident=first, phase="closed", version=1, head=START)
     again = await hub.take(alarm("smoke", at=NOON + SOON))
     assert again.incidents[0]["incident"] != first and again.incidents[0]["previous"] == first
 
@@ -347,8 +350,8 @@ async def test_a_person_who_acts_while_alarms_wait_is_seen(hub: Hub) -> None:
         while (await hub.store.rows("test_waiting"))[0]["n"] == 0:
             assert not merging.done()
         step = {"number": 2, "action": "note", "actor": "a", "at": NOON, "cause": "mine", "phase": "open"}
-        await tx.execute("incident_step", incident=young["incident"], **step, detail=jsonb({}))
-        await tx.execute("incident_phase", incident=young["incident"], phase="open", version=2)
+        await tx.execute("incident_step", incident=young["incident"], **step, detail=jsonb({}), hash=START)
+        await tx.execute("incident_phase", incident=young["incident"], phase="open", version=2, head=START)
     await merging
     rows = {row["incident"]: row for row in await hub.incidents()}
     assert rows[young["incident"]]["merged_into"] is None
