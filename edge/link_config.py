@@ -14,6 +14,9 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 OptionalPort = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one for a link, off for metrics
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_WORDS)]
 Connections = Annotated[int, Meta(ge=1, le=20_000)]
+Address = Annotated[
+    str, Meta(pattern=r"^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$", description="an address such as A4:C1:38:CF:01:56")
+]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
@@ -158,8 +161,18 @@ class Folder(_Link, frozen=True, kw_only=True, tag="folder"):
     period_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 1.0
 
 
+class Ble(_Link, frozen=True, kw_only=True, tag="ble"):
+    """A Bluetooth adapter of this machine, through BlueZ: everything that is advertised is heard. `connect`: addresses
+    of bands and sensors that are connected to and asked (GATT), as many at once as the adapter can; what wants to be
+    paired is paired first, with bluetoothctl. `timeout_s`: of making a connection."""
+
+    adapter: Annotated[str, Meta(pattern=r"^hci\d{1,3}$", description="an adapter such as hci0")] = "hci0"
+    connect: Annotated[tuple[Address, ...], Meta(max_length=16)] = ()
+    timeout_s: Annotated[float, Meta(ge=1, le=60)] = 20.0
+
+
 OfBytes = TcpServer | TcpClient | UdpServer | Serial | HttpStream
-OfMessages = HttpServer | HttpClient | Mqtt | Folder | Modbus | Datagrams
+OfMessages = HttpServer | HttpClient | Mqtt | Folder | Modbus | Datagrams | Ble
 Link = OfBytes | OfMessages
 
 

@@ -70,6 +70,10 @@ def _of_messages(config: link_config.Link, wiring: Wiring, family: MessageFamily
             from edge.links_modbus import ModbusLink  # noqa: PLC0415 - see above
 
             return ModbusLink(wiring, family, _bus(config), period_s)
+        case link_config.Ble(adapter=adapter, connect=connect, timeout_s=timeout_s):
+            from edge.links_ble import BleLink  # noqa: PLC0415 - see above
+
+            return BleLink(wiring, family, adapter=adapter, connect=connect, timeout_s=timeout_s)
         case link_config.HttpClient(url=url, period_s=period_s):
             from edge.links_http_client import HttpClient, Login  # noqa: PLC0415 - see above
 

@@ -18,7 +18,7 @@ import structlog
 
 LINES_MAX = 5_000
 FLUSH_S_MAX = 2.0
-QUIET_LIBRARIES = ("pymodbus", "aiomqtt", "edge.mqtt.client")  # what they would say, we say once
+QUIET_LIBRARIES = ("pymodbus", "aiomqtt", "edge.mqtt.client", "bleak")  # what they would say, we say once
 
 
 class LogLines:

@@ -16,7 +16,6 @@ from gridward.family_words import words_of
 from gridward.toml_text import toml_text
 
 LINK_KINDS: dict[str, type[Struct]] = {kind.__struct_config__.tag: kind for kind in get_args(link_config.Link)}
-LINKS_TO_COME = ("ble",)  # of families that are written already
 
 # What a link of a kind needs at least; a family's Example goes before.
 ADDRESSES: dict[str, dict[str, Any]] = {
@@ -30,6 +29,7 @@ ADDRESSES: dict[str, dict[str, Any]] = {
     "datagrams": {"host": "0.0.0.0", "ports": [9000]},  # noqa: S104 - as above
     "modbus": {"host": "10.0.0.20"},
     "serial": {"path": "/dev/ttyUSB0", "baud": 9600},
+    "ble": {"adapter": "hci0"},
     "folder": {"path": "/srv/gridward/incoming", "pattern": "*"},
 }
 NONE = "none"
@@ -58,7 +58,7 @@ def page(family: AnyFamily) -> str:
 def overview(families: Mapping[str, AnyFamily]) -> str:
     """docs/families/README.md."""
     rows = [
-        f"| [`{one.name}`]({one.name}.md) | {one.title} | {', '.join(map(_link_word, one.links))} | {_integrity(one)} "
+        f"| [`{one.name}`]({one.name}.md) | {one.title} | {', '.join(one.links)} | {_integrity(one)} "
         f"| {duration(one.silence_s_max)} | {', '.join(kind.name for kind in one.commands) or NONE} |"
         for one in families.values()
     ]
@@ -69,7 +69,7 @@ def overview(families: Mapping[str, AnyFamily]) -> str:
         "",
         "A family is all devices that speak one protocol. Its page tells how to connect one, and what it can say.",
         "Silent for longer than the limit: alarm `lost_contact`; `silence_s` in its `[[devices]]` entry gives a device",
-        "another limit (seconds). Links in brackets are not there yet at the edge.",
+        "another limit (seconds).",
         "",
         "| family | what | links | integrity | silence | commands |",
         "|---|---|---|---|---|---|",
@@ -83,8 +83,8 @@ def short_list(families: Mapping[str, AnyFamily], folder: str) -> str:
 
 
 def examples(family: AnyFamily) -> dict[str, str]:
-    """Link kind -> `[[links]]` and `[[devices]]` to put into an edge's file, for each kind that the edge has."""
-    return {kind: _example(family, kind) for kind in family.links if kind in LINK_KINDS}
+    """Link kind -> `[[links]]` and `[[devices]]` to put into an edge's file."""
+    return {kind: _example(family, kind) for kind in family.links}
 
 
 def _example(family: AnyFamily, kind: str) -> str:
@@ -103,9 +103,6 @@ def _connecting(family: AnyFamily) -> Iterator[str]:
     yield f"## Connect it\n\nThe native id is {family.native_id}. A device's id is `{family.name}:` and its native id."
     for kind, text in examples(family).items():
         yield f"{_doc(LINK_KINDS[kind])}\n\n```toml\n{text}\n```".replace("\n\n", f" (`{kind}`)\n\n", 1)
-    for kind in family.links:
-        if kind not in LINK_KINDS:
-            yield f"`{kind}`: the edge does not have this link yet."
 
 
 def _settings(family: AnyFamily) -> Iterator[str]:
@@ -205,10 +202,6 @@ def _markdown(text: str) -> str:
     """A list needs a blank line before it, and a tag's bracket is no tag."""
     apart = re.sub(r"(?m)^(?!- |  )(.+)\n(?=- )", r"\1\n\n", text)
     return re.sub(r"<(?=[a-zA-Z/!?])", r"\\<", apart)
-
-
-def _link_word(kind: str) -> str:
-    return kind if kind in LINK_KINDS else f"({kind})"
 
 
 def _integrity(family: AnyFamily) -> str:

@@ -4,7 +4,7 @@ What a message is, by its channel:
 
     ADDRESS/2A37                a characteristic's value (ble_gatt.py): heart rate, SpO2, temperature, blood pressure
     ADDRESS/service/FCD2        service data of an advertisement: BTHome v2 (ble_bthome.py) and models (ble_models.py)
-    ADDRESS/manufacturer        manufacturer data, company id first; the header `name` is the advertised name
+    ADDRESS/manufacturer        manufacturer data, company id first; headers: the advertised `name`, `rssi` in dBm
     .../BTtoMQTT/ADDRESS        MQTT: what Theengs and OpenMQTTGateway publish, decoded by them or not
 
 ADDRESS is six bytes in hex. A device is known by it, in upper case with colons.
@@ -137,14 +137,14 @@ class Session:
         uuid = (parts.get("service") or "").lower()
         if uuid == ble_bthome.UUID:
             return self._bthome(address, message.data, message.data, now)
-        name = message.headers.get("name", "")
         if "service" not in parts:
             return self._published(address, message.data, now)
+        name, rssi = message.headers.get("name", ""), _dbm(message.headers.get("rssi", ""))
         if uuid:
             advert = Advert(service=message.data, uuid=uuid, name=name)
         else:
             advert = Advert(manufacturer=message.data, name=name)
-        return self._advert(address, Published(advert, message.data), now)
+        return self._advert(address, Published(advert, message.data, rssi=rssi), now)
 
     def _stranger(self, address: str, data: bytes) -> list[Result]:
         return [rejected("not enrolled", data, DeviceId(f"ble:{address}"))]
@@ -264,6 +264,10 @@ def _remember(memory: dict[str, Any], key: str, value: Any) -> None:
     memory[key] = value
 
 
+def _dbm(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-\d{1,3}", text) else None
+
+
 def _hex(text: Any) -> bytes:
     """Bytes of hex; b"" for anything else."""
     try:
@@ -277,7 +281,7 @@ FAMILY = MessageFamily(
     title="Bluetooth bands, sensors, buttons and tags: GATT, BTHome, Theengs",
     native_id="the Bluetooth address in upper case with colons",
     native_id_pattern=r"([0-9A-F]{2}:){5}[0-9A-F]{2}",
-    example=Example("C0:FF:EE:00:00:02", {"topics": ["+/+/BTtoMQTT/#"]}),
+    example=Example("C0:FF:EE:00:00:02", {"topics": ["+/+/BTtoMQTT/#"], "connect": ["C0:FF:EE:00:00:02"]}),
     links=("ble", "mqtt"),
     integrity="AES-CCM for BTHome devices with a key",
     message_bytes_max=MESSAGE_BYTES_MAX,

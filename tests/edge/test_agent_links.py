@@ -8,11 +8,13 @@ from pathlib import Path
 
 import aiomqtt
 import httpx
+import pytest
 
 from devices.observation import Alarm
 from tests.conftest import BrokerAddress
 from tests.devices import frames
 from tests.edge import site
+from tests.edge.bluez import bluez
 from tests.edge.hub_side import HubSide
 from tests.edge.process import AgentProcess
 from tests.edge.site import until
@@ -72,3 +74,27 @@ async def test_links_of_every_kind_in_one_agent(tmp_path: Path, broker: BrokerAd
         assert await agent.stop() == 0
     os.close(ours)
     os.close(theirs)
+
+
+async def test_a_bluetooth_adapter_in_an_agent(
+    tmp_path: Path, broker: BrokerAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = {"name": "air", "kind": "ble", "family": "ble"}
+    config = site.write(
+        tmp_path,
+        gateway="agent-ble",
+        broker={"port": broker.port},
+        links=[link],
+        devices=[{"id": "ble:A4:C1:38:8D:18:B2"}],
+        rules=[],
+    )
+    async with (
+        bluez(tmp_path, monkeypatch) as there,
+        HubSide(*broker, "agent-ble") as hub,
+        AgentProcess(config) as agent,
+    ):
+        sensor = there.device("A4:C1:38:8D:18:B2")
+        await until(lambda: "StartDiscovery" in there.asked, "it scans")
+        there.advertise(sensor, service={"fcd2": bytes.fromhex("402901")})
+        await until(lambda: [row for row in hub.rows["urgent"] if row.device.startswith("ble:")], "heard")
+        assert await agent.stop() == 0

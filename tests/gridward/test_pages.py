@@ -36,8 +36,7 @@ def test_a_family_says_what_its_page_needs(family: AnyFamily) -> None:
     assert family.example.native_id, "Family.example: a device as an installer would write it"
     assert family_page.time_rule(family), "the module's docstring: a point that begins with Times"
     assert [name for name, told in family_page.meanings_of(family).items() if not told] == [], "Settings' docstring"
-    kinds = set(family_page.LINK_KINDS) | set(family_page.LINKS_TO_COME)
-    assert set(family.links) <= kinds, "edge/link_config.py has the kinds of links"
+    assert set(family.links) <= set(family_page.LINK_KINDS), "edge/link_config.py has the kinds of links"
 
 
 @every_family
