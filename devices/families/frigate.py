@@ -258,10 +258,14 @@ class Session:
             yield Event(kind="state", attributes={clean(report.role, NAME_CHARS_MAX): report.status})
 
     def _stats(self, report: Stats, message: Message, now: datetime) -> list[Result]:
-        """A sign of life of Frigate and of each enrolled camera that has pictures."""
-        if wire.SERVER not in self._enrolled:
-            return [rejected("not enrolled", message.data, DeviceId(f"frigate:{wire.SERVER}"))]
-        bodies: list[tuple[str, Body]] = [(wire.SERVER, Telemetry({}))]
+        """A sign of life of Frigate and of each enrolled camera that has pictures. An installer may have forgotten the
+        one: the others live all the same."""
+        strange: list[Result] = []
+        bodies: list[tuple[str, Body]] = []
+        if wire.SERVER in self._enrolled:
+            bodies.append((wire.SERVER, Telemetry({})))
+        else:
+            strange.append(rejected("not enrolled", message.data, DeviceId(f"frigate:{wire.SERVER}")))
         for camera, fps in list(report.fps.items())[:DEVICES_MAX]:
             if len(camera) > NAME_CHARS_MAX or camera not in self._enrolled or camera == wire.SERVER or fps is None:
                 continue
@@ -271,7 +275,7 @@ class Session:
                 bodies += [(camera, alarm) for alarm in alarms]
             if not dark:
                 bodies.append((camera, Telemetry({})))
-        return [
+        return strange + [
             Observation(device=DeviceId(f"frigate:{name}"), observed_at=now, received_at=now, body=body)
             for name, body in bodies
         ]

@@ -184,6 +184,13 @@ def test_strangers() -> None:
     assert link.receive(message("street/person", "3"), NOW) == []  # a zone, as likely as a camera
 
 
+def test_cameras_live_though_nobody_enrolled_frigate_itself() -> None:
+    link = frigate.Session(frigate.Settings(), {"gate"})
+    strange, *found = link.receive(message("stats", {"cameras": {"gate": {"camera_fps": 5.1}}, "service": {}}), NOW)
+    assert isinstance(strange, Rejected) and (strange.reason, strange.device) == ("not enrolled", "frigate:frigate")
+    assert bodies(found) == [Alarm(kind="video_loss", raised=False), Telemetry({})]
+
+
 def test_switches_are_confirmed_by_their_state() -> None:
     link = session()
     link.command(DeviceCommand(nonce="n", native_id="gate", action="detect_off"), NOW)
