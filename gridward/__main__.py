@@ -30,12 +30,6 @@ app = typer.Typer(
 )
 app.add_typer(devices_app.app, name="devices")
 app.add_typer(fence_app.app, name="fence")
-app.command(
-    short_help="Packs that prove what happened, and checks of them.",
-    epilog="\b\nExample: gridward evidence 17 --config /etc/gridward/hub.toml\n"
-    "         gridward evidence --verify incident-17-evidence.zip --key hub.pub\n"
-    "         gridward evidence --audit --config /etc/gridward/hub.toml",
-)(evidence_app.evidence)
 FAMILY_ARGUMENT = typer.Argument(
     help="A device family, such as gbt26875 or lorawan.", metavar="FAMILY", show_default=False
 )
@@ -168,6 +162,14 @@ def doctor(
 def version() -> None:
     """The version of this software."""
     _show_version(True)
+
+
+app.command(
+    short_help="Packs that prove what happened, and checks of them.",
+    epilog="\b\nExample: gridward evidence 17 --config /etc/gridward/hub.toml\n"
+    "         gridward evidence --verify incident-17-evidence.zip --key hub.pub\n"
+    "         gridward evidence --audit --config /etc/gridward/hub.toml",
+)(evidence_app.evidence)
 
 
 def _frames(hex_text: str | None, jsonl: Path | None) -> "Iterable[Given]":
