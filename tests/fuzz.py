@@ -5,7 +5,9 @@ Each family runs in a process of its own under libFuzzer (atheris), beginning fr
 code is 1; give it to a test. What was learnt stays there too, so that the next run goes on from it.
 
 An input is a byte that says how the rest is cut (or, for families of messages, which channel it comes in), and the
-rest. When that byte is odd, the commands of tests.devices.frames wait for their answers.
+rest. When that byte is odd, the commands of tests.devices.frames wait for their answers; its next bit chooses between
+the default settings and SETTINGS, where a family has another side (OSDP: the control panel, that asks). Time passes
+between the pieces.
 """
 
 import argparse
@@ -13,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ KEPT = Path("var/fuzz")
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 RSS_MB_MAX, HANG_S, INPUT_BYTES_MAX = 1_024, 10, 4_096
 WAITING_MAX = 1_000_000
+TICK = timedelta(seconds=0.25)
+SETTINGS: dict[str, dict[str, Any]] = {"osdp": {"readers": [{"address": 5}, {"address": 6, "key": "30" * 16}]}}
 DONE = re.compile(r"Done (\d+) (?:runs|in)")
 COVERED = re.compile(r"cov: (\d+)")
 
@@ -87,7 +91,8 @@ def fuzz(name: str, seconds: int) -> None:
         target = _message_target(family, settings, channels)
     else:
         _begin(corpus, [b"\x00" + frames.GOOD[name][1], b"\x05" + frames.GOOD[name][1] * 2])
-        target = _byte_target(family, family.settings(), frames.GOOD[name], frames.COMMANDS.get(name, ()))
+        sides = [family.settings(), msgspec.convert(SETTINGS.get(name, {}), family.settings)]
+        target = _byte_target(family, sides, frames.GOOD[name], frames.COMMANDS.get(name, ()))
     limits = [f"-max_total_time={seconds}", f"-max_len={INPUT_BYTES_MAX}", f"-rss_limit_mb={RSS_MB_MAX}"]
     argv = [sys.argv[0], str(corpus), *limits, f"-timeout={HANG_S}", f"-artifact_prefix={KEPT / name}{os.sep}"]
     atheris.Setup(argv, target)
@@ -99,25 +104,26 @@ def _begin(corpus: Path, inputs: list[bytes]) -> None:
         (corpus / f"good-{number}").write_bytes(data[:INPUT_BYTES_MAX])
 
 
-def _byte_target(family: Any, settings: Any, good: tuple[str, bytes], commands: Any) -> Any:
+def _byte_target(family: Any, sides: list[Any], good: tuple[str, bytes], commands: Any) -> Any:
     from devices.family import DeviceCommand, Everyone
 
     native_id, frame = good
     asked = [DeviceCommand(nonce=action, native_id=native_id, action=action, args=args) for action, args in commands]
 
     def target(data: bytes) -> None:
-        session = family.open_session(settings, Everyone())
-        cut = data[0] if data else 0
-        rest = data[1:]
+        cut, rest = data[0] if data else 0, data[1:]
+        session = family.open_session(sides[cut >> 1 & 1], Everyone())
+        now = NOW
         if cut % 2 and asked:
             session.receive(frame, NOW)
             for command in asked:
                 session.command(command, NOW)
         for at in range(0, len(rest), cut or len(rest) or 1):
-            session.receive(rest[at : at + (cut or len(rest))], NOW)
+            session.receive(rest[at : at + (cut or len(rest))], now)
             assert len(session.to_send()) < WAITING_MAX
-        session.idle(NOW)
-        session.to_send()
+            now += TICK
+            session.idle(now)
+            assert len(session.to_send()) < WAITING_MAX
 
     return target
 
