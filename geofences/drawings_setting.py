@@ -4,15 +4,16 @@ A swap or an offset cannot be seen in the numbers alone; it needs something that
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from math import remainder
+from math import isfinite, remainder
 from statistics import fmean, median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import shapely
+from msgspec.structs import replace
 from shapely.geometry import MultiPolygon, Point
 from shapely.geometry.base import BaseGeometry
 
-from geofences.drawings_model import Place, Problems
+from geofences.drawings_model import Drawing, Place, Problems, is_list
 from geofences.drawings_shape import Chain, Numbers, Shape
 from geofences.projection import Plane, Position, distance, ring_area_m2
 
@@ -102,6 +103,24 @@ class Reference:
     def _in_metres(self, rings: Rings) -> BaseGeometry:
         outer, *holes = [[self._plane.to_metres(x, y) for x, y, *_ in ring] for ring in rings]
         return shapely.make_valid(MultiPolygon([(outer, holes)]))
+
+
+def converted(drawing: Drawing, to_wgs84: Callable[[Position], Position]) -> Drawing:
+    """Every position in WGS-84; what is none is left as it is, for the checks to name."""
+    return replace(drawing, coordinates=_converted(drawing.coordinates, to_wgs84))
+
+
+def _converted(value: Any, to_wgs84: Callable[[Position], Position]) -> Any:
+    if not is_list(value):
+        return value
+    if len(value) >= 2 and all(_is_degrees(part) for part in value[:2]):
+        longitude, latitude, *rest = value
+        return [*to_wgs84((longitude, latitude)), *rest]
+    return [_converted(part, to_wgs84) for part in value]
+
+
+def _is_degrees(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def fingerprint(shape: Shape) -> Hashable:

@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from devices.datum import TO_WGS84, Datum
 from gridward.refusal import REFUSED, refuse
 
 if TYPE_CHECKING:
     from geofences.drawings import Setting, Verdict
+    from geofences.drawings_setting import Reference
     from geofences.plan import Plan
     from geofences.step import Told
     from geofences.track import Crossing, Fix
@@ -35,7 +37,9 @@ Near = Annotated[str, typer.Option("--near", metavar="LON,LAT", help="A place of
 @app.command(
     short_help="A verdict for each feature of drawings.",
     epilog="\b\nExample: gridward fence check zones.geojson canals.kml --near 120.49,30.74\n"
-    "         gridward fence check drawn.wkt --width-m 20 --repair mended.geojson",
+    "         gridward fence check drawn.wkt --width-m 20 --repair mended.geojson\n"
+    "         gridward fence check amap.geojson --reference site.geojson\n"
+    "         gridward fence check amap.geojson --datum gcj02 --repair wgs84.geojson",
 )
 def check(  # noqa: PLR0917 - each is a named option
     files: Annotated[list[Path], typer.Argument(help="GeoJSON, KML or WKT.", metavar="FILE...", show_default=False)],
@@ -45,16 +49,29 @@ def check(  # noqa: PLR0917 - each is a named option
     repair: Annotated[
         Path | None, typer.Option("--repair", metavar="OUT", help="Mend what can be, show how, write it here.")
     ] = None,
+    datum: Annotated[
+        Datum, typer.Option("--datum", help="What the files are drawn in; converted to WGS-84 before they are judged.")
+    ] = "wgs84",
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="FILE", help="Areas known to be right: finds drawings in another datum."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each feature.")] = False,
 ) -> None:
     """Reads drawings as the hub does and names each feature that is broken, with the vertex. Exit code 1 when one is
     refused."""
     from geofences.drawings import Setting
 
-    setting = Setting(near=_place(near), width_m=width_m, radius_m=radius_m)
+    setting = Setting(
+        near=_place(near),
+        width_m=width_m,
+        radius_m=radius_m,
+        reference=_reference(reference) if reference else None,
+        datums=TO_WGS84,
+    )
     verdicts: list[Verdict] = []
     for file in files:
-        found = _judged(file, setting, repair=repair is not None)
+        found = _judged(file, setting, repair=repair is not None, datum=datum)
         _show(file, found, as_json)
         verdicts += found
     if repair is not None:
@@ -101,16 +118,35 @@ def _told(plan: "Plan", fixes: "Iterable[tuple[str, Fix]]") -> "Iterator[tuple[s
         yield name, told
 
 
-def _judged(path: Path, setting: "Setting", repair: bool = False) -> "list[Verdict]":
+def _judged(path: Path, setting: "Setting", repair: bool = False, datum: Datum = "wgs84") -> "list[Verdict]":
     from geofences.drawings import check, read  # shapely: only where somebody draws
     from geofences.drawings_model import DrawingError
+    from geofences.drawings_setting import converted
 
     try:
-        return check(read(path.read_bytes()), setting, repair=repair)
+        drawings = read(path.read_bytes())
+        if datum != "wgs84":
+            drawings = [converted(drawing, TO_WGS84[datum]) for drawing in drawings]
+        return check(drawings, setting, repair=repair)
     except OSError as error:
         refuse(f"{path}: {error.strerror}")
     except DrawingError as error:
         refuse(f"{path}: {error}")
+
+
+def _reference(path: Path) -> "Reference":
+    from geofences.drawings import Setting
+    from geofences.drawings_setting import Reference
+
+    zones = [verdict.zone for verdict in _judged(path, Setting()) if verdict.zone is not None]
+    if not zones:
+        refuse(f"{path}: has no area that could be a reference (see gridward fence check {path})")
+    polygons = [
+        polygon
+        for zone in zones
+        for polygon in (zone["coordinates"] if zone["type"] == "MultiPolygon" else [zone["coordinates"]])
+    ]
+    return Reference(polygons)
 
 
 def _plan(path: Path) -> "Plan":

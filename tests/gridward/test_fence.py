@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import prcoords
 import pytest
 
+from geofences.projection import distance
 from tests.gridward.test_cli import gridward
 from tests.vectors import SHARED
 
@@ -36,6 +38,25 @@ def test_check_names_what_is_broken_and_refuses(tmp_path: Path) -> None:
     assert repaired.returncode == 0, repaired.stdout
     assert "mended: " in repaired.stdout
     assert gridward("fence", "check", str(mended)).returncode == 0
+
+
+def test_a_drawing_in_gcj02_is_found_by_a_reference_and_converted(tmp_path: Path) -> None:
+    right = written(tmp_path / "right.geojson", feature(HALL, name="hall"))
+    shifted = [list(lon_lat(prcoords.wgs_gcj((y, x)))) for x, y in HALL]
+    drawn, out = written(tmp_path / "amap.geojson", feature(shifted, name="hall")), tmp_path / "wgs84.geojson"
+    alone = gridward("fence", "check", drawn, "--json")
+    assert json.loads(alone.stdout)["verdict"] == "ok"
+    found = json.loads(gridward("fence", "check", drawn, "--reference", right, "--json").stdout)
+    assert (found["verdict"], found["problems"][0]["code"]) == ("warned", "datum")
+    assert "m when it is read as gcj02" in found["problems"][0]["text"]
+    said = gridward("fence", "check", drawn, "--datum", "gcj02", "--reference", right, "--repair", str(out), "--json")
+    assert json.loads(said.stdout)["verdict"] == "ok"
+    (ring,) = json.loads(out.read_text())["features"][0]["geometry"]["coordinates"]
+    assert all(distance(tuple(one), tuple(other)) < 0.01 for one, other in zip(ring, HALL, strict=True))
+
+
+def lon_lat(place: prcoords.Coords) -> tuple[float, float]:
+    return place.lon, place.lat
 
 
 @pytest.mark.parametrize(
