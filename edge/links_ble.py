@@ -15,8 +15,8 @@ Rules
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 
@@ -38,6 +38,7 @@ from edge.spool_file import SpoolError
 from edge.supervisor import supervise
 
 ROUND_S = 30.0
+ANSWER_S_MAX = 10.0  # of BlueZ
 BACKOFF_S_FIRST = 0.5
 BACKOFF_S_MAX = 60.0
 HEALTHY_S = 60.0
@@ -113,7 +114,8 @@ class BleLink:
     async def _scan(self) -> None:
         """One round. Raises one of TROUBLES."""
         found: BlueZScannerArgs = {"adapter": self._adapter, "filters": {"Transport": "le", "DuplicateData": True}}
-        async with BleakScanner(self._advertised, bluez=found):
+        scanner = BleakScanner(self._advertised, bluez=found)
+        async with _in_time(scanner.start, scanner.stop):
             self._say_found(self._adapter)
             await clock.sleep(ROUND_S)
 
@@ -124,7 +126,7 @@ class BleLink:
         client = BleakClient(device, lambda _: ended.set(), timeout=self._timeout_s, bluez={"adapter": self._adapter})
         async with AsyncExitStack() as stack:
             async with self._connecting:
-                await stack.enter_async_context(client)
+                await stack.enter_async_context(_in_time(client.connect, client.disconnect, self._timeout_s))
             for characteristic in client.services.characteristics.values():
                 await self._listen(client, address, characteristic)
             self._connected.add(address)
@@ -186,6 +188,20 @@ class BleLink:
         if what in self._lost:
             self._lost.discard(what)
             log.info("link_recovered", link=self.name, of=what)
+
+
+@asynccontextmanager
+async def _in_time(
+    begin: Callable[[], Awaitable[None]], finish: Callable[[], Awaitable[None]], begin_s_max: float = ANSWER_S_MAX
+) -> AsyncIterator[None]:
+    """A call to a bus that is gone meanwhile may never be answered."""
+    async with asyncio.timeout(begin_s_max):
+        await begin()
+    try:
+        yield
+    finally:
+        async with asyncio.timeout(ANSWER_S_MAX):
+            await finish()
 
 
 def messages_of(address: str, heard: AdvertisementData) -> Iterator[Message]:

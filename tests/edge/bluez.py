@@ -35,6 +35,7 @@ class Bluez:
         self.asked: list[str] = []
         self.powered = True
         self.values: dict[str, bytes] = {}  # characteristic's path -> what reading it gives
+        self.daemon: asyncio.subprocess.Process | None = None
         self._objects: dict[str, dict[str, Properties]] = {}
         self._bus: MessageBus | None = None
         self.add(ADAPTER, "org.bluez.Adapter1", Powered=Variant("b", True), Roles=Variant("as", ["central"]))
@@ -157,10 +158,12 @@ async def bluez(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={socket}")
     found = Bluez()
     try:
+        found.daemon = process
         await until(socket.exists, "the bus is there")
         await found.serve(f"unix:path={socket}")
         yield found
     finally:
         found.vanish()
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()

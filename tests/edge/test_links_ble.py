@@ -1,5 +1,6 @@
 """Bluetooth links through a real bus: what is advertised, bands that are connected, adapters that go and come back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -102,6 +103,7 @@ async def test_a_stranger_is_named_and_a_phone_is_not(tmp_path: Path, there: Blu
         await scanning(there)
         for number in range(200):  # a street of them
             there.advertise(phone, company=(0x004C, bytes([16, 5, number, 24, 1, 2, 3])))
+            await asyncio.sleep(0)  # dbus_fast cannot write more than its socket takes at once
         there.advertise(stranger, service={"fcd2": SMOKE})
         await until(lambda: bool(taken), "the stranger is named")
         await opened.close()
@@ -195,6 +197,14 @@ async def test_without_a_bus_it_says_so(tmp_path: Path, monkeypatch: pytest.Monk
         async with behind(tmp_path) as made, link(made):
             await until(lambda: any(line["event"] == "link_lost" for line in logs), "said")
     assert "no system bus" in next(line["error"] for line in logs if line["event"] == "link_lost")
+
+
+async def test_a_bus_that_ends_does_not_keep_the_link_from_ending(tmp_path: Path, there: Bluez) -> None:
+    async with behind(tmp_path) as made, link(made):
+        await scanning(there)
+        assert there.daemon is not None
+        there.daemon.terminate()
+        await there.daemon.wait()
 
 
 async def test_what_a_full_disk_did_not_take_is_told_again(tmp_path: Path, there: Bluez) -> None:
