@@ -107,6 +107,37 @@ def replay(
         _show_counts(counts, len(heard))
 
 
+@app.command(
+    short_help="An outline cut into a tree of responsibility; or such a tree checked.",
+    epilog="\b\nExample: gridward fence grid village.geojson --parts 6 --parts 5 --out grid.geojson\n"
+    "         gridward fence grid village.geojson --cut streets.geojson --parts 1 --parts 4 --out grid.geojson\n"
+    "         gridward fence grid grid.geojson --check",
+)
+def grid(
+    file: Annotated[Path, typer.Argument(help="The outline: GeoJSON, KML or WKT.", metavar="FILE")],
+    parts: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Into how many cells each of the level above is cut; again for each level.", show_default="4 4"
+        ),
+    ] = None,
+    cut: Annotated[
+        Path | None,
+        typer.Option("--cut", metavar="FILE", help="Lines that cut; property `level`: of the cells they make."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="GeoJSON; else it is printed.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="FILE is a grid: find gaps and overlaps in it.")] = False,
+) -> None:
+    """Cells of each level share their borders exactly, so that every place has one cell of each level, and one person
+    who answers for it."""
+    from gridward import fence_grid  # shapely: only where somebody draws
+
+    if check:
+        fence_grid.judge(file)
+    else:
+        fence_grid.make(file, tuple(parts or (4, 4)), cut, out)
+
+
 def _told(plan: "Plan", fixes: "Iterable[tuple[str, Fix]]") -> "Iterator[tuple[str, Told]]":
     """Of each fix its track and what it tells."""
     from geofences.late import taken

@@ -143,3 +143,27 @@ def test_a_line_string_with_times_is_a_track(tmp_path: Path) -> None:
     zones, fixes = written(tmp_path / "z.geojson", feature(HALL, name="hall")), written(tmp_path / "f.geojson", line)
     said = gridward("fence", "replay", "--zones", zones, "--fixes", fixes)
     assert [json.loads(row)["track"] for row in said.stdout.splitlines()] == ["cart"]
+
+
+def test_an_outline_becomes_a_grid_and_a_grid_is_checked(tmp_path: Path) -> None:
+    outline, out = written(tmp_path / "hall.geojson", feature(HALL, name="hall")), tmp_path / "grid.geojson"
+    made = gridward("fence", "grid", outline, "--parts", "3", "--parts", "2", "--out", str(out))
+    assert made.returncode == 0, made.stderr
+    features = json.loads(out.read_text())["features"]
+    assert [one["id"] for one in features[:3]] == ["1", "1-1", "1-1-1"] and len(features) == 1 + 3 + 6
+    assert features[2]["properties"]["parent"] == "1-1"
+    right = gridward("fence", "grid", str(out), "--check")
+    assert right.returncode == 0 and "10 cells" in right.stdout
+    written(out, *[one for one in features if one["id"] != "1-2-1"])
+    wrong = gridward("fence", "grid", str(out), "--check")
+    assert wrong.returncode == 1 and "1-2: a gap between its cells at 120.0" in wrong.stdout
+
+
+def test_streets_cut_a_grid(tmp_path: Path) -> None:
+    street = {"type": "LineString", "coordinates": [[119.9, 30.001], [120.1, 30.001]]}
+    streets = written(tmp_path / "cut.geojson", {"type": "Feature", "properties": {"level": 2}, "geometry": street})
+    outline = written(tmp_path / "hall.geojson", feature(HALL, name="hall"))
+    made = gridward("fence", "grid", outline, "--cut", streets, "--parts", "1", "--parts", "2")
+    assert [one["properties"]["level"] for one in json.loads(made.stdout)["features"]].count(2) == 2
+    assert gridward("fence", "grid", streets).returncode == 2
+    assert gridward("fence", "grid", outline, "--cut", outline).returncode == 2

@@ -10,6 +10,7 @@ import pytest
 import shapely
 from shapely.geometry import Point, Polygon, shape
 
+from geofences.grid import Cell, check_grid
 from simulators import place
 from simulators.device import METRES_PER_DEGREE
 from simulators.place import Feature
@@ -130,41 +131,17 @@ def test_the_truck_corridor_follows_roads_past_its_checkpoints() -> None:
 # --- the grid ------------------------------------------------------------------------------------
 
 
-def faults_between(parent: Polygon, children: list[Polygon]) -> list[str]:
-    """Gaps, overlaps, and borders that do not have the same positions on both sides."""
-    wrong = []
-    if not shapely.union_all(children).equals(parent):
-        wrong.append("a gap, or beyond the parent")
-    for one, other in combinations(children, 2):
-        if one.intersection(other).area:
-            wrong.append("an overlap")
-        mine, theirs = set(one.exterior.coords), set(other.exterior.coords)
-        stray = [p for p in mine ^ theirs if one.boundary.distance(Point(p)) == 0 == other.boundary.distance(Point(p))]
-        wrong += [f"only one side has {position}" for position in stray]
-    corners = {position for child in children for position in child.exterior.coords}
-    wrong += [f"no child has {position}" for position in parent.exterior.coords if position not in corners]
-    return wrong
-
-
 def test_the_grid_is_a_tree_without_gaps_and_overlaps() -> None:
     cells, areas = place.features("wuzhen", "grid"), shapes("grid")
     parent = {cell.properties["id"]: cell.properties["parent"] for cell in cells}
     assert [sum(cell.properties["level"] == level for cell in cells) for level in (1, 2, 3)] == [1, 6, 27]
     assert areas["1"].hausdorff_distance(shapes("rings")["outer"]) <= 1e-6  # a tenth of a metre
-    for cell in cells:
-        children = [areas[name] for name, above in parent.items() if above == cell.properties["id"]]
-        assert bool(children) == (cell.properties["level"] < 3)
-        assert not children or faults_between(areas[cell.properties["id"]], children) == []
-
-
-def test_what_is_wrong_in_a_grid_is_seen() -> None:
-    areas = shapes("grid")
-    children = [area for name, area in areas.items() if name.count("-") == 1]
-    assert faults_between(areas["1"], children[1:]) != []
-    assert "an overlap" in faults_between(areas["1"], [*children, children[0].buffer(-1e-4)])
-    (x1, y1), (x2, y2), *rest = children[0].exterior.coords
-    finer = Polygon([(x1, y1), ((x1 + x2) / 2, (y1 + y2) / 2), (x2, y2), *rest])
-    assert faults_between(areas["1"], [finer, *children[1:]]) != []
+    tree = [
+        Cell(one.properties["id"], one.properties["level"], one.properties["parent"], shape(one.geometry))
+        for one in cells
+    ]
+    assert check_grid(tree) == []
+    assert {above for name, above in parent.items()} - {""} == {cell.id for cell in tree if cell.level < 3}
 
 
 # --- what is built -------------------------------------------------------------------------------
