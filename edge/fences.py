@@ -47,6 +47,12 @@ class Fences:
             except msgspec.MsgspecError as error:
                 log.warning("track_unreadable", error=str(error))
 
+    def forget(self, device: DeviceId) -> None:
+        """It is enrolled no more: nothing comes due for it, and it begins anew if it comes back."""
+        if self._tracks.pop(device, None) is not None:
+            self._changed.pop(device, None)
+            self._unkept.add(device)
+
     def seen(self, one: Observation, body: Position) -> list[Observation]:
         """What a Position tells."""
         before = self._tracks.get(one.device, EMPTY)
@@ -79,13 +85,18 @@ class Fences:
                 self._tracks[device] = before
 
     def keeps(self, changed: Changed | None = None) -> dict[str, str]:
-        """To be stored: of these tracks those whose state changed; without them all that are not kept as they are."""
+        """To be stored, "" of one that is forgotten: of these tracks those whose state changed; without them all that
+        are not kept as they are."""
         if changed is None:
             wanted, self._unkept = self._unkept, set()
         else:
             wanted = {device for device, (before, after) in changed.items() if after.state is not before.state}
             self._unkept -= wanted
-        return {KEPT + device: kept(self._tracks[device]).decode() for device in wanted}
+        return {KEPT + device: self._written(device) for device in wanted}
+
+    def _written(self, device: DeviceId) -> str:
+        track = self._tracks.get(device)
+        return kept(track).decode() if track is not None else ""
 
     def _put(self, device: DeviceId, before: Track, track: Track) -> None:
         self._tracks[device] = track

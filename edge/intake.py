@@ -17,7 +17,7 @@ Rules
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -93,12 +93,16 @@ class Intake:
         """Zones have been drawn anew."""
         self._view.fences.plan = plan
 
-    def use_devices(self, view: View, watched: Mapping[DeviceId, tuple[float, str]], gone: Iterable[DeviceId]) -> None:
+    def use_devices(
+        self, view: View, watched: Mapping[DeviceId, tuple[float, str]], gone: Collection[DeviceId]
+    ) -> None:
         """Devices have been enrolled anew: `view` of all of them, `watched` the fresh ones (silence_s_max, link)."""
         self._view = msgspec.structs.replace(self._view, installed=view.installed, components=view.components)
         at, now = clock.monotonic(), clock.now()
         for device, (silence_s_max, link) in watched.items():
             self._contacts.watch(device, silence_s_max, link, at)
+        for device in gone:
+            self._view.fences.forget(device)
         cleared = [self._contacts.forget(device, now) for device in gone]
         for device in (*watched, *gone):
             self._strangers.pop(device, None)  # when it is one again, it is named at once

@@ -117,7 +117,8 @@ class Spool:
         return self._reports.holds(observation.device, observation.frame_id)
 
     def append(self, observations: Sequence[Observation], done: Done, keeps: Mapping[str, str] | None = None) -> None:
-        """`keeps`: small values that `SpoolFile.kept` gives back after a restart, stored together with the rows."""
+        """`keeps`: small values that `SpoolFile.kept` gives back after a restart, stored together with the rows; ""
+        drops one."""
         entries = self._group.entries
         for observation in observations:
             lane = lane_of(observation)

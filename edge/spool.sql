@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS reports (number INTEGER PRIMARY KEY, body BLOB NOT NU
 -- put_meta --
 INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+-- drop_meta --
+DELETE FROM meta WHERE name = ?;
+
 -- get_meta --
 SELECT value FROM meta WHERE name = ?;
 

@@ -127,7 +127,8 @@ class SpoolFile:
             self._tables.evict()
             if fresh := self._reports.fresh():
                 self._store_reports(fresh)
-            sql.executemany(SQL["put_meta"], ((KEPT + name, value) for name, value in kept.items()))
+            sql.executemany(SQL["put_meta"], ((KEPT + name, value) for name, value in kept.items() if value))
+            sql.executemany(SQL["drop_meta"], ((KEPT + name,) for name, value in kept.items() if not value))
             for lane, state in self.lanes.items():
                 if state != before[lane]:
                     self._tables.put_lane(lane, state)

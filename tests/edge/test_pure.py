@@ -151,6 +151,18 @@ def test_a_restart_knows_who_is_inside() -> None:
     assert told(gone.seen(second, second.body)) == [("zone_exited", "east")]
 
 
+def test_a_device_that_is_withdrawn_loses_its_track() -> None:
+    fences, first, again = Fences(HALVES), position(0.5), position(0.501, seconds=60)
+    assert isinstance(first.body, Position) and isinstance(again.body, Position)
+    fences.seen(first, first.body)
+    changed = fences.take_changed()
+    fences.forget(first.device)
+    fences.take_back(changed)
+    assert fences.due(NOW + timedelta(hours=1)) == []
+    assert fences.keeps() == {f"track:{first.device}": ""}, "nor does the disk keep it"
+    assert told(fences.seen(again, again.body)) == [("zone_entered", "east")]
+
+
 def test_time_tells_without_a_position() -> None:
     fences, first = Fences(Plan(Cells([half("east", 0)]), {"east": Rules(overstayed_s=60)}, 1)), position(0.5)
     assert isinstance(first.body, Position)

@@ -240,6 +240,8 @@ async def test_small_values_are_kept_with_the_rows(tmp_path: Path) -> None:
         await spool.settled()
     file = spool_file(tmp_path)
     assert (file.kept("lost"), file.kept("never")) == ("[1]", "")
+    file.write({}, {}, {"lost": "", "track:a": "x"})
+    assert (file.kept("lost"), file.all_kept("")) == ("", {"track:a": "x"})
     file.close()
 
 
