@@ -22,6 +22,7 @@ from tests.edge.site import until
 from tests.edge.wired import Behind, behind
 
 SENSOR, BAND, PHONE = "A4:C1:38:8D:18:B2", "C0:FF:EE:00:00:02", "7A:11:22:33:44:55"
+PHONES = 10  # dbus_fast writes no more at once than its socket takes
 SMOKE, NO_SMOKE = bytes.fromhex("402901"), bytes.fromhex("402900")
 
 
@@ -100,13 +101,16 @@ async def test_a_stranger_is_named_and_a_phone_is_not(tmp_path: Path, there: Blu
             msgspec.structs.replace(wiring, intake=Told()), ble.FAMILY, adapter="hci0", connect=(), timeout_s=5
         )
         await opened.open()
-        await scanning(there)
-        for number in range(200):  # a street of them
-            there.advertise(phone, company=(0x004C, bytes([16, 5, number, 24, 1, 2, 3])))
-            await asyncio.sleep(0)  # dbus_fast cannot write more than its socket takes at once
-        there.advertise(stranger, service={"fcd2": SMOKE})
-        await until(lambda: bool(taken), "the stranger is named")
-        await opened.close()
+        try:
+            await scanning(there)
+            for number in range(PHONES):
+                there.advertise(phone, company=(0x004C, bytes([16, 5, number, 24, 1, 2, 3])))
+                await asyncio.sleep(0)
+            there.advertise(stranger, service={"fcd2": SMOKE})
+            await until(lambda: bool(taken), "the stranger is named")
+        finally:
+            opened.stop_reading()
+            await opened.close()
     assert {(one.reason, one.device) for one in taken} == {("not enrolled", f"ble:{SENSOR}")}
 
 
