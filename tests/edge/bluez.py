@@ -160,7 +160,12 @@ async def bluez(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     try:
         found.daemon = process
         await until(socket.exists, "the bus is there")
-        await found.serve(f"unix:path={socket}")
+        while True:
+            try:
+                await found.serve(f"unix:path={socket}")
+                break
+            except ConnectionRefusedError:  # bound, and not listening yet
+                await asyncio.sleep(0.01)
         yield found
     finally:
         found.vanish()
