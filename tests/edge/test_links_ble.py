@@ -203,14 +203,6 @@ async def test_without_a_bus_it_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     assert "no system bus" in next(line["error"] for line in logs if line["event"] == "link_lost")
 
 
-async def test_a_bus_that_ends_does_not_keep_the_link_from_ending(tmp_path: Path, there: Bluez) -> None:
-    async with behind(tmp_path) as made, link(made):
-        await scanning(there)
-        assert there.daemon is not None
-        there.daemon.terminate()
-        await there.daemon.wait()
-
-
 async def test_what_a_full_disk_did_not_take_is_told_again(tmp_path: Path, there: Bluez) -> None:
     sensor = there.device(SENSOR)
     async with behind(tmp_path) as made, link(made, SENSOR) as opened:
