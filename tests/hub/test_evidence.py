@@ -126,6 +126,16 @@ def test_what_is_no_pack_is_refused(data: bytes) -> None:
         verify_pack(data)
 
 
+@pytest.mark.parametrize("method", [8, 12, 14, 99])
+def test_a_file_that_claims_to_be_compressed_is_refused(method: int) -> None:
+    """What is stored would be unpacked: whatever comes of that, a pack never is compressed."""
+    pack = write_pack({"README.txt": b"hello"}, 1, Ed25519PrivateKey.generate(), NOON, "x")
+    entry = pack.index(b"PK\x01\x02")  # of the ZIP's directory
+    changed = pack[: entry + 10] + method.to_bytes(2, "little") + pack[entry + 12 :]
+    with pytest.raises(EvidenceWrong, match=r"README.txt is compressed"):
+        verify_pack(changed)
+
+
 async def test_there_must_be_such_an_incident(hub: World) -> None:
     with pytest.raises(NoIncident):
         await make_pack(hub.store, hub.key, 10**12, "operator", NOON)
