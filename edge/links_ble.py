@@ -14,7 +14,6 @@ Rules
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -34,14 +33,12 @@ from devices.family import CommandRefused, DeviceCommand, Message, MessageFamily
 from edge import clock
 from edge.flow import NO_WAY, Delivery, Flow, Seldom, Wiring
 from edge.mqtt import end
+from edge.pause import Pause
 from edge.spool_file import SpoolError
 from edge.supervisor import supervise
 
 ROUND_S = 30.0
 ANSWER_S_MAX = 10.0  # of BlueZ
-BACKOFF_S_FIRST = 0.5
-BACKOFF_S_MAX = 60.0
-HEALTHY_S = 60.0
 OF_BLUETOOTH = "-0000-1000-8000-00805f9b34fb"  # after 0000 and four digits: a UUID of 16 bit
 TROUBLES = (BleakError, OSError, EOFError, TimeoutError, AssertionError)  # the last two: bleak, of a bus that is gone
 NO_ANSWER = frozenset({"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"})
@@ -49,7 +46,6 @@ DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 NOT_READY = "org.bluez.Error.NotReady"
 
 log = structlog.get_logger()
-_jitter = random.SystemRandom()
 
 
 class BleLink:
@@ -99,17 +95,15 @@ class BleLink:
         raise CommandRefused(NO_WAY)
 
     async def _for_ever(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        attempt = 0
+        pause = Pause()
         while True:
-            began = clock.monotonic()
+            pause.begin()
             try:
                 await work()
-                attempt = 0
-                continue
+                pause.reset()
             except TROUBLES as error:
                 self._say_lost(what, _in_words(error, self._adapter))
-            attempt = 0 if clock.monotonic() - began > HEALTHY_S else attempt + 1
-            await clock.sleep(_jitter.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 10))))
+                await clock.sleep(pause.seconds())
 
     async def _scan(self) -> None:
         """One round. Raises one of TROUBLES."""
@@ -149,8 +143,9 @@ class BleLink:
             self._take(Message(f"{address}/{number}", bytes(await client.read_gatt_char(characteristic))))
 
     def _advertised(self, device: BLEDevice, heard: AdvertisementData) -> None:
-        waiting = self._heard.get(device.address.upper())
-        if waiting is not None and not waiting.full() and device.address.upper() not in self._connected:
+        address = normal(device.address)
+        waiting = self._heard.get(address)
+        if waiting is not None and not waiting.full() and address not in self._connected:
             waiting.put_nowait(device)
         for message in messages_of(device.address, heard):
             self._take(message)

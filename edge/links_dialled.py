@@ -5,7 +5,6 @@ who makes the link: `over_tcp` here, `over_serial` in edge.links_serial.
 """
 
 import asyncio
-import random
 import ssl
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -17,15 +16,12 @@ from edge import clock
 from edge.flow import Wiring
 from edge.links_connection import Connection, Lines
 from edge.mqtt import end
+from edge.pause import Pause
 from edge.turns import Turns
 
 CONNECT_S_MAX = 10.0
-BACKOFF_S_FIRST = 0.5
-BACKOFF_S_MAX = 60.0
-HEALTHY_S = 60.0  # connected for so long: the next trouble starts with the short wait again
 
 log = structlog.get_logger()
-_jitter = random.SystemRandom()
 
 Connect = Callable[[Callable[[], Connection]], Awaitable[Connection]]  # raises OSError
 
@@ -66,15 +62,14 @@ class DialledLink:
         self.lines.command(command, now)
 
     async def _dial(self) -> None:
-        attempt = 0
+        pause = Pause()
         while True:
-            began = clock.monotonic()
+            pause.begin()
             try:
                 await self._connected()
             except (OSError, TimeoutError) as error:
                 self._say_lost(str(error) or type(error).__name__)
-            attempt = 0 if clock.monotonic() - began > HEALTHY_S else attempt + 1
-            await clock.sleep(_jitter.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 10))))
+            await clock.sleep(pause.seconds())
 
     async def _connected(self) -> None:
         """From dialling to the end of the connection; raises what the system says."""

@@ -14,7 +14,6 @@ Rules
 """
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
@@ -39,6 +38,7 @@ from devices.observation import Result
 from edge import clock
 from edge.flow import NO_WAY, Flow, NotHere, Seldom, Wiring, hand_over
 from edge.mqtt import end
+from edge.pause import Pause
 from edge.spool_file import SpoolError
 
 CONNECT_S_MAX = 10.0
@@ -46,13 +46,10 @@ ANSWER_S_MAX = 90.0  # a pull point may answer after a minute
 ASIDE_S_MAX = 10.0
 ASIDE_BYTES_MAX = 262_144
 QUIET_S = 3.0
-BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.5, 60.0
-HEALTHY_S = 60.0
 REFUSED_S = 300.0
 UNAUTHORIZED = (401, 403)
 
 log = structlog.get_logger()
-_jitter = random.SystemRandom()
 
 
 class Login(Struct, frozen=True):
@@ -117,13 +114,12 @@ class _Asking:
         raise NotImplementedError
 
     async def _ask_for_ever(self) -> None:
-        attempt = 0
+        pause = Pause()
         while True:
-            began = clock.monotonic()
+            pause.begin()
             wait_s = await self._ask()
-            attempt = 0 if clock.monotonic() - began > HEALTHY_S else attempt + 1
-            longest_s = min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2.0 ** min(attempt, 10))
-            await clock.sleep(wait_s or _jitter.uniform(0, longest_s))
+            pause_s = pause.seconds()
+            await clock.sleep(wait_s or pause_s)
 
     async def _ask(self) -> float:
         """One session; for how long to wait at least before the next."""

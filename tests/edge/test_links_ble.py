@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from devices.families import ble
 from devices.family import CommandRefused, DeviceCommand
 from devices.observation import Alarm, Telemetry
-from edge import links_ble
+from edge import pause
 from edge.links_ble import BleLink
 from tests.devices.messages import BLE_KEY, bthome
 from tests.edge.bluez import Bluez, bluez
@@ -171,7 +171,7 @@ async def test_the_link_that_ends_lets_the_band_go(tmp_path: Path, there: Bluez)
 async def test_an_adapter_that_is_off_is_said_and_found_again(
     tmp_path: Path, there: Bluez, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links_ble, "BACKOFF_S_MAX", 0.05)
+    monkeypatch.setattr(pause, "LONGEST_S", 0.05)
     there.powered = False
     sensor = there.device(SENSOR)
     with capture_logs() as logs:
