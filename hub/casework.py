@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any, Protocol
 
-from hub.chain import Entry, hash_of
-from hub.incident_view import incident_of, incident_views, step_columns
+from hub.chain import hash_of
+from hub.incident_view import entry_of, incident_of, incident_views, step_columns
 from hub.incidents import ACTIONS_OF_PEOPLE, IllegalStep, ReasonMissing, Step, advance
 from hub.store import Store
 
@@ -53,16 +53,7 @@ async def take_step(  # noqa: PLR0917 - the seam with the API
             raise IllegalStep(f"incident {incident_id} became part of incident {row['merged_into']}")
         step = Step(action=action, actor=actor, at=now, cause=reason.strip(), isolated=isolated)
         after = advance(incident_of(row), step)
-        entry = Entry(
-            incident=incident_id,
-            number=after.version,
-            action=action,
-            actor=actor,
-            at=now,
-            cause=step.cause,
-            phase=after.phase,
-            detail={"isolated": True} if isolated else {},
-        )
+        entry = entry_of(incident_id, step, after, {"isolated": True} if isolated else {})
         head = hash_of(row["head"], entry)
         await tx.execute("incident_step", **step_columns(entry, head))
         await tx.execute("incident_phase", incident=incident_id, phase=after.phase, version=after.version, head=head)

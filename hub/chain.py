@@ -114,6 +114,11 @@ def opened(signed: SignedSeal) -> Seal | None:
         return None
 
 
+def heads_of(signed: SignedSeal) -> tuple[Sealed, ...]:
+    """Of a seal whose signature has been checked."""
+    return msgspec.json.decode(signed.content, type=Seal).heads
+
+
 def fault_in_seals(seals: Sequence[SignedSeal], trusted: Iterable[bytes]) -> Fault | None:
     """All seals from the first, in order, signed by one of the `trusted` keys (raw)."""
     keys, previous = frozenset(trusted), ""

@@ -8,7 +8,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
-from hub.chain import Entry, Sealed, fault_against, fault_in_seals, fault_in_steps, opened
+from hub.chain import Entry, Sealed, fault_against, fault_in_seals, fault_in_steps, heads_of
 from hub.evidence_pack import SEALS, STEPS, Line, write_pack
 from hub.incident_view import incident_views
 from hub.seals import seal_all, seal_of
@@ -103,7 +103,7 @@ async def first_fault(store: Store, trusted: Iterable[bytes]) -> LogFault | None
         seals = [seal_of(row) for row in await tx.rows("seals_all")]
         if fault := fault_in_seals(seals, trusted):
             return LogFault(0, fault.number, fault.why)
-        newest = {head.incident: head for signed in seals for head in _heads(signed)}
+        newest = {head.incident: head for signed in seals for head in heads_of(signed)}
         async for incident in _incidents(tx):
             steps = [_hashed(step) for step in await tx.rows("steps_hashed", incident=incident)]
             sealed = newest.pop(incident, Sealed(incident, 0, ""))
@@ -120,11 +120,6 @@ async def _incidents(tx: Transaction) -> AsyncIterator[int]:
         for row in rows:
             yield row["incident"]
         last = rows[-1]["incident"]
-
-
-def _heads(signed: Any) -> tuple[Sealed, ...]:
-    held = opened(signed)
-    return held.heads if held else ()
 
 
 def _line(row: Row) -> Line:

@@ -1,13 +1,13 @@
 """An incident as the HTTP API and the live stream show it: one shape for both, ready for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from hub.chain import Entry
-from hub.incidents import Incident, Phase, allowed
+from hub.incidents import Incident, Phase, Step, allowed
 from hub.store import Row, Transaction, jsonb
 
 
@@ -31,6 +31,20 @@ def incident_view(row: Row) -> dict[str, Any]:
 def incident_of(row: Row) -> Incident:
     """What the machine must know, from a row of `incidents`."""
     return Incident(row["alarm_group"], Phase(row["phase"]), tuple(row["uncleared"]), row["version"])
+
+
+def entry_of(incident: int, step: Step, after: Incident, detail: Mapping[str, Any]) -> Entry:
+    """The row of the log that `step` makes; `after`: the incident as it is then."""
+    return Entry(
+        incident=incident,
+        number=after.version,
+        action=step.action,
+        actor=step.actor,
+        at=step.at,
+        cause=step.cause,
+        phase=after.phase,
+        detail=detail,
+    )
 
 
 def step_columns(entry: Entry, carried: bytes) -> dict[str, Any]:

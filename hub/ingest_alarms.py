@@ -14,10 +14,10 @@ from msgspec import Struct, field
 
 from devices.dictionary import EVENTS, P3, alarm_priority
 from devices.observation import BACKLOG, TIME_INVALID, Alarm, Event, Observation
-from hub.chain import START, Entry, hash_of
+from hub.chain import START, hash_of
 from hub.copy_rows import EventRow, label_of, name_of, text_of
 from hub.correlation import Case, Key, Outcome, Raised, correlate, counts, key_of
-from hub.incident_view import condition_text, incident_of, step_columns
+from hub.incident_view import condition_text, entry_of, incident_of, step_columns
 from hub.incidents import ACTIONS_OF_PEOPLE, Incident, Step, advance
 from hub.outbox import LATE
 from hub.store import Row, Transaction
@@ -48,18 +48,10 @@ class Work(Struct):
     notices: dict[int, str] = field(default_factory=dict)
 
     def step(self, incident: int, action: str, actor: str, cause: str, detail: dict[str, Any]) -> None:
-        after = advance(self.machines[incident], Step(action=action, actor=actor, at=self.now, cause=cause))
+        step = Step(action=action, actor=actor, at=self.now, cause=cause)
+        after = advance(self.machines[incident], step)
         self.machines[incident] = after
-        entry = Entry(
-            incident=incident,
-            number=after.version,
-            action=action,
-            actor=actor,
-            at=self.now,
-            cause=cause,
-            phase=after.phase,
-            detail=detail,
-        )
+        entry = entry_of(incident, step, after, detail)
         self.heads[incident] = hash_of(self.heads[incident], entry)
         self.steps.append(step_columns(entry, self.heads[incident]))
 
