@@ -17,7 +17,7 @@ from devices.datum import TO_WGS84, Datum
 from gridward.refusal import REFUSED, refuse
 
 if TYPE_CHECKING:
-    from geofences.drawings import Setting, Verdict
+    from geofences.drawings import Verdict
     from geofences.drawings_setting import Reference
     from geofences.plan import Plan
     from geofences.step import Told
@@ -61,6 +61,8 @@ def check(  # noqa: PLR0917 - each is a named option
     """Reads drawings as the hub does and names each feature that is broken, with the vertex. Exit code 1 when one is
     refused."""
     from geofences.drawings import Setting
+    from geofences.drawings import check as judge  # shapely: only where somebody draws
+    from gridward.drawn_file import drawings_of
 
     setting = Setting(
         near=_place(near),
@@ -71,7 +73,7 @@ def check(  # noqa: PLR0917 - each is a named option
     )
     verdicts: list[Verdict] = []
     for file in files:
-        found = _judged(file, setting, repair=repair is not None, datum=datum)
+        found = judge(drawings_of(file, TO_WGS84.get(datum)), setting, repair=repair is not None)
         _show(file, found, as_json)
         verdicts += found
     if repair is not None:
@@ -149,27 +151,12 @@ def _told(plan: "Plan", fixes: "Iterable[tuple[str, Fix]]") -> "Iterator[tuple[s
         yield name, told
 
 
-def _judged(path: Path, setting: "Setting", repair: bool = False, datum: Datum = "wgs84") -> "list[Verdict]":
-    from geofences.drawings import check, read  # shapely: only where somebody draws
-    from geofences.drawings_model import DrawingError
-    from geofences.drawings_setting import converted
-
-    try:
-        drawings = read(path.read_bytes())
-        if datum != "wgs84":
-            drawings = [converted(drawing, TO_WGS84[datum]) for drawing in drawings]
-        return check(drawings, setting, repair=repair)
-    except OSError as error:
-        refuse(f"{path}: {error.strerror}")
-    except DrawingError as error:
-        refuse(f"{path}: {error}")
-
-
 def _reference(path: Path) -> "Reference":
-    from geofences.drawings import Setting
+    from geofences.drawings import Setting, check
     from geofences.drawings_setting import Reference
+    from gridward.drawn_file import drawings_of
 
-    zones = [verdict.zone for verdict in _judged(path, Setting()) if verdict.zone is not None]
+    zones = [verdict.zone for verdict in check(drawings_of(path), Setting()) if verdict.zone is not None]
     if not zones:
         refuse(f"{path}: has no area that could be a reference (see gridward fence check {path})")
     polygons = [
@@ -182,14 +169,12 @@ def _reference(path: Path) -> "Reference":
 
 def _plan(path: Path) -> "Plan":
     from geofences.cells import Cells
-    from geofences.drawings import Setting
     from geofences.plan import Plan
     from geofences.rules import Rules
     from geofences.zones import ZoneError, zone
+    from gridward.drawn_file import drawings_of, named, whole
 
-    verdicts = _judged(path, Setting())
-    if refused := [verdict for verdict in verdicts if verdict.zone is None]:
-        refuse(f"{path}: {_named(refused[0])}: {refused[0].problems[0]} (see gridward fence check {path})")
+    verdicts = whole(path, drawings_of(path))
     shapes, rules = [], {}
     for verdict in verdicts:
         name = verdict.id or verdict.name or f"feature {verdict.index}"
@@ -197,7 +182,7 @@ def _plan(path: Path) -> "Plan":
             shapes.append(zone(name, verdict.zone))
             rules[name] = msgspec.convert(_rules(verdict.properties), Rules)
         except (ZoneError, msgspec.MsgspecError) as error:
-            refuse(f"{path}: {_named(verdict)}: {error}")
+            refuse(f"{path}: {named(verdict)}: {error}")
     try:
         return Plan(Cells(shapes), rules)
     except ZoneError as error:
@@ -220,6 +205,8 @@ def _show(file: Path, verdicts: "list[Verdict]", as_json: bool) -> None:
             said = {"file": str(file), "verdict": verdict.verdict} | msgspec.to_builtins(verdict)
             typer.echo(msgspec.json.encode(said))
         return
+    from gridward.drawn_file import named
+
     table = Table(title=str(file), title_justify="left")
     for heading in ("feature", "verdict", "what is to be known"):
         table.add_column(heading, overflow="fold")
@@ -227,7 +214,7 @@ def _show(file: Path, verdicts: "list[Verdict]", as_json: bool) -> None:
         done = [f"mended: {words}" for words in verdict.repair.done] if verdict.repair else []
         words = "\n".join([*(f"{each.severity}: {each}" for each in verdict.problems), *done])
         colour = COLOURS[verdict.verdict]
-        table.add_row(escape(_named(verdict)), f"[{colour}]{verdict.verdict}[/{colour}]", escape(words))
+        table.add_row(escape(named(verdict)), f"[{colour}]{verdict.verdict}[/{colour}]", escape(words))
     Console().print(table)
 
 
@@ -251,10 +238,6 @@ def _write(path: Path, verdicts: "list[Verdict]") -> None:
     except OSError as error:
         refuse(f"{path}: {error.strerror}")
     typer.echo(f"{len(features)} of {len(verdicts)} features written to {path}", err=True)
-
-
-def _named(verdict: "Verdict") -> str:
-    return f"{verdict.index} {verdict.name or verdict.id}".strip()
 
 
 def _place(text: str) -> tuple[float, float] | None:

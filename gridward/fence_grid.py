@@ -13,15 +13,15 @@ from shapely import union_all
 from shapely.errors import GEOSException
 from shapely.geometry import LineString, mapping, shape
 
-from geofences.drawings import Setting, check, read
-from geofences.drawings_model import Drawing, DrawingError
+from geofences.drawings import Verdict
 from geofences.grid import Cell, GridError, area_m2, build, check_grid
+from gridward.drawn_file import drawings_of, whole
 from gridward.refusal import REFUSED, refuse
 
 
 def make(outline: Path, parts: Sequence[int], cut: Path | None, out: Path | None) -> None:
     """Raises typer.Exit."""
-    area = union_all([shape(zone) for _, zone in _zones(outline)])
+    area = union_all([shape(verdict.zone) for verdict in whole(outline, drawings_of(outline))])
     try:
         cells = build(area, parts, _cuts(cut) if cut else {})
     except GridError as error:
@@ -47,7 +47,7 @@ def make(outline: Path, parts: Sequence[int], cut: Path | None, out: Path | None
 def judge(grid: Path) -> None:
     """Raises typer.Exit: 1 when something is wrong."""
     try:
-        cells = [_cell(drawing, zone) for drawing, zone in _zones(grid)]
+        cells = [_cell(verdict) for verdict in whole(grid, drawings_of(grid))]
         faults = check_grid(cells)
     except GridError as error:
         refuse(f"{grid}: {error}", REFUSED)
@@ -61,22 +61,10 @@ def judge(grid: Path) -> None:
     typer.echo(f"{grid}: {len(cells)} cells, without gaps and overlaps")
 
 
-def _zones(path: Path) -> list[tuple[Drawing, dict[str, Any]]]:
-    drawings = _drawings(path)
-    verdicts = check(drawings, Setting())
-    for verdict in verdicts:
-        if verdict.zone is None:
-            name = f"{verdict.index} {verdict.name or verdict.id}".strip()
-            refuse(f"{path}: {name}: {verdict.problems[0]} (see gridward fence check {path})")
-    return [
-        (drawing, verdict.zone) for drawing, verdict in zip(drawings, verdicts, strict=True) if verdict.zone is not None
-    ]
-
-
 def _cuts(path: Path) -> dict[int, list[LineString]]:
     """Level -> the lines that make its cells, by the property `level` (2 without one)."""
     cuts: dict[int, list[LineString]] = {}
-    for drawing in _drawings(path):
+    for drawing in drawings_of(path):
         lines = {"LineString": [drawing.coordinates], "MultiLineString": drawing.coordinates}.get(drawing.kind, [])
         try:
             made = [LineString(line) for line in lines]
@@ -89,15 +77,6 @@ def _cuts(path: Path) -> dict[int, list[LineString]]:
     return {level: lines for level, lines in cuts.items() if lines}
 
 
-def _drawings(path: Path) -> list[Drawing]:
-    try:
-        return read(path.read_bytes())
-    except OSError as error:
-        refuse(f"{path}: {error.strerror}")
-    except DrawingError as error:
-        refuse(f"{path}: {error}")
-
-
 def _feature(cell: Cell) -> dict[str, Any]:
     properties = {"id": cell.id, "name": f"Grid {cell.id}", "purpose": "grid", "level": cell.level}
     return {
@@ -108,8 +87,8 @@ def _feature(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _cell(drawing: Drawing, zone: dict[str, Any]) -> Cell:
-    level, own = drawing.properties.get("level"), drawing.id or str(drawing.properties.get("id", ""))
+def _cell(verdict: Verdict) -> Cell:
+    level, own = verdict.properties.get("level"), verdict.id or str(verdict.properties.get("id", ""))
     if not isinstance(level, int) or not own:
-        raise GridError(f"feature {drawing.index}: a cell needs the properties id, level and parent")
-    return Cell(own, level, str(drawing.properties.get("parent", "")), shape(zone))
+        raise GridError(f"feature {verdict.index}: a cell needs the properties id, level and parent")
+    return Cell(own, level, str(verdict.properties.get("parent", "")), shape(verdict.zone))
