@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gridward import clock
@@ -69,14 +69,14 @@ def _verify(file: Path, key: Path | None) -> None:
 
 def _write(incident: int, config: Path, out: Path) -> None:
     from hub.evidence import NoIncident, make_pack
-    from hub.signing import hub_key
     from hub.store import Store, StoreError
 
     async def made() -> bytes:
         async with Store(_dsn(held)) as store:
-            return await make_pack(store, hub_key(held.state), incident, BY, clock.now())
+            return await make_pack(store, key, incident, BY, clock.now())
 
     held = _config(config)
+    key = _key(held)
     try:
         data = asyncio.run(made())
         out.write_bytes(data)
@@ -92,16 +92,14 @@ def _write(incident: int, config: Path, out: Path) -> None:
 def _audit(config: Path, other: Path | None) -> None:
     """`other`: the key of a second hub on the same database."""
     from hub.evidence import first_fault
-    from hub.signing import hub_key
     from hub.store import Store, StoreError
 
     async def found() -> "LogFault | None":
         async with Store(_dsn(held)) as store:
-            own = hub_key(held.state).public_key().public_bytes_raw()
-            return await first_fault(store, [own, *others])
+            return await first_fault(store, trusted)
 
     held = _config(config)
-    others = [_public_key(other)] if other else []
+    trusted = [_key(held).public_key().public_bytes_raw(), *([_public_key(other)] if other else [])]
     try:
         fault = asyncio.run(found())
     except StoreError as error:
@@ -128,6 +126,18 @@ def _dsn(config: "Config") -> str:
     try:
         return dsn(config)
     except ConfigError as error:
+        refuse(str(error))
+
+
+def _key(config: "Config") -> Ed25519PrivateKey:
+    """The hub's own; none is made here."""
+    from hub.signing import KEY_FILE, KeyUnusable, hub_key
+
+    if not (config.state / KEY_FILE).exists():
+        refuse(f"{config.state / KEY_FILE}: there is none; the hub makes it at its first start, on its own machine")
+    try:
+        return hub_key(config.state)
+    except KeyUnusable as error:
         refuse(str(error))
 
 

@@ -66,3 +66,15 @@ async def test_what_was_asked_wrongly_is_one_line(tmp_path: Path, hub: World) ->
         said = gridward(*words)
         assert said.returncode == 2, (words, said.stdout, said.stderr)
         assert len(said.stderr.strip().splitlines()) == 1, said.stderr
+
+
+async def test_no_second_key_is_made_and_an_open_one_is_said(tmp_path: Path, hub: World) -> None:
+    number, file, key = await hub.smoke(), config(tmp_path, hub.dsn), tmp_path / "state" / "hub.key"
+    key.chmod(0o644)
+    said = gridward(number, "--config", file)
+    assert said.returncode == 2 and "chmod 600" in said.stderr and "Traceback" not in said.stderr
+    key.unlink()
+    for words in ((number,), ("--audit",)):
+        said = gridward(*words, "--config", file)
+        assert said.returncode == 2 and "hub.key: there is none" in said.stderr
+    assert not key.exists()
