@@ -23,7 +23,16 @@ from edge.access.ledger import Ledger, Waiting
 from edge.access.passes import EVERYWHERE, Credential, Pass, Passes
 
 Outcome = Literal["allow", "deny", "refer"]
-FaceStatus = Literal["compared", "no_face", "low_quality", "several_faces", "no_template", "lookalike", "not_checked"]
+FaceStatus = Literal[
+    "compared",
+    "no_face",
+    "low_quality",
+    "several_faces",
+    "another_person",
+    "no_template",
+    "lookalike",
+    "not_checked",
+]
 Liveness = Literal["live", "spoof", "not_checked"]
 
 CLOCK_BEHIND_S_MAX = 300.0  # the document was issued later than our clock says it is: our clock is wrong
@@ -269,6 +278,7 @@ _FACE_REASONS = {
     "no_face": "no_face",
     "low_quality": "face_low_quality",
     "several_faces": "several_faces",
+    "another_person": "another_person",
     "no_template": "no_template",
     "lookalike": "lookalike",
     "not_checked": "face_not_checked",

@@ -111,6 +111,7 @@ def test_pass_decides_where_and_when(held: Pass, outcome: str, reason: str, alar
         ({"face": Face("no_face")}, "refer", "no_face", ()),
         ({"face": Face("low_quality")}, "refer", "face_low_quality", ()),
         ({"face": Face("several_faces")}, "refer", "several_faces", ()),
+        ({"face": Face("another_person")}, "refer", "another_person", ()),
         ({"face": Face()}, "refer", "face_not_checked", ()),
         ({"face": Face("no_template")}, "refer", "no_template", ()),
         ({"face": Face("lookalike", 0.9, "live")}, "refer", "lookalike", ()),
@@ -189,7 +190,7 @@ def test_code_of_another_person_does_not_fit() -> None:
     assert found.reason == "code_needed"
 
 
-@pytest.mark.parametrize("status", ["no_face", "low_quality", "several_faces"])
+@pytest.mark.parametrize("status", ["no_face", "low_quality", "several_faces", "another_person"])
 def test_code_is_no_way_round_a_face_that_could_be_looked_at(status: FaceStatus) -> None:
     gate = replace(GATE, without_face="code")
     assert decided(attempt(typed="1111", face=Face(status)), gate=gate).outcome == "refer"
