@@ -76,6 +76,12 @@ def is_time_zone(name: str) -> bool:
     return True
 
 
+def wall_time(at: float, clock: str, time_zone: str, days_later: int = 0) -> float:
+    """When the clocks of a time zone show `clock` on the day of `at`, or so many days later."""
+    day = datetime.fromtimestamp(at, ZoneInfo(time_zone)).date()
+    return _instant(day + timedelta(days_later), clock, time_zone)
+
+
 @lru_cache(maxsize=1_024)
 def _spans_round(schedule: Schedule, day: date) -> tuple[tuple[float, ...], tuple[float, ...]]:
     starts: list[float] = []

@@ -17,6 +17,7 @@ from geofences.fleet_columns import Fixes, Rows, Waits, numbers_of
 from geofences.fleet_edges import Boundaries
 from geofences.late import taken
 from geofences.plan import Plan
+from geofences.reach import NOTHING
 from geofences.stays import settled, watched
 from geofences.step import BEFORE_MAX, DEGREES_PER_METRE, JUMP_DEGREES_S, is_due, run, until
 from geofences.track import NOWHERE, Crossing, Fix, Pending, State, Track
@@ -113,6 +114,7 @@ class Fleet:
     def _obey(self, plan: Plan) -> None:
         self._plan = plan
         self._batch = Batch(plan.cells)
+        self._reach = Batch(plan.reach.cells) if plan.reach.cells is not None else None
         self._boundaries = Boundaries(plan)
         rules = plan.rules
         self._enter_m, self._leave_m = np.array(plan.enter_m), np.array(plan.leave_m)
@@ -146,6 +148,8 @@ class Fleet:
         far = np.maximum(np.abs(fixes.longitude - last.longitude[rows]), np.abs(fixes.latitude - last.latitude[rows]))
         is_plain = here.known[rows] & here.plain[rows] & (elapsed > 0) & (elapsed < plan.lost_s)
         is_plain &= far <= elapsed * JUMP_DEGREES_S
+        if self._reach is not None:
+            is_plain &= self._reach.points(fixes.longitude, fixes.latitude).signature == NOTHING
         steps = np.flatnonzero(is_plain & (far > plan.crossed_from_m * DEGREES_PER_METRE))
         if len(steps):
             step_m = self._boundaries.steps_m(last.of(rows[steps]), fixes.of(steps))
@@ -310,7 +314,7 @@ class Fleet:
     def _entered(self, row: int, fix: Fix, last: Fix | None, metres: dict[int, float]) -> list[Crossing]:
         last = None if self._rows.new[row] else last
         state, told = settled(self._states[row], metres, fix, last, self._plan)
-        if not state.is_plain or self._plan.resting:
+        if not state.is_plain or self._plan.resting or self._plan.riding:
             state, more = watched(state, fix, last, self._plan)
             told += more
         self._changed(row, state)

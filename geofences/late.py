@@ -97,7 +97,7 @@ def _rest(old: Sequence[Crossing], new: Sequence[Crossing], track: Track, plan: 
         else:
             told.append(crossing)
     for zone in dict.fromkeys(crossing.zone for crossing in chain(old, new)):
-        entered, exited = had[(zone, "entered")], had[(zone, "exited")]
+        entered, exited = had[(zone, "entered")], had[(zone, "exited")] + had[(zone, "left_corridor")]
         if entered != exited and track.fix is not None:
             kind = "exited" if entered > exited else "entered"
             at = track.fix.at

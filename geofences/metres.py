@@ -6,7 +6,7 @@ are written as polynomials round the latitude of the zones: right to 0.001 % wit
 points of one zone to 0.1 % within 50 km.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import cos, inf, pi, radians, sin, sqrt
 from typing import NamedTuple, TypeAlias
 
@@ -92,6 +92,29 @@ def boundary_m(scale: Scale, edges: Iterable[Edge], longitude: float, latitude: 
         x, y = x + along * run, y + along * rise
         nearest = min(nearest, x * x + y * y)
     return sqrt(nearest)
+
+
+def along_m(scale: Scale, line: Sequence[Edge], longitude: float, latitude: float) -> float:
+    """How many metres of a line of edges lie before the point of it that is nearest to a place; of equals the first."""
+    east, north = scale.metres(latitude)
+    nearest, found, before = inf, 0.0, 0.0
+    for ax, ay, bx, by in line:
+        x, y = (ax - longitude) * east, (ay - latitude) * north
+        run, rise = (bx - ax) * east, (by - ay) * north
+        square = run * run + rise * rise
+        along = -(x * run + y * rise) / square
+        along = 0.0 if along < 0.0 else min(along, 1.0)
+        x, y = x + along * run, y + along * rise
+        off, length = x * x + y * y, length_m(scale, (ax, ay, bx, by))
+        if off < nearest:
+            nearest, found = off, before + along * length
+        before += length
+    return found
+
+
+def length_m(scale: Scale, edge: Edge) -> float:
+    ax, ay, bx, by = edge
+    return distance_m(scale, (ax, ay), (bx, by))
 
 
 def met_at(edges: Iterable[Edge], start: tuple[float, float], end: tuple[float, float]) -> list[float]:

@@ -5,14 +5,17 @@ track knows the ids its numbers stand for, so it can be carried over to the next
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import pairwise
 from math import inf
 from typing import Self
 
 from geofences.calendar import Schedule
 from geofences.cells import Cells, turned
 from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
+from geofences.metres import Edge as MetreEdge
 from geofences.metres import Scale, scale_at
-from geofences.rules import NO_RULES, Rules, deviations, mistake, speed_m_s
+from geofences.reach import Reach
+from geofences.rules import NO_RULES, Corridor, Rules, deviations, mistake, speed_m_s
 from geofences.track import Fix
 from geofences.zones import LATITUDE_MAX, LONGITUDE_MAX, ZoneError
 
@@ -46,12 +49,16 @@ class Plan:
         self.scheduled = frozenset(at for at, each in enumerate(self.rules) if each.schedule)
         self.limited = frozenset(at for at, limit in enumerate(self.speed_max) if limit < inf)
         self.resting = frozenset(at for at, each in enumerate(self.rules) if each.stopped_s)
+        self.corridors = {at: each.corridor for at, each in enumerate(self.rules) if each.corridor}
+        self.riding = frozenset(self.corridors)
+        self.lines = {at: self._line(each) for at, each in self.corridors.items()}  # as `edges`
+        self.reach = Reach(self.cells.zones, {at: each.approaching_s for at, each in enumerate(self.rules)})
         self.lost_s = min((each.lost_s for each in self.rules if each.lost_s), default=inf)
         self.crossed_from_m = min((each.crossed_from_m for each in self.rules if each.crossed_from_m), default=inf)
         self.scale = self._scale()
         self._smallest: dict[int, str] = {}
         self._spans: dict[int, tuple[float, float, bool]] = {}
-        self._edges: dict[int, tuple[tuple[float, float, float, float], ...]] = {}
+        self._edges: dict[int, tuple[MetreEdge, ...]] = {}
 
     @property
     def version(self) -> int:
@@ -66,7 +73,7 @@ class Plan:
         other.__dict__.update(self.__dict__, key=(self.version, posture))
         return other
 
-    def edges(self, at: int) -> tuple[tuple[float, float, float, float], ...]:
+    def edges(self, at: int) -> tuple[MetreEdge, ...]:
         """Of a zone, in degrees as the cells see them."""
         found = self._edges.get(at)
         if found is None:
@@ -91,7 +98,10 @@ class Plan:
 
     def seen(self, fix: Fix) -> tuple[float, float]:
         """Its place as the cells and `edges` see it."""
-        return unwrapped(turned(fix.longitude), self.cells.east_of_seam), fix.latitude
+        return self.seen_at(fix.longitude, fix.latitude)
+
+    def seen_at(self, longitude: float, latitude: float) -> tuple[float, float]:
+        return unwrapped(turned(longitude), self.cells.east_of_seam), latitude
 
     def is_in_force(self, zone: int, fix: Fix, stays: Container[int]) -> bool:
         """By posture, schedule and floor; an unknown floor leaves a zone as it is in `stays`."""
@@ -132,6 +142,10 @@ class Plan:
                     yield from self._zones_along(line, ~found)
                 else:
                     yield from leaves.zones(found)
+
+    def _line(self, corridor: Corridor) -> tuple[MetreEdge, ...]:
+        places = [self.seen_at(*place) for place in corridor.line]
+        return tuple((*one, *other) for one, other in pairwise(places) if one != other)
 
     def _parents(self, at: int) -> tuple[int, ...]:
         found: list[int] = []

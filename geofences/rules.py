@@ -5,11 +5,11 @@ beyond the exit buffer and surely outside has left.
 """
 
 from math import erf, inf, isfinite, sqrt
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from geofences.calendar import Schedule, is_time_zone
+from geofences.calendar import Clock, Schedule, is_time_zone
 
 # An accuracy is the radius that holds the true place with 68 %; of a normal distribution in the plane that is this
 # many standard deviations.
@@ -17,12 +17,43 @@ ACCURACY_DEVIATIONS = 1.515
 SQRT2 = sqrt(2)
 GROUP_LENGTH_MAX = 64
 LEVELS_MAX = 200
+CHECKPOINTS_MAX = 100
 
 Certainty = Annotated[float, Meta(ge=0.5, le=0.9999)]
 Metres = Annotated[float, Meta(ge=0, le=100_000)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Some = Annotated[float, Meta(gt=0, le=31_536_000)]  # seconds
 Group = Annotated[str, Meta(max_length=GROUP_LENGTH_MAX)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Place = tuple[Longitude, Latitude]
+
+
+class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A place that must be passed within `radius_m`: not before `not_before` and before `until`, by the clocks of the
+    corridor's time zone, and within `until_s` of entering."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=GROUP_LENGTH_MAX)]
+    at: Place
+    radius_m: Annotated[float, Meta(gt=0, le=5_000)] = 30.0
+    not_before: Clock | None = None
+    until: Clock | None = None
+    until_s: Some | None = None
+
+
+class Corridor(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is driven along: `line`, in the middle of the zone (whose width is how far one may deviate), and which way.
+
+    Told: `left_corridor` instead of exited, when it is left farther than `end_m` along the line from both ends;
+    `wrong_way`, for more than `wrong_way_m` and two fixes; `missed_checkpoint`, when one was passed by or its time ran
+    out."""
+
+    line: Annotated[tuple[Place, ...], Meta(min_length=2, max_length=10_000)]
+    direction: Literal["forward", "backward", "both"] = "both"
+    checkpoints: Annotated[tuple[Checkpoint, ...], Meta(max_length=CHECKPOINTS_MAX)] = ()
+    wrong_way_m: Annotated[float, Meta(ge=5, le=5_000)] = 30.0
+    end_m: Metres = 100.0
+    time_zone: str = ""
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -34,7 +65,8 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     Told: `dwelt_s` once after so long inside, `inside_every_s` again and again, `overstayed_s` once, `lost_s` when
     whoever is inside is not heard for so long. `speed_max_kmh`: too fast. `stopped_s`: has not moved by more than
     `stopped_radius_m` for so long. `crossed_from_m`: a step at least so long that leads through the zone without a fix
-    in it is told.
+    in it is told. `corridor`: see there. `approaching_s`: told once when whoever comes this way will be inside within
+    so long, and again only after having gone away or in.
     In force: `levels` (floors) and `altitude_m` (from, to) when given, in these `postures` (all when none is named), by
     `schedule`. `one_of`: of all zones of that group a place has only the one of lowest `rank` (the innermost ring; the
     grid cell), of equal ranks the one whose id sorts first. `parent`: the zone that this one is part of; it holds
@@ -55,6 +87,8 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     stopped_s: Annotated[float, Meta(ge=10, le=31_536_000)] | None = None
     stopped_radius_m: Annotated[float, Meta(gt=0, le=1_000)] = 20.0
     crossed_from_m: Annotated[float, Meta(ge=1, le=1_000_000)] | None = 100.0
+    approaching_s: Annotated[float, Meta(ge=1, le=3_600)] | None = None
+    corridor: Corridor | None = None
     levels: Annotated[tuple[int, ...], Meta(max_length=LEVELS_MAX)] = ()
     altitude_m: tuple[float, float] | None = None
     postures: tuple[str, ...] = ()
@@ -84,6 +118,18 @@ def mistake(rules: Rules) -> str:
         return "altitude_m: expected two numbers of metres, the lower one first"
     if rules.schedule is not None and not is_time_zone(rules.schedule.time_zone):
         return f"schedule.time_zone: {rules.schedule.time_zone} is not a time zone; a name such as Asia/Shanghai is"
+    return _mistake_of(rules.corridor) if rules.corridor is not None else ""
+
+
+def _mistake_of(corridor: Corridor) -> str:
+    if len(set(corridor.line)) < 2:
+        return "corridor.line: expected two different places at least"
+    names = [each.name for each in corridor.checkpoints]
+    if len(set(names)) < len(names):
+        return "corridor.checkpoints: two have one name"
+    by_clock = any(each.not_before or each.until for each in corridor.checkpoints)
+    if (by_clock or corridor.time_zone) and not is_time_zone(corridor.time_zone):
+        return f"corridor.time_zone: {corridor.time_zone!r} is not a time zone; a name such as Asia/Shanghai is"
     return ""
 
 

@@ -6,8 +6,10 @@ from typing import NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
+from geofences.approach import approached
 from geofences.metres import distance_m
 from geofences.plan import Plan
+from geofences.rides import is_at_end, ridden, runs_out
 from geofences.rules import Rules, certainty_at
 from geofences.track import Crossing, Fix, Rest, State
 
@@ -76,7 +78,9 @@ def _entered(state: State, now: _Now, plan: Plan) -> Told:
             told.append(Crossing("entered", plan.ids[zone], plan.version, fix.at, fix.at, fix, last, sure, why))
         else:
             why, since = _why_left(zone, members, fix, state, plan), state.stays[zone]
-            told.append(Crossing("exited", plan.ids[zone], plan.version, fix.at, since, fix, last, sure, why))
+            strays = zone in plan.riding and zone not in members and not is_at_end(zone, fix, plan)
+            kind = "left_corridor" if strays else "exited"
+            told.append(Crossing(kind, plan.ids[zone], plan.version, fix.at, since, fix, last, sure, why))
     if not told and members is state.members:
         return state, told
     state = State(
@@ -85,11 +89,13 @@ def _entered(state: State, now: _Now, plan: Plan) -> Told:
         timed=_some(plan.timed, stays),
         rests=tuple([rest for rest in state.rests if rest.zone in stays]) if state.rests else (),
         fast=tuple([zone for zone in state.fast if zone in stays]) if state.fast else (),
+        rides=tuple([ride for ride in state.rides if ride.zone in stays]) if state.rides else (),
+        nearing=tuple([near for near in state.nearing if near.zone not in members]) if state.nearing else (),
         speed_max=min([plan.speed_max[zone] for zone in stays], default=inf) if plan.limited else inf,
         by_floor=not plan.floored.isdisjoint(members),
         made_at=fix.at,
     )
-    if state.timed or state.rests or not plan.scheduled.isdisjoint(members):
+    if state.timed or state.rests or state.rides or not plan.scheduled.isdisjoint(members):
         state = replace(state, due=due_after(state, fix.at, plan))
     return state, told
 
@@ -114,7 +120,8 @@ def _why_entered(zone: int, last: Fix | None, metres: Mapping[int, float]) -> st
 
 
 def watched(state: State, fix: Fix, last: Fix | None, plan: Plan) -> Told:
-    """Whoever is too fast, and where those rest who are to be told of when they stop."""
+    """Whoever is too fast, on the way along a corridor or to a zone, and where those rest who are to be told of when
+    they stop."""
     told = []
     if state.speed_max < inf and last is not None:
         speed = distance_m(plan.scale, last.place, fix.place) / (fix.at - last.at)
@@ -127,11 +134,32 @@ def watched(state: State, fix: Fix, last: Fix | None, plan: Plan) -> Told:
                 told.append(Crossing("too_fast", plan.ids[zone], plan.version, fix.at, fix.at, fix, last, 1.0, why))
         if fast != state.fast:
             state = replace(state, fast=fast, made_at=fix.at)
+    if state.nearing or plan.reach.is_near(fix.longitude, fix.latitude):
+        nearing, more = approached(state, fix, last, plan)
+        told += more
+        if nearing != state.nearing:
+            state = replace(state, nearing=nearing, made_at=fix.at)
+    if not plan.riding.isdisjoint(state.stays):
+        state, more = _ridden(state, fix, last, plan)
+        told += more
     if plan.resting.isdisjoint(state.stays):
         return state, told
     rests = tuple(_rests(state, fix, plan))
     if rests != state.rests:
         state = replace(state, rests=rests, made_at=fix.at)
+        state = replace(state, due=due_after(state, fix.at, plan))
+    return state, told
+
+
+def _ridden(state: State, fix: Fix, last: Fix | None, plan: Plan) -> Told:
+    known = {ride.zone: ride for ride in state.rides}
+    rides, told = [], []
+    for zone in _some(plan.riding, state.stays):
+        ride, more = ridden(known.get(zone), zone, fix, last, plan)
+        rides.append(ride)
+        told += more
+    if tuple(rides) != state.rides:
+        state = replace(state, rides=tuple(rides), made_at=fix.at)
         state = replace(state, due=due_after(state, fix.at, plan))
     return state, told
 
@@ -150,6 +178,7 @@ def due_after(state: State, at: float, plan: Plan) -> float:
     """The first time after `at` at which something is to be told or a zone comes into force or goes out of it, as long
     as there is no fix."""
     times = [time for zone in state.timed for time in _times(plan.rules[zone], state.stays[zone], at)]
+    times += [until for ride in state.rides for until, _ in runs_out(ride, plan)]
     times += [rest.since + (plan.rules[rest.zone].stopped_s or inf) for rest in state.rests]
     for zone in _some(plan.scheduled, state.members):
         schedule = plan.rules[zone].schedule
@@ -185,6 +214,9 @@ def _all_due(
         seconds = plan.rules[rest.zone].stopped_s
         if seconds is not None:
             yield rest.since + seconds, rest.zone, "stopped", rest.since, f"not moved for {seconds:g} s"
+    for ride in state.rides:
+        for until, checkpoint in runs_out(ride, plan):
+            yield until, ride.zone, "missed_checkpoint", ride.since, f"{checkpoint.name} was not passed in time"
     if now - fix.at >= plan.lost_s:
         for zone in state.stays:
             seconds = plan.rules[zone].lost_s

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from geofences.cells import Place
 from geofences.metres import boundary_m, distance_m, met_at
 from geofences.plan import Plan
+from geofences.rides import anew
 from geofences.stays import due_after, looked_at_again, settled, told_between, watched
 from geofences.track import RECENT_MAX, UNKNOWN, Crossing, Fix, Pending, State, Track
 
@@ -70,6 +71,7 @@ def step(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
         or elapsed >= plan.lost_s
         or far > plan.crossed_from_m * DEGREES_PER_METRE
         or not state.is_plain
+        or (plan.reach.is_asked and plan.reach.is_near(fix.longitude, fix.latitude))
     ):
         return _advanced(track, fix, place, plan)
     recent = (*track.recent[1 - RECENT_MAX :], fix)
@@ -113,8 +115,11 @@ def carried(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
             stays={number[at]: since for at, since in state.stays.items() if at in number},
             rests=tuple(replace(each, zone=number[each.zone]) for each in state.rests if each.zone in number),
             fast=tuple(number[at] for at in state.fast if at in number),
+            rides=tuple(replace(each, zone=number[each.zone]) for each in state.rides if each.zone in number),
+            nearing=tuple(replace(each, zone=number[each.zone]) for each in state.nearing if each.zone in number),
         )
         pending = tuple(replace(each, zone=number[each.zone]) for each in pending if each.zone in number)
+    state = replace(state, rides=tuple(anew(each) for each in state.rides if each.zone in plan.riding))
     state = replace(state, timed=tuple(sorted(zone for zone in state.stays if zone in plan.timed)))
     state = replace(state, due=due_after(state, track.told, plan))
     track = replace(

@@ -5,6 +5,7 @@ from math import inf
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 RESTORED = (-1, "")  # the key of no plan
 UNKNOWN = -1  # a signature under no plan
@@ -29,8 +30,9 @@ class Fix(Struct, frozen=True, gc=False):
 
 class Crossing(Struct, frozen=True, gc=False):
     """Something that happened between a track and a zone. `kind`: entered, exited, dwelt, inside, overstayed, lost,
-    too_fast, stopped, crossed. `since`: when its cause began. `start` and `fix`: the step that showed it (start None:
-    one fix did). `certainty` that it is so, by accuracy and distance. `why`: in words."""
+    too_fast, stopped, crossed, approaching, left_corridor, wrong_way, missed_checkpoint. `since`: when its cause
+    began. `start` and `fix`: the step that showed it (start None: one fix did). `certainty` that it is so, by accuracy
+    and distance. `why`: in words."""
 
     kind: str
     zone: str
@@ -61,6 +63,29 @@ class Rest(Struct, frozen=True, gc=False):
     since: float
 
 
+class Ride(Struct, frozen=True, gc=False):
+    """Of a stay in a corridor: metres along its line, counted in its direction. `low` and `high`: what was reached so
+    far. `turned`: from where it goes the wrong way, or, when that was told, the right one again, for `fixes` fixes.
+    `visited` and `missed`: names of checkpoints."""
+
+    zone: int
+    since: float
+    low: float
+    high: float
+    turned: float
+    fixes: int = 0
+    is_wrong: bool = False
+    visited: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+
+
+class Nearing(Struct, frozen=True, gc=False):
+    """A zone that it was told to approach, and how near it has come since."""
+
+    zone: int
+    least_m: float
+
+
 class State(Struct, frozen=True, gc=False):
     """What changes seldom. Zones are numbers of the plan. `members`: those whose shape counts as holding it, and since
     when; `stays`: those of them that are in force, and their parents, and when they were entered (the very same dict
@@ -72,6 +97,8 @@ class State(Struct, frozen=True, gc=False):
     timed: tuple[int, ...] = ()
     rests: tuple[Rest, ...] = ()
     fast: tuple[int, ...] = ()
+    rides: tuple[Ride, ...] = ()
+    nearing: tuple[Nearing, ...] = ()
     due: float = inf
     speed_max: float = inf
     by_floor: bool = False
@@ -80,7 +107,7 @@ class State(Struct, frozen=True, gc=False):
     @property
     def is_plain(self) -> bool:
         """Nothing is told of it before it crosses a boundary or is not heard for long."""
-        return not self.by_floor and not self.rests and self.speed_max == inf
+        return not (self.by_floor or self.rests or self.rides or self.nearing) and self.speed_max == inf
 
 
 NOWHERE = State()
@@ -114,6 +141,8 @@ class _Kept(Struct, frozen=True, omit_defaults=True):
     pending: list[tuple[str, float | None, int]] = []
     rests: list[tuple[str, float, float, float]] = []
     fast: list[str] = []
+    rides: list[tuple[str, Ride]] = []
+    nearing: list[tuple[str, float]] = []
     recent: list[Fix] = []
     suspects: list[Fix] = []
 
@@ -131,6 +160,8 @@ def kept(track: Track) -> bytes:
             [(ids[each.zone], each.since, each.fixes) for each in track.pending],
             [(ids[each.zone], each.longitude, each.latitude, each.since) for each in state.rests],
             [ids[at] for at in state.fast],
+            [(ids[each.zone], each) for each in state.rides],
+            [(ids[each.zone], each.least_m) for each in state.nearing],
             list(track.recent),
             list(track.suspects),
         )
@@ -142,7 +173,8 @@ def read(written: bytes) -> Track:
     msgspec.ValidationError or DecodeError."""
     found = msgspec.json.decode(written, type=_Kept)
     named = {*found.members, *found.fast, *found.stays}
-    named |= {wait[0] for wait in found.pending} | {rest[0] for rest in found.rests}
+    for told in (found.pending, found.rests, found.rides, found.nearing):
+        named |= {each[0] for each in told}
     ids = tuple(sorted(named))
     number = {zone_id: at for at, zone_id in enumerate(ids)}
     state = State(
@@ -150,6 +182,8 @@ def read(written: bytes) -> Track:
         stays={number[zone_id]: since for zone_id, since in found.stays.items()},
         rests=tuple(Rest(number[zone_id], *rest) for zone_id, *rest in found.rests),
         fast=tuple(number[zone_id] for zone_id in found.fast),
+        rides=tuple(replace(ride, zone=number[zone_id]) for zone_id, ride in found.rides),
+        nearing=tuple(Nearing(number[zone_id], least_m) for zone_id, least_m in found.nearing),
         made_at=-inf if found.fix is None else found.fix.at,
     )
     return Track(

@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from geofences.calendar import Schedule, Window
 from geofences.cells import Cells
@@ -12,13 +14,15 @@ from geofences.fleet import Fleet
 from geofences.fleet_columns import fixes_of
 from geofences.late import taken
 from geofences.plan import Plan
-from geofences.rules import Rules
+from geofences.rules import Checkpoint, Corridor, Rules
 from geofences.step import until
 from geofences.track import Crossing, Fix, Track, kept
+from geofences.zones import Zone
 from tests.geofences.shapes import stars_of_all_sizes
 
 NOON = 1_783_310_400.0
 MOVERS, STEPS = 40, 40
+DIRECTIONS: tuple[Literal["forward", "backward", "both"], ...] = ("forward", "backward", "both")
 
 
 def rules_of_all_kinds(chance: random.Random) -> Rules:
@@ -43,12 +47,31 @@ def rules_of_all_kinds(chance: random.Random) -> Rules:
         schedule=chance.choice([None, None, None, night]),
         one_of=chance.choice(["", "", "rings"]),
         rank=chance.randrange(3),
+        approaching_s=60 if chance.random() < 0.03 else None,
     )
+
+
+def corridor(chance: random.Random, zone: Zone) -> Corridor:
+    """Through the middle of a zone, from west to east, with checkpoints."""
+    box = zone.box
+    middle = (box.south + box.north) / 2
+    line = tuple((box.west + (box.east - box.west) * part / 4, middle + chance.gauss(0, 1e-3)) for part in range(5))
+    checkpoints = (
+        Checkpoint("first", line[1], 60, until_s=100),
+        Checkpoint("second", line[2], 200, not_before="12:01", until="12:05"),
+        Checkpoint("third", line[3], 30),
+    )
+    direction = chance.choice(DIRECTIONS)
+    return Corridor(line, direction, checkpoints, chance.choice([10, 100]), 50, "Asia/Shanghai")
 
 
 def plans(chance: random.Random, count: int) -> Plan:
     zones = stars_of_all_sizes(chance, count)
-    return Plan(Cells(zones), {each.id: rules_of_all_kinds(chance) for each in zones}, 1, "calm")
+    rules = {each.id: rules_of_all_kinds(chance) for each in zones}
+    for each in zones:
+        if chance.random() < 0.2:
+            rules[each.id] = replace(rules[each.id], corridor=corridor(chance, each))
+    return Plan(Cells(zones), rules, 1, "calm")
 
 
 def walks(chance: random.Random) -> Iterator[tuple[int, Fix]]:
@@ -113,7 +136,8 @@ def test_the_walks_show_every_kind() -> None:
         chance = random.Random(seed)
         plan, heard = plans(chance, 150), list(walks(chance))
         kinds |= {each.kind for each in alone(plan, heard)[1]}
-    assert kinds == {"entered", "exited", "dwelt", "inside", "overstayed", "too_fast", "stopped", "lost", "crossed"}
+    of_one_zone = {"entered", "exited", "dwelt", "inside", "overstayed", "too_fast", "stopped", "lost", "crossed"}
+    assert kinds == of_one_zone | {"approaching", "left_corridor", "wrong_way", "missed_checkpoint"}
 
 
 def test_a_new_plan_and_a_posture_in_the_middle() -> None:
