@@ -66,7 +66,8 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     whoever is inside is not heard for so long. `speed_max_kmh`: too fast. `stopped_s`: has not moved by more than
     `stopped_radius_m` for so long. `crossed_from_m`: a step at least so long that leads through the zone without a fix
     in it is told. `corridor`: see there. `approaching_s`: told once when whoever comes this way will be inside within
-    so long, and again only after having gone away or in.
+    so long, and again only after having gone away or in. `count_max`, `density_max_per_km2`: `too_many` when more are
+    inside, and `eased` when no more than `eased_at` are (without it nine tenths of the limit).
     In force: `levels` (floors) and `altitude_m` (from, to) when given, in these `postures` (all when none is named), by
     `schedule`. `one_of`: of all zones of that group a place has only the one of lowest `rank` (the innermost ring; the
     grid cell), of equal ranks the one whose id sorts first. `parent`: the zone that this one is part of; it holds
@@ -87,6 +88,9 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     stopped_s: Annotated[float, Meta(ge=10, le=31_536_000)] | None = None
     stopped_radius_m: Annotated[float, Meta(gt=0, le=1_000)] = 20.0
     crossed_from_m: Annotated[float, Meta(ge=1, le=1_000_000)] | None = 100.0
+    count_max: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
+    density_max_per_km2: Annotated[float, Meta(gt=0, le=10_000_000)] | None = None
+    eased_at: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
     approaching_s: Annotated[float, Meta(ge=1, le=3_600)] | None = None
     corridor: Corridor | None = None
     levels: Annotated[tuple[int, ...], Meta(max_length=LEVELS_MAX)] = ()

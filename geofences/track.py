@@ -30,9 +30,9 @@ class Fix(Struct, frozen=True, gc=False):
 
 class Crossing(Struct, frozen=True, gc=False):
     """Something that happened between a track and a zone. `kind`: entered, exited, dwelt, inside, overstayed, lost,
-    too_fast, stopped, crossed, approaching, left_corridor, wrong_way, missed_checkpoint. `since`: when its cause
-    began. `start` and `fix`: the step that showed it (start None: one fix did). `certainty` that it is so, by accuracy
-    and distance. `why`: in words."""
+    too_fast, stopped, crossed, approaching, left_corridor, wrong_way, missed_checkpoint; of several tracks (`other`:
+    the second one): met, separated, too_many, eased. `since`: when its cause began. `start` and `fix`: the step that
+    showed it (start None: one fix did). `certainty` that it is so, by accuracy and distance. `why`: in words."""
 
     kind: str
     zone: str
@@ -43,6 +43,7 @@ class Crossing(Struct, frozen=True, gc=False):
     start: Fix | None = None
     certainty: float = 1.0
     why: str = ""
+    other: str = ""
 
 
 class Pending(Struct, frozen=True, gc=False):
