@@ -11,19 +11,21 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from devices.documents import AlreadyHeld, Document, SignatureWrong, TrustError, verify_document
 from edge import clock, small_file
+from edge.fences import Drawn
 from geofences.cells import Cells
 from geofences.plan import Plan
 from geofences.rules import NO_RULES, Rules
+from geofences.together import RULES_MAX, MovingZone, Proximity, twice
 from geofences.zones import zone
 
 ZONES = "zones"
@@ -57,13 +59,18 @@ class DrawnZone(Struct, frozen=True):
 
 class ZonesBody(Struct, frozen=True):
     zones: tuple[DrawnZone, ...]
+    moving: Annotated[tuple[MovingZone, ...], Meta(max_length=RULES_MAX)] = ()
+    proximity: Annotated[tuple[Proximity, ...], Meta(max_length=RULES_MAX)] = ()
 
 
-def read_zones(document: Document) -> Plan:
+def read_zones(document: Document) -> Drawn:
     """The document "zones". Raises what UNUSABLE names."""
-    zones = msgspec.convert(document.body, ZonesBody).zones
-    cells = Cells(zone(drawn.id, drawn.shape) for drawn in zones)
-    return Plan(cells, {drawn.id: drawn.rules for drawn in zones}, document.version)
+    body = msgspec.convert(document.body, ZonesBody)
+    cells = Cells(zone(drawn.id, drawn.shape) for drawn in body.zones)
+    plan = Plan(cells, {drawn.id: drawn.rules for drawn in body.zones}, document.version)
+    if name := twice(body.moving, body.proximity, plan.ids):
+        raise ValueError(f"{name} is given twice")
+    return Drawn(plan, body.moving, body.proximity)
 
 
 def read_key(path: Path) -> Ed25519PublicKey:

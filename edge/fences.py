@@ -4,6 +4,7 @@ Rules
 - The engine is geofences.late: one track a device, on the devices' own times. A time in the future is taken as now.
 - What it tells becomes an Event of the device, `zone_` and the kind; attributes say since when, how certain, and why.
 - What the disk refuses is taken back: the device sends it again, and it is told then.
+- What several devices come to (crowds, moving zones, meetings) is looked at once in a while, by where each was last.
 - Tracks outlive a restart: what changed is kept with the rows that it made, and otherwise now and then. A track that
   was kept a while ago tells nothing twice: only who is inside matters for that, and that is kept with the rows.
 """
@@ -13,21 +14,33 @@ from datetime import UTC, datetime
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from devices.observation import DeviceId, Event, Observation, Position, ZoneId
 from geofences.cells import Cells
+from geofences.crowds import Crowds
 from geofences.late import taken
 from geofences.plan import Plan
 from geofences.step import NotAFix, Told, checked, is_due, until
+from geofences.together import MovingZone, Proximity, Together
 from geofences.track import Crossing, Fix, Track, kept, read
 
 KEPT = "track:"
+KEPT_TOGETHER, KEPT_CROWDS = "track:=together", "track:=crowds"  # no device's
 NO_ZONES = Plan(Cells(()), {}, 0)
 EVENT = "zone_"
 EMPTY = Track()
 
 log = structlog.get_logger()
-Changed = dict[DeviceId, tuple[Track, Track]]  # each track as it was, and as it is now
+Changed = dict[str, tuple[Track, Track]]  # each track as it was, and as it is now
+
+
+class Drawn(Struct, frozen=True):
+    """What a version of the document "zones" says."""
+
+    plan: Plan
+    moving: tuple[MovingZone, ...] = ()
+    proximity: tuple[Proximity, ...] = ()
 
 
 class Fences:
@@ -35,23 +48,50 @@ class Fences:
 
     def __init__(self, plan: Plan = NO_ZONES) -> None:
         self.plan = plan
-        self._tracks: dict[DeviceId, Track] = {}
+        self._tracks: dict[str, Track] = {}  # by device
         self._changed: Changed = {}
-        self._unkept: set[DeviceId] = set()
+        self._unkept: set[str] = set()
+        self._moved: set[str] = set()  # since it was looked at what several come to
+        self._crowds = Crowds(plan, {}, {})
+        self._together = Together()
+        self._stored: dict[str, str] = {}  # of these two, until there are rules to read them by
+        self._unkept_together = False
 
     def remember(self, stored: Mapping[str, str]) -> None:
         """What `keeps` said before a restart, by name; what cannot be read is forgotten."""
         for name, written in stored.items():
+            if name in {KEPT_TOGETHER, KEPT_CROWDS}:
+                self._stored[name] = written
+                continue
             try:
-                self._tracks[DeviceId(name.removeprefix(KEPT))] = read(written.encode())
+                self._tracks[name.removeprefix(KEPT)] = read(written.encode())
             except msgspec.MsgspecError as error:
                 log.warning("track_unreadable", error=str(error))
+
+    def obey(self, drawn: Drawn, now: datetime) -> list[Observation]:
+        """These zones are in force from now on; what that takes back of what several came to."""
+        self.plan = drawn.plan
+        since: Mapping[str, float] = self._crowds.since
+        told = self._together.obey(drawn.moving, drawn.proximity, drawn.plan.version)
+        try:
+            if written := self._stored.pop(KEPT_CROWDS, ""):
+                since = msgspec.json.decode(written, type=dict[str, float])
+            fixes = ((device, track.fix) for device, track in self._tracks.items() if track.fix is not None)
+            if written := self._stored.pop(KEPT_TOGETHER, ""):
+                self._together.remember(written.encode(), fixes)
+        except msgspec.MsgspecError as error:
+            log.warning("track_unreadable", error=str(error))
+        self._crowds = Crowds(drawn.plan, self._tracks, since)
+        self._moved |= self._tracks.keys()
+        return [one for device, crossing in told for one in _events(DeviceId(device), now, (crossing,), "")]
 
     def forget(self, device: DeviceId) -> None:
         """It is enrolled no more: nothing comes due for it, and it begins anew if it comes back."""
         if self._tracks.pop(device, None) is not None:
             self._changed.pop(device, None)
             self._unkept.add(device)
+        self._crowds.forget(device)
+        self._together.forget(device)
 
     def seen(self, one: Observation, body: Position) -> list[Observation]:
         """What a Position tells."""
@@ -70,8 +110,21 @@ class Fences:
             if is_due(track, at, self.plan):
                 new, told = until(track, at, self.plan)
                 self._put(device, track, new)
-                found += _events(device, now, told, "")
-        return found
+                found += _events(DeviceId(device), now, told, "")
+        return [*found, *self._come_to(now)]
+
+    def _come_to(self, now: datetime) -> list[Observation]:
+        """What several devices come to, by where each was last."""
+        moved, self._moved = self._moved, set()
+        told: list[tuple[str, Crossing]] = []
+        for device in sorted(moved & self._tracks.keys()):
+            track = self._tracks[device]
+            told += [(device, crossing) for crossing in self._crowds.moved(device, track)]
+            if track.fix is not None:
+                told += self._together.moved(device, track.fix, now.timestamp())
+        told += self._together.due(now.timestamp())
+        self._unkept_together |= bool(told)
+        return [one for device, crossing in told for one in _events(DeviceId(device), now, (crossing,), "")]
 
     def take_changed(self) -> Changed:
         """The tracks that changed since last asked."""
@@ -92,15 +145,21 @@ class Fences:
         else:
             wanted = {device for device, (before, after) in changed.items() if after.state is not before.state}
             self._unkept -= wanted
-        return {KEPT + device: self._written(device) for device in wanted}
+        found = {KEPT + device: self._written(device) for device in wanted}
+        if self._unkept_together:
+            self._unkept_together = False
+            found[KEPT_CROWDS] = msgspec.json.encode(self._crowds.since).decode()
+            found[KEPT_TOGETHER] = self._together.kept().decode()
+        return found
 
-    def _written(self, device: DeviceId) -> str:
+    def _written(self, device: str) -> str:
         track = self._tracks.get(device)
         return kept(track).decode() if track is not None else ""
 
-    def _put(self, device: DeviceId, before: Track, track: Track) -> None:
+    def _put(self, device: str, before: Track, track: Track) -> None:
         self._tracks[device] = track
         self._unkept.add(device)
+        self._moved.add(device)
         self._changed[device] = (self._changed.get(device, (before, track))[0], track)
 
 
@@ -142,6 +201,8 @@ def _said(crossing: Crossing) -> dict[str, str]:
     }
     if crossing.start is not None:
         said |= {"from_longitude": f"{crossing.start.longitude:.7f}", "from_latitude": f"{crossing.start.latitude:.7f}"}
+    if crossing.other:
+        said["other"] = crossing.other
     return said
 
 

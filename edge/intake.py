@@ -30,13 +30,13 @@ from edge import clock, contacts, pipeline
 from edge.actuators import Actuators
 from edge.config import Rule
 from edge.contacts import Contacts
+from edge.fences import Drawn
 from edge.health import event
 from edge.pipeline import View
 from edge.rules import acts
 from edge.spool import Done, Spool
 from edge.spool_file import SpoolError
 from edge.supervisor import outcome_of
-from geofences.plan import Plan
 
 LATE_S = 10.0  # a supervision that comes later than this was not listening
 DRIVEN_MAX = 10_000
@@ -89,9 +89,10 @@ class Intake:
         self._unsaid: deque[Observation] = deque()
         self._driven: dict[tuple[DeviceId, str], None] = {}  # reports that drove something, oldest first
 
-    def use_zones(self, plan: Plan) -> None:
+    def use_zones(self, drawn: Drawn) -> None:
         """Zones have been drawn anew."""
-        self._view.fences.plan = plan
+        if over := self._view.fences.obey(drawn, clock.now()):
+            self.say(over)
 
     def use_devices(
         self, view: View, watched: Mapping[DeviceId, tuple[float, str]], gone: Collection[DeviceId]

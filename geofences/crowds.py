@@ -1,19 +1,19 @@
-"""How many are inside: too_many and eased, from who entered and who left. Pure.
+"""How many are inside: too_many and eased, from the tracks of all who are tracked. Pure.
 
 Rules
-- A track counts from entered to exited; one that is lost inside counts on: it may be there still.
+- Whoever has entered and not left is inside; whoever is lost inside counts on: they may be there still.
 - The limit is `count_max`, or what `density_max_per_km2` makes of the zone's area, whichever is less.
 - `too_many` is told when the limit is passed, `eased` when no more than `eased_at` are left, and in between nothing:
-  the two alternate. They are told in the order in which fixes come; a late one changes the count when it comes.
+  the two alternate.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import floor
 
 from geofences.plan import Plan
 from geofences.projection import ring_area_m2
 from geofences.rules import Rules
-from geofences.track import Crossing, Track
+from geofences.track import Crossing, Fix, Track
 from geofences.zones import Zone
 
 EASED = 0.9
@@ -22,7 +22,7 @@ EASED = 0.9
 class Crowds:
     """Of the zones of one plan. `since`: which have too many, and since when; it survives a restart."""
 
-    def __init__(self, plan: Plan, tracks: Mapping[str, Track], since: Mapping[str, float] = {}) -> None:
+    def __init__(self, plan: Plan, tracks: Mapping[str, Track], since: Mapping[str, float]) -> None:
         self._plan = plan
         self._limits = {
             plan.ids[at]: limit
@@ -31,48 +31,46 @@ class Crowds:
         }
         self._inside: dict[str, set[str]] = {zone: set() for zone in self._limits}
         self.since = {zone: at for zone, at in since.items() if zone in self._limits}
-        for who, track in tracks.items() if self._limits else ():
-            for at in track.state.stays:
-                if track.ids[at] in self._inside:
-                    self._inside[track.ids[at]].add(who)
+        for who, track in tracks.items():
+            self._count(who, track)
 
     def count(self, zone: str) -> int:
         return len(self._inside.get(zone, ()))
 
-    def seen(self, who: str, told: Iterable[Crossing]) -> list[Crossing]:
-        """What it adds that a track has entered or left."""
-        if not self._limits:
-            return []
-        found: list[Crossing] = []
-        for crossing in told:
-            inside = self._inside.get(crossing.zone)
-            if inside is None or crossing.kind not in {"entered", "exited", "left_corridor"}:
-                continue
-            if crossing.kind == "entered":
-                inside.add(who)
-            else:
-                inside.discard(who)
-            found += self._changed(crossing)
-        return found
+    def moved(self, who: str, track: Track) -> list[Crossing]:
+        """What it comes to that a track is as it is now."""
+        changed = self._count(who, track)
+        fix = track.fix
+        return [each for zone in changed for each in self._looked_at(zone, fix)] if fix is not None else []
 
     def forget(self, who: str) -> None:
         """It is tracked no more. What that eases is told with the next one who comes or goes."""
         for inside in self._inside.values():
             inside.discard(who)
 
-    def _changed(self, cause: Crossing) -> list[Crossing]:
-        zone, count, (most, least) = cause.zone, self.count(cause.zone), self._limits[cause.zone]
+    def _count(self, who: str, track: Track) -> list[str]:
+        """The zones whose count it changes."""
+        if not self._limits:
+            return []
+        there = {track.ids[at] for at in track.state.stays}
+        changed = [zone for zone, inside in self._inside.items() if (zone in there) != (who in inside)]
+        for zone in changed:
+            self._inside[zone] ^= {who}
+        return changed
+
+    def _looked_at(self, zone: str, fix: Fix) -> list[Crossing]:
+        count, (most, least) = self.count(zone), self._limits[zone]
         since = self.since.get(zone)
         if since is None and count > most:
-            self.since[zone] = cause.at
-            return [self._told("too_many", cause, cause.at, f"{count} inside, {most} allowed")]
+            self.since[zone] = fix.at
+            return [self._told("too_many", zone, fix, fix.at, f"{count} inside, {most} allowed")]
         if since is not None and count <= least:
             del self.since[zone]
-            return [self._told("eased", cause, since, f"{count} inside")]
+            return [self._told("eased", zone, fix, since, f"{count} inside")]
         return []
 
-    def _told(self, kind: str, cause: Crossing, since: float, why: str) -> Crossing:
-        return Crossing(kind, cause.zone, self._plan.version, cause.at, since, cause.fix, None, 1.0, why)
+    def _told(self, kind: str, zone: str, fix: Fix, since: float, why: str) -> Crossing:
+        return Crossing(kind, zone, self._plan.version, fix.at, since, fix, None, 1.0, why)
 
 
 def _limit(rules: Rules, zone: Zone) -> tuple[int, int] | None:

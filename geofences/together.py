@@ -123,8 +123,8 @@ class Together:
         self.__dict__.update(new.__dict__)
         return told
 
-    def moved(self, who: str, fix: Fix) -> Told:
-        """A fix of one of them."""
+    def moved(self, who: str, fix: Fix, now: float | None = None) -> Told:
+        """A fix of one of them; `now`, when it is not news."""
         last = self._fixes.get(who)
         if not self._rules or (last is not None and fix.at <= last.at):
             return []
@@ -133,7 +133,7 @@ class Together:
         candidates = set(self._grid.round(fix)) - {who}
         for rule in self._rules.values():
             for key in sorted(self._keys(rule, who, candidates)):
-                told += self._looked_at(rule, key, fix.at)
+                told += self._looked_at(rule, key, fix.at if now is None else now)
         return told
 
     def due(self, now: float) -> Told:

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from devices.documents import Document, Signed, sign
 from edge import clock, downlink
 from edge.downlink import Documents, KeyUnusable, Reader, read_key, read_zones
+from edge.fences import Drawn
 from edge.mqtt import end
 from geofences.cells import Cells
 from geofences.plan import Plan
@@ -46,7 +47,7 @@ class Held:
     """Documents in a folder, the zones in force, and a second kind of document."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey | None = KEY) -> None:
-        self.zones = Plan(Cells(()), {}, 0)
+        self.zones = Drawn(Plan(Cells(()), {}, 0))
         public = key.public_key() if key is not None else None
         self.words: list[str] = []
         self.changes = 0
@@ -59,12 +60,12 @@ class Held:
     def _changed(self) -> None:
         self.changes += 1
 
-    def _use(self, zones: Plan) -> None:
+    def _use(self, zones: Drawn) -> None:
         self.zones = zones
 
     @property
     def zone(self) -> str:
-        return self.zones.zone_at(*INSIDE)
+        return self.zones.plan.zone_at(*INSIDE)
 
 
 @asynccontextmanager
@@ -145,6 +146,8 @@ def forged() -> bytes:
     return msgspec.json.encode(Signed(good.content.replace("hall", "haII"), good.signature))
 
 
+ESCORT = {"id": "escort", "carriers": ["gb:1"], "radius_m": 50}
+MEETING = {"id": "escort", "one": ["gb:1"], "other": ["*"], "metres": 50}
 ATTACKS = [
     ("signed by another", lambda: sign(document(), THIEF), "signature does not fit"),
     ("changed on the way", forged, "signature does not fit"),
@@ -155,6 +158,11 @@ ATTACKS = [
     ("no JSON", lambda: b"\xff{", "unreadable"),
     ("too large", lambda: b"x" * 8_000_001, "too large"),
     ("half a surrogate", lambda: b'{"content":"\\ud800","signature":""}', ""),
+    (
+        "a moving zone and a meeting with one name",
+        lambda: sign(document(body={"zones": [], "moving": [ESCORT], "proximity": [MEETING]}), KEY),
+        "escort is given twice",
+    ),
     ("a body of another shape", lambda: sign(document(body={"zones": [{"id": 7}]}), KEY), "zones"),
     ("no body", lambda: sign(document(body=None), KEY), "Expected"),
     ("times without a zone", lambda: sign(document(expires_at=datetime(2030, 1, 1)), KEY), "unreadable"),  # noqa: DTZ001

@@ -11,7 +11,7 @@ from devices.observation import NO_ZONE, DeviceId, Event, Observation, Position,
 from edge import pipeline
 from edge.config import Actuate, Component, Device, Rule, When
 from edge.contacts import Contacts
-from edge.fences import Fences
+from edge.fences import Drawn, Fences
 from edge.health import Skew, telemetry
 from edge.pipeline import View, view_of
 from edge.rules import acts
@@ -19,6 +19,7 @@ from edge.window import AGAIN_CALM_S, BATCHES_MAX, STALL_S_FIRST, STALL_S_MAX, W
 from geofences.cells import Cells
 from geofences.plan import Plan
 from geofences.rules import Rules
+from geofences.together import Proximity
 from geofences.zones import Zone, zone
 from tests.edge.site import BAND, NOW, PANEL, TERMINAL, alarm, steps
 
@@ -181,6 +182,63 @@ def test_each_zone_loses_a_device_at_its_own_time() -> None:
     fences.seen(first, first.body)
     found = [one for seconds in range(30, 400, 30) for one in fences.due(NOW + timedelta(seconds=seconds))]
     assert told(found) == [("zone_lost", "again"), ("zone_lost", "east")]
+
+
+# --- what several devices come to ----------------------------------------------------------------
+
+BO = DeviceId("watch:bo")
+MEETING = Proximity("meeting", (TERMINAL,), (BO,), 100.0)
+
+
+def both(fences: Fences, seconds: float, longitudes: tuple[float, float]) -> list[tuple[str, str]]:
+    """Both are heard, and then it is looked at what they come to."""
+    for device, longitude in zip((TERMINAL, BO), longitudes, strict=True):
+        one = replace(position(longitude, seconds=seconds), device=device)
+        assert isinstance(one.body, Position)
+        fences.seen(one, one.body)
+    return told(fences.due(NOW + timedelta(seconds=seconds)))
+
+
+def test_two_who_meet_are_told_of_and_a_restart_remembers_that_they_did() -> None:
+    drawn = Drawn(HALVES, proximity=(MEETING,))
+    fences = Fences()
+    assert fences.obey(drawn, NOW) == []
+    assert both(fences, 0, (0.5, 0.51)) == []
+    assert both(fences, 10, (0.5, 0.5001)) == [("zone_met", "meeting")]
+    assert both(fences, 20, (0.5, 0.5002)) == []
+    again = Fences()
+    again.remember(fences.keeps())
+    assert again.obey(drawn, NOW) == []
+    assert both(again, 30, (0.5, 0.5001)) == [], "nothing twice"
+    assert both(again, 40, (0.5, 0.51)) == [("zone_separated", "meeting")]
+    assert both(again, 60, (0.5, 0.5)) == [("zone_met", "meeting")]
+    over = again.obey(Drawn(HALVES), NOW)
+    assert told(over) == [("zone_separated", "meeting")]
+    assert isinstance(over[0].body, Event) and over[0].body.attributes["other"] == BO
+
+
+def test_rules_that_come_later_are_not_told_of_who_was_last_heard_long_ago() -> None:
+    fences = Fences(HALVES)
+    assert both(fences, 0, (0.5, 0.5)) == []
+    fences.obey(Drawn(HALVES, proximity=(MEETING,)), NOW + timedelta(minutes=10))
+    assert fences.due(NOW + timedelta(minutes=10)) == []
+    fences = Fences(HALVES)
+    assert both(fences, 0, (0.5, 0.5)) == []
+    fences.obey(Drawn(HALVES, proximity=(MEETING,)), NOW)
+    assert told(fences.due(NOW + timedelta(seconds=1))) == [("zone_met", "meeting")]
+
+
+def test_too_many_inside_and_a_restart_in_between() -> None:
+    plan = Plan(Cells([half("east", 0), half("west", -1)]), {"east": Rules(count_max=1)}, 1)
+    fences = Fences()
+    fences.obey(Drawn(plan), NOW)
+    assert both(fences, 0, (0.5, -0.5)) == []
+    assert both(fences, 1000, (0.5, 0.5)) == [("zone_too_many", "east")]
+    again = Fences()
+    again.remember(fences.keeps())
+    again.obey(Drawn(plan), NOW)
+    assert both(again, 1010, (0.5, 0.5)) == []
+    assert both(again, 2000, (-0.5, -0.5)) == [("zone_eased", "east")]
 
 
 # --- rules ---------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from geofences.late import taken
 from geofences.plan import Plan
 from geofences.projection import distance
 from geofences.rules import Rules
+from geofences.step import until
 from geofences.together import PAIRS_MAX, MovingZone, Proximity, Together, Told, twice
-from geofences.track import Crossing, Fix, Track, kept, read
+from geofences.track import Fix, Track, kept, read
 from geofences.zones import zone
 from tests.geofences.shapes import polygon, square
 
@@ -197,13 +198,13 @@ class Crowd:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.tracks, self.second = plan, dict[str, Track](), 0.0
-        self.crowds = Crowds(plan, {})
+        self.crowds = Crowds(plan, {}, {})
 
     def goes(self, name: str, inside: bool) -> list[tuple[str, str]]:
         self.second += 10
         fix = Fix(self.second, 120.005 if inside else 120.02, 30.005)
-        self.tracks[name], told = taken(self.tracks.get(name, Track()), fix, self.plan)
-        return [(each.kind, each.why) for each in self.crowds.seen(name, told)]
+        self.tracks[name], _ = taken(self.tracks.get(name, Track()), fix, self.plan)
+        return [(each.kind, each.why) for each in self.crowds.moved(name, self.tracks[name])]
 
 
 def test_too_many_and_eased_alternate() -> None:
@@ -245,10 +246,9 @@ def test_zone_without_a_limit_costs_nothing_and_tells_nothing() -> None:
 
 
 def test_lost_inside_counts_on() -> None:
-    plan = yard(count_max=0)
-    crowds = Crowds(plan, {})
-    fix = Fix(0, 120.005, 30.005)
-    entered = Crossing("entered", "yard", 1, 0, 0, fix)
-    assert [each.kind for each in crowds.seen("a", [entered])] == ["too_many"]
-    assert crowds.seen("a", [Crossing("lost", "yard", 1, 900, 0, fix)]) == []
-    assert crowds.count("yard") == 1
+    crowd = Crowd(yard(count_max=0))
+    assert [kind for kind, _ in crowd.goes("a", True)] == ["too_many"]
+    crowd.tracks["a"], told = until(crowd.tracks["a"], 2_000.0, crowd.plan)
+    assert [each.kind for each in told] == ["lost"]
+    assert crowd.crowds.moved("a", crowd.tracks["a"]) == []
+    assert crowd.crowds.count("yard") == 1
