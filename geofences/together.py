@@ -60,6 +60,13 @@ class Proximity(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     heard_s: Heard = 120.0
 
 
+class Beside(Struct, frozen=True):
+    """What a file of zones may say beside them."""
+
+    moving_zones: Annotated[tuple[MovingZone, ...], Meta(max_length=RULES_MAX)] = ()
+    proximity: Annotated[tuple[Proximity, ...], Meta(max_length=RULES_MAX)] = ()
+
+
 class Pair(Struct, frozen=True, array_like=True):
     """Two who are near each other by a rule since `since`; `told`: that it was."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from geofences.drawings_setting import Reference
     from geofences.plan import Plan
     from geofences.step import Told
+    from geofences.together import Together
     from geofences.track import Crossing, Fix
 
 COLOURS = {"ok": "green", "warned": "yellow", "refused": "red"}
@@ -92,13 +93,14 @@ def replay(
     fixes: Annotated[Path, typer.Option("--fixes", help="CSV, GPX or GeoJSON tracks.")],
     summary: Annotated[bool, typer.Option("--summary", help="Counts for each zone and kind instead.")] = False,
 ) -> None:
-    """Tries zones on recorded tracks before they are published: each event is a JSON line, as an edge would tell it."""
+    """Tries zones on recorded tracks before they are published: each event is a JSON line, as an edge would tell it. A
+    GeoJSON file may also have `moving_zones` and `proximity` beside its features, as the site file has them."""
     from gridward.fixes_file import FixesError, read
 
     counts: Counter[tuple[str, str]] = Counter()
     heard: set[str] = set()
     try:
-        for name, told in _told(_plan(zones), read(fixes)):
+        for name, told in _told(_plan(zones), _together(zones), read(fixes)):
             heard.add(name)
             counts.update((crossing.zone, crossing.kind) for crossing in told)
             for crossing in () if summary else told:
@@ -140,15 +142,32 @@ def grid(
         fence_grid.make(file, tuple(parts or (4, 4)), cut, out)
 
 
-def _told(plan: "Plan", fixes: "Iterable[tuple[str, Fix]]") -> "Iterator[tuple[str, Told]]":
-    """Of each fix its track and what it tells."""
+def _told(plan: "Plan", together: "Together", fixes: "Iterable[tuple[str, Fix]]") -> "Iterator[tuple[str, Told]]":
+    """Of each fix its track and what it tells; what several tracks come to, of the track that it is about."""
+    from geofences.crowds import Crowds
     from geofences.late import taken
     from geofences.track import Track
 
     tracks: dict[str, Track] = {}
+    crowds = Crowds(plan, {}, {})
     for name, fix in fixes:
         tracks[name], told = taken(tracks.get(name, Track()), fix, plan)
-        yield name, told
+        yield name, (*told, *crowds.moved(name, tracks[name]))
+        for whose, crossing in (*together.due(fix.at), *together.moved(name, fix)) if together else ():
+            yield whose, (crossing,)
+
+
+def _together(path: Path) -> "Together":
+    """What a GeoJSON file says beside its features."""
+    from geofences.together import Beside, Together
+
+    if path.suffix.lower() not in {".geojson", ".json"}:
+        return Together()
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Beside)
+    except msgspec.MsgspecError as error:
+        refuse(f"{path}: {error}")
+    return Together(found.moving_zones, found.proximity, 1)
 
 
 def _reference(path: Path) -> "Reference":

@@ -58,8 +58,15 @@ class Issued(Struct, frozen=True):
 
 async def _zones(tx: Transaction, gateways: Sequence[Row]) -> dict[str, bytes]:
     sites = {row["site"] for row in gateways}
-    drawn = {site: body_of({"zones": await tx.rows("zones_of_site", site=site)}) for site in sites}
+    drawn = {site: body_of(await _zones_of(tx, site)) for site in sites}
     return {row["gateway"]: drawn[row["site"]] for row in gateways}
+
+
+async def _zones_of(tx: Transaction, site: str) -> dict[str, list[Any]]:
+    said: dict[str, list[Any]] = {"zones": await tx.rows("zones_of_site", site=site)}
+    for row in await tx.rows("relations_of_site", site=site):
+        said.setdefault(row["kind"], []).append(row["rules"])
+    return said
 
 
 async def _devices(tx: Transaction, gateways: Sequence[Row]) -> dict[str, bytes]:

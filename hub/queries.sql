@@ -446,6 +446,9 @@ ORDER BY gateway;
 -- zones_of_site --
 SELECT zone AS id, purpose, ring, shape, rules FROM zones WHERE site = %(site)s ORDER BY zone;
 
+-- relations_of_site --
+SELECT kind, rules FROM zone_relations WHERE site = %(site)s ORDER BY relation;
+
 -- devices_enrolled --
 -- What the document "devices" says to each of these gateways.
 SELECT e.gateway, e.device AS id, e.link, d.name, coalesce(d.zone, '') AS zone, coalesce(d.floor, '') AS floor,
@@ -489,6 +492,12 @@ ON CONFLICT (zone) DO UPDATE SET (site, name_zh, name_en, purpose, ring, shape, 
 -- Zones that the file no longer has and nothing points to.
 DELETE FROM zones z WHERE z.site = %(site)s AND NOT z.zone = ANY(%(zones)s)
     AND NOT EXISTS (SELECT FROM devices d WHERE d.zone = z.zone);
+
+-- relations_forget --
+DELETE FROM zone_relations WHERE site = %(site)s;
+
+-- relation_add --
+INSERT INTO zone_relations (site, relation, kind, rules) VALUES (%(site)s, %(relation)s, %(kind)s, %(rules)s);
 
 -- gateway_upsert --
 INSERT INTO gateways (gateway, site) VALUES (%(gateway)s, %(site)s)

@@ -20,6 +20,7 @@ from geofences.calendar import is_time_zone
 from geofences.cells import Cells
 from geofences.plan import Plan
 from geofences.rules import NO_RULES, Rules
+from geofences.together import RULES_MAX, MovingZone, Proximity, twice
 from geofences.validity import drawn_zone
 from geofences.zones import ZoneError
 from hub.config import read_toml, refuse
@@ -78,6 +79,8 @@ class SiteFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site
     gateways: tuple[Gateway, ...] = ()
     zones: tuple[Zone, ...] = ()
+    moving_zones: Annotated[tuple[MovingZone, ...], Meta(max_length=RULES_MAX)] = ()
+    proximity: Annotated[tuple[Proximity, ...], Meta(max_length=RULES_MAX)] = ()
     devices: tuple[Device, ...] = ()
 
 
@@ -115,6 +118,11 @@ async def write(store: Store, found: SiteFile) -> None:
                 shape=jsonb(drawn.shape),
                 rules=jsonb(to_builtins(drawn.rules)),
             )
+        await tx.execute("relations_forget", site=site.id)
+        for kind, relations in (("moving", found.moving_zones), ("proximity", found.proximity)):
+            for each in relations:
+                rules = jsonb(to_builtins(each))
+                await tx.execute("relation_add", site=site.id, relation=each.id, kind=kind, rules=rules)
         for device in sorted(found.devices, key=lambda device: device.id):
             await tx.execute(
                 "device_upsert",
@@ -139,6 +147,8 @@ def _cross_checks(found: SiteFile) -> Iterator[str]:
     yield from _twice("gateways", (gateway.id for gateway in found.gateways))
     yield from _twice("devices", (device.id for device in found.devices))
     yield from _zones(found)
+    if name := twice(found.moving_zones, found.proximity, (drawn.id for drawn in found.zones)):
+        yield f"zones, moving_zones and proximity: {name} is given twice"
     zones = {drawn.id for drawn in found.zones}
     gateways = {gateway.id for gateway in found.gateways}
     for device in found.devices:

@@ -23,6 +23,14 @@ CREATE TABLE zones (
     rules jsonb NOT NULL DEFAULT '{}' -- geofences.rules.Rules, without what is as by default
 );
 
+CREATE TABLE zone_relations ( -- what tracked things are to each other
+    site text NOT NULL REFERENCES sites,
+    relation text NOT NULL,
+    kind text NOT NULL, -- moving or proximity: geofences.together.MovingZone or Proximity
+    rules jsonb NOT NULL, -- without what is as by default
+    PRIMARY KEY (site, relation)
+);
+
 CREATE TABLE gateways (
     gateway text PRIMARY KEY,
     site text REFERENCES sites,

@@ -134,6 +134,31 @@ def test_a_recorded_walk_is_replayed(tmp_path: Path) -> None:
         assert kinds == [("entered", "exited")[at % 2] for at in range(len(kinds))]
 
 
+def test_replay_tells_what_several_tracks_come_to(tmp_path: Path) -> None:
+    zones = tmp_path / "zones.geojson"
+    meeting = {"id": "meeting", "one": ["band:*"], "other": ["unit:*"], "metres": 50}
+    features = [feature(HALL, name="hall", rules={"count_max": 1})]
+    zones.write_text(json.dumps({"type": "FeatureCollection", "features": features, "proximity": [meeting]}))
+    fixes = tmp_path / "walks.csv"
+    rows = ["at,track,longitude,latitude", "0,unit:1,120.001,30.001", "10,band:a,120.01,30.001"]
+    rows += ["20,band:a,120.0012,30.001", "30,band:a,120.01,30.001"]
+    fixes.write_text("\n".join(rows))
+    said = gridward("fence", "replay", "--zones", str(zones), "--fixes", str(fixes))
+    lines = [json.loads(line) for line in said.stdout.splitlines()]
+    told = [(line["track"], line["kind"], line["zone"], line["other"]) for line in lines]
+    assert told == [
+        ("unit:1", "entered", "hall", ""),
+        ("band:a", "entered", "hall", ""),
+        ("band:a", "too_many", "hall", ""),
+        ("band:a", "met", "meeting", "unit:1"),
+        ("band:a", "exited", "hall", ""),
+        ("band:a", "separated", "meeting", "unit:1"),
+    ], said.stderr
+    zones.write_text(json.dumps({"type": "FeatureCollection", "features": features, "proximity": [{"id": "x"}]}))
+    refused = gridward("fence", "replay", "--zones", str(zones), "--fixes", str(fixes))
+    assert refused.returncode == 2 and "proximity[0]" in refused.stderr
+
+
 def test_a_line_string_with_times_is_a_track(tmp_path: Path) -> None:
     line = {
         "type": "Feature",

@@ -31,6 +31,8 @@ latitude = 30.7436
 floor = "1F"
 """
 SHAPE_END = SITE.strip().splitlines()[-1] + "\n"
+CORRIDOR = "[zones.rules.corridor]\nline = [[120.0, 30.0], [120.0, 30.0]]\n"
+MOVING = '[[moving_zones]]\nid = "hall"\ncarriers = ["tetra:1"]\nradius_m = 50\n'
 TEMPLATE = Path(__file__).parents[2] / "gridward" / "templates" / "site.toml"
 
 
@@ -67,6 +69,9 @@ def test_the_demo_site_is_fine() -> None:
         (SHAPE_END, SHAPE_END + "[zones.rules]\naltitude_m = [0, inf]\n", "zone hall: rules.altitude_m"),
         (SHAPE_END, SHAPE_END + '[zones.rules]\nparent = "nowhere"\n', "zone hall: rules.parent: nowhere"),
         (SHAPE_END, SHAPE_END + '[zones.rules]\nparent = "hall"\n', "zone hall: rules.parent"),
+        (SHAPE_END, SHAPE_END + CORRIDOR, "zone hall: rules.corridor.line"),
+        (SHAPE_END, SHAPE_END + MOVING, "hall is given twice"),
+        (SHAPE_END, SHAPE_END + MOVING.replace("50", "0"), "moving_zones[0].radius_m"),
         (SHAPE_END, SHAPE_END + '[zones.rules.schedule]\ntime_zone = "A/B"\n', "zone hall: rules.schedule.time_zone"),
         ('id = "gbt26875:889"', 'id = "889"', "devices"),
         ('zone = "hall"\ngateway', 'zone = "halls"\ngateway', "there is no zone halls"),
@@ -115,14 +120,28 @@ windows = [{ on = "22:00", until = "06:00" }]
 except_on = [2026-10-01]
 """
     )
-    found = read(tmp_path, ruled + MORE)
+    together = """
+[[moving_zones]]
+id = "escort"
+carriers = ["tetra:1"]
+radius_m = 50
+[[proximity]]
+id = "meeting"
+one = ["watch:*"]
+other = ["tetra:*"]
+metres = 20
+"""
+    found = read(tmp_path, ruled + together + MORE)
     key = Ed25519PrivateKey.generate()
     async with Store(postgres) as store:
         await migrate(store)
         await site.write(store, found)
         async with store.transaction() as tx:
             [issued] = await Documents(key, lambda *_: True).issue(tx, ZONES, NOON, ["gw-1"])
-    plan = read_zones(verify_document(issued.content, key.public_key(), "gw-1", 0, NOON))
+    drawn = read_zones(verify_document(issued.content, key.public_key(), "gw-1", 0, NOON))
+    plan = drawn.plan
+    assert (drawn.moving, drawn.proximity) == (found.moving_zones, found.proximity)
+    assert len(drawn.moving) == len(drawn.proximity) == 1
     assert plan.rules == (found.zones[0].rules,)
     assert plan.rules[0].speed_max_kmh == 20 and plan.rules[0].schedule is not None
 
