@@ -59,6 +59,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
     spool_rows: int = 0
     clock_skew_s: float = 0.0
     documents: dict[str, int] = {}
+    documents_refused: dict[str, str] = {}  # name of the newest one offered -> why it is not in force
     actuators: dict[str, str] = {}  # name -> "on", "off" or "unknown"
     devices_refused: dict[str, str] = {}  # device of the document "devices" -> why it is not enrolled by that
 

@@ -307,6 +307,7 @@ class Agent:
             spool_rows=self._spool.rows,
             clock_skew_s=self._skew.seconds,
             documents=self._documents.versions,
+            documents_refused=self._documents.refused,
             actuators=self._actuators.states,
             devices_refused=self._enrolment.refused_said(),
         )

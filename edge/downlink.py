@@ -30,6 +30,7 @@ from geofences.zones import zone
 
 ZONES = "zones"
 OFFERED_MAX = 8  # of each name
+REASON_CHARS_MAX = 300
 COPY_KEY = "if this hub is ours: copy its hub.pub to hub_public_key_file again and restart"
 UNUSABLE = (TrustError, msgspec.ValidationError, ValueError)  # what reading a document may raise
 
@@ -102,6 +103,7 @@ class Documents:
         self._changed = changed
         self._offered: dict[str, asyncio.Queue[bytes]] = {name: asyncio.Queue(OFFERED_MAX) for name in readers}
         self.versions: dict[str, int] = {}
+        self.refused: dict[str, str] = {}  # name -> why the one offered last is not in force
 
     async def load(self) -> None:
         """Put in force what was held before."""
@@ -140,11 +142,15 @@ class Documents:
                 held = self.versions.get(name, 0)
                 document, content = await asyncio.to_thread(self._read, name, offered, held, clock.now())
             except AlreadyHeld:
+                self.refused.pop(name, None)
                 continue
             except UNUSABLE as error:
                 advice = {"advice": COPY_KEY} if isinstance(error, SignatureWrong) else {}
                 log.warning("document_refused", document=name, error=str(error), **advice)
+                self.refused[name] = str(error)[:REASON_CHARS_MAX]
+                self._changed()
                 continue
+            self.refused.pop(name, None)
             self._apply(document, content)
             await asyncio.to_thread(self._store, name, offered)
             log.info("document_accepted", document=name, version=document.version)

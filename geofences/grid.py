@@ -13,11 +13,11 @@ Rules
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import cos, prod, radians
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import shapely
 from msgspec import Struct
-from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
+from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box, shape
 from shapely.geometry.base import BaseGeometry
 
 from geofences.projection import ring_area_m2
@@ -46,6 +46,11 @@ class Cell(Struct, frozen=True):
     area: Area
 
 
+def cell_of(cell: str, level: int, parent: str, geometry: Mapping[str, Any]) -> Cell:
+    """Drawn by a GeoJSON Polygon or MultiPolygon that is right."""
+    return Cell(cell, level, parent, shape(geometry))
+
+
 class Fault(Struct, frozen=True):
     """What is wrong between two cells, or of one alone (`other` is "" then), where, and how large it is."""
 
@@ -55,6 +60,11 @@ class Fault(Struct, frozen=True):
     longitude: float
     latitude: float
     area_m2: float = 0.0
+
+    def __str__(self) -> str:
+        cells = " and ".join(filter(None, (self.one, self.other)))
+        size = f", {self.area_m2:.1f} m²" if self.area_m2 else ""
+        return f"{cells}: {self.text} at {self.longitude:.6f}, {self.latitude:.6f}{size}"
 
 
 def build(outline: BaseGeometry, parts: Sequence[int], cuts: Mapping[int, Sequence[LineString]]) -> list[Cell]:
@@ -225,8 +235,8 @@ def _corners(area: BaseGeometry) -> set[tuple[float, float]]:
     return {(x, y) for x, y in shapely.get_coordinates(area)}
 
 
-def area_m2(shape: BaseGeometry) -> float:
-    polygons = [part for part in shapely.get_parts(shape) if isinstance(part, Polygon) and not part.is_empty]
+def area_m2(area: BaseGeometry) -> float:
+    polygons = [part for part in shapely.get_parts(area) if isinstance(part, Polygon) and not part.is_empty]
     return sum(
         ring_area_m2(list(part.exterior.coords)) - sum(ring_area_m2(list(hole.coords)) for hole in part.interiors)
         for part in polygons

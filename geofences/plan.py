@@ -39,7 +39,7 @@ class Plan:
         for zone_id, each in zip(self.ids, self.rules, strict=True):
             if wrong := mistake(each):
                 raise ZoneError(f"zone {zone_id}: rules.{wrong}")
-        self.parents = [self._parents(at) for at in range(len(self.ids))]
+        self.parents = parents_of(self.ids, self.rules)
         self.special = frozenset(at for at, each in enumerate(self.rules) if each.is_conditional or each.parent)
         self.timed = frozenset(at for at, each in enumerate(self.rules) if each.first_told_s < inf)
         self.floored = frozenset(at for at, each in enumerate(self.rules) if each.levels or each.altitude_m)
@@ -82,7 +82,7 @@ class Plan:
         return found
 
     def zone_at(self, longitude: float, latitude: float) -> str:
-        """The id of the smallest zone whose shape holds the point (a room before its building before its ring); of
+        """The id of the smallest place whose shape holds the point (a room before its building before its ring); of
         equal ones the first by id, "" when none does."""
         if not (abs(longitude) <= LONGITUDE_MAX and abs(latitude) <= LATITUDE_MAX):
             return ""
@@ -91,7 +91,7 @@ class Plan:
         if found is None:
             if len(self._smallest) >= SMALLEST_MAX:
                 self._smallest.clear()
-            zones = (self.cells.zones[at] for at in self.cells.holding(place))
+            zones = (self.cells.zones[at] for at in self.cells.holding(place) if self.rules[at].is_place)
             found = min(((zone.area, zone.id) for zone in zones), default=(0.0, ""))[1]
             self._smallest[place.signature] = found
         return found
@@ -147,20 +147,25 @@ class Plan:
         places = [self.seen_at(*place) for place in corridor.line]
         return tuple((*one, *other) for one, other in pairwise(places) if one != other)
 
-    def _parents(self, at: int) -> tuple[int, ...]:
-        found: list[int] = []
-        while parent := self.rules[found[-1] if found else at].parent:
-            if parent not in self.index:
-                raise ZoneError(f"zone {self.ids[at]}: rules.parent: {parent} is not there")
-            if self.index[parent] in (at, *found) or len(found) == PARENTS_MAX:
-                raise ZoneError(
-                    f"zone {self.ids[at]}: rules.parent: its parents go round, or are more than {PARENTS_MAX}"
-                )
-            found.append(self.index[parent])
-        return tuple(found)
-
     def _scale(self) -> Scale:
         boxes = [zone.box for zone in self.cells.zones]
         if not boxes:
             return scale_at(0.0)
         return scale_at((min(box.south for box in boxes) + max(box.north for box in boxes)) / 2)
+
+
+def parents_of(ids: Sequence[str], rules: Sequence[Rules]) -> list[tuple[int, ...]]:
+    """Of each zone its parent, that one's parent, and so on. Raises ZoneError."""
+    index = {zone_id: at for at, zone_id in enumerate(ids)}
+    return [_parents(at, ids, rules, index) for at in range(len(ids))]
+
+
+def _parents(at: int, ids: Sequence[str], rules: Sequence[Rules], index: Mapping[str, int]) -> tuple[int, ...]:
+    found: list[int] = []
+    while parent := rules[found[-1] if found else at].parent:
+        if parent not in index:
+            raise ZoneError(f"zone {ids[at]}: rules.parent: {parent} is not there")
+        if index[parent] in (at, *found) or len(found) == PARENTS_MAX:
+            raise ZoneError(f"zone {ids[at]}: rules.parent: its parents go round, or are more than {PARENTS_MAX}")
+        found.append(index[parent])
+    return tuple(found)

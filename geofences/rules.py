@@ -71,7 +71,8 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     In force: `levels` (floors) and `altitude_m` (from, to) when given, in these `postures` (all when none is named), by
     `schedule`. `one_of`: of all zones of that group a place has only the one of lowest `rank` (the innermost ring; the
     grid cell), of equal ranks the one whose id sorts first. `parent`: the zone that this one is part of; it holds
-    whoever this one holds.
+    whoever this one holds. `is_place`: whether what happens in it is said to have happened there (in the smallest of
+    such zones); false for cells of a grid and for corridors along streets.
     """
 
     enter_certainty: Certainty = 0.5
@@ -100,6 +101,7 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     one_of: Group = ""
     rank: int = 0
     parent: str = ""
+    is_place: bool = True
 
     @property
     def is_conditional(self) -> bool:

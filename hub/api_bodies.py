@@ -71,6 +71,9 @@ class ZoneProperties(Told):
     name_en: str
     purpose: str
     ring: Annotated[int, Field(description="0: none; 1 is the innermost of rings round a core")]
+    rules: Annotated[dict[str, Any], Field(description="what is told of whoever is in it, without what is by default")]
+    source: Annotated[Literal["file", "api"], Field(description="file: the site file alone changes it")]
+    version: int
 
 
 class ZoneFeature(Told):
@@ -177,6 +180,9 @@ class Gateway(Told):
     clock_skew_s: float
     spool_rows: int
     documents: Annotated[dict[str, int], Field(description="name → version that it works by")]
+    documents_refused: Annotated[
+        dict[str, str], Field(description="name → why the one offered last is not in force there")
+    ]
     actuators: Annotated[dict[str, str], Field(description="name → on, off or unknown")]
     state_at: datetime | None
 

@@ -4,7 +4,6 @@ A step names the version that the person looked at (If-Match). The hub changes a
 a step may come too late: 412 says so, and the person looks again before deciding.
 """
 
-import re
 from typing import Annotated, Any
 
 import structlog
@@ -15,7 +14,7 @@ from hub import clock
 from hub.api_bodies import Incident, IncidentDetail, PhaseFilter, SeenAsked, StepAsked
 from hub.api_body import Listed
 from hub.api_document import problems
-from hub.api_lists import PAGE_ITEMS, Cursor, Instant, Limit, Number, answer, key_of, page
+from hub.api_lists import PAGE_ITEMS, Cursor, Instant, Limit, Number, answer, key_of, page, version_of
 from hub.api_parts import Given, Whose
 from hub.api_problems import Refused
 from hub.casework import IllegalStep, ReasonMissing, StaleVersion, UnknownIncident, take_step
@@ -32,7 +31,6 @@ log = structlog.get_logger()
 IncidentNumber = Annotated[int, Path(ge=1, le=2**63 - 1)]
 IfMatch = Annotated[str | None, Header(description='the version looked at, quoted: `"3"`')]
 ZIP: dict[str, Any] = {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
-_ETAG = re.compile(r'^(?:W/)?"(\d{1,9})"$', re.ASCII)
 
 
 @router.get("/incidents", response_model=Listed[Incident])
@@ -98,7 +96,7 @@ async def step(
     incident: IncidentNumber, asked: StepAsked, parts: Given, session: Whose, if_match: IfMatch = None
 ) -> Response:
     """One step by a person. 409: not in this phase, or an alarm is still raised; 412: it has moved on."""
-    version = _version(if_match)
+    version = version_of(if_match)
     what = {"actor": session.name, "incident": incident, "action": asked.action}
     try:
         await take_step(
@@ -136,15 +134,6 @@ async def evidence(incident: IncidentNumber, parts: Given, session: Whose) -> Re
     log.info("evidence_made", actor=session.name, incident=incident, bytes=len(pack))
     named = {"Content-Disposition": f'attachment; filename="incident-{incident}-evidence.zip"'}
     return Response(pack, headers=named, media_type="application/zip")
-
-
-def _version(if_match: str | None) -> int:
-    if if_match is None:
-        raise Refused(428, 'say which version you looked at: If-Match: "<version>"')
-    found = _ETAG.match(if_match.strip())
-    if found is None:
-        raise Refused(422, 'header If-Match: must be one version in quotes, for example "3"')
-    return int(found[1])
 
 
 async def _detail(store: Store, number: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A cursor is the key of the last item shown, made unreadable and marked with the 
 changed, or taken from another list, is refused with 422. It holds nothing secret.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from collections import Counter
@@ -27,6 +28,7 @@ PAGE_ITEMS_MAX = 200
 CURSOR_CHARS_MAX = 1_000
 MARK_BYTES = 8
 DAY = timedelta(days=1)
+ETAG = re.compile(r'^(?:W/)?"(\d{1,9})"$', re.ASCII)
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_ITEMS_MAX, description="items of a page")]
@@ -110,6 +112,16 @@ def open_window(start: datetime | None, end: datetime | None) -> tuple[datetime 
     if start and end and start >= end:
         raise Refused(422, "query from: must be before `to`")
     return start, end
+
+
+def version_of(if_match: str | None) -> int:
+    """The version in a header If-Match. Raises Refused."""
+    if if_match is None:
+        raise Refused(428, 'say which version you looked at: If-Match: "<version>"')
+    found = ETAG.match(if_match.strip())
+    if found is None:
+        raise Refused(422, 'header If-Match: must be one version in quotes, for example "3"')
+    return int(found[1])
 
 
 def _check_instant(name: str, at: datetime | None) -> None:

@@ -33,8 +33,8 @@ async def zones(site: str, parts: Given) -> Response:
     async with parts.store.transaction() as tx:
         if await tx.row("site_exists", site=site) is None:
             raise Refused(404, f"there is no site {site}")
-        rows = await tx.rows("zones_shown", site=site)
-    return answer({"type": "FeatureCollection", "features": [_feature(row) for row in rows]})
+        rows = await tx.rows("zones_shown", site=site, zone=None)
+    return answer({"type": "FeatureCollection", "features": [feature(row) for row in rows]})
 
 
 @router.get("/dictionary", response_model=Dictionary)
@@ -47,6 +47,8 @@ def _words(table: Mapping[str, Any]) -> list[Any]:
     return [msgspec.to_builtins(word) for word in table.values()]
 
 
-def _feature(row: Row) -> dict[str, object]:
-    properties = {key: row[key] for key in ("zone", "name_zh", "name_en", "purpose", "ring")}
+def feature(row: Row) -> dict[str, Any]:
+    """A zone as GeoJSON."""
+    shown = ("zone", "name_zh", "name_en", "purpose", "ring", "rules", "source", "version")
+    properties = {key: row[key] for key in shown}
     return {"type": "Feature", "id": row["zone"], "geometry": row["shape"], "properties": properties}

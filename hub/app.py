@@ -18,6 +18,7 @@ from hub import (
     api_series,
     api_session,
     api_sites,
+    api_zones,
 )
 from hub.api_document import problems
 from hub.api_gate import Gate
@@ -31,6 +32,7 @@ __all__ = ["Parts", "build"]
 ROUTERS = (
     api_session.router,
     api_sites.router,
+    api_zones.router,
     api_series.router,  # before the devices: see there
     api_devices.router,
     api_events.router,

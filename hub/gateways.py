@@ -198,6 +198,7 @@ class Gateways:
 
 def _texts(state: GatewayState) -> Iterator[str]:
     yield from (state.version, state.epoch, *state.documents, *state.actuators, *state.actuators.values())
+    yield from (*state.documents_refused, *state.documents_refused.values())
 
 
 def _fits(text: str) -> bool:
@@ -215,6 +216,7 @@ def gateway_view(row: Row) -> dict[str, Any]:
         "clock_skew_s": state.get("clock_skew_s", 0.0),
         "spool_rows": state.get("spool_rows", 0),
         "documents": state.get("documents", {}),
+        "documents_refused": state.get("documents_refused", {}),
         "actuators": state.get("actuators", {}),
         "state_at": iso(row["state_at"]) if row["state_at"] else None,
     }

@@ -484,13 +484,15 @@ ON CONFLICT (site) DO UPDATE SET (name_zh, name_en, time_zone, longitude, latitu
 -- zone_upsert --
 INSERT INTO zones (zone, site, name_zh, name_en, purpose, ring, shape, rules)
 VALUES (%(zone)s, %(site)s, %(name_zh)s, %(name_en)s, %(purpose)s, %(ring)s, %(shape)s, %(rules)s)
-ON CONFLICT (zone) DO UPDATE SET (site, name_zh, name_en, purpose, ring, shape, rules) =
+ON CONFLICT (zone) DO UPDATE SET (site, name_zh, name_en, purpose, ring, shape, rules, source, version) =
     (excluded.site, excluded.name_zh, excluded.name_en, excluded.purpose, excluded.ring, excluded.shape,
-    excluded.rules);
+    excluded.rules, 'file', zones.version + ((zones.site, zones.name_zh, zones.name_en, zones.purpose, zones.ring,
+    zones.shape, zones.rules) IS DISTINCT FROM (excluded.site, excluded.name_zh, excluded.name_en, excluded.purpose,
+    excluded.ring, excluded.shape, excluded.rules))::int);
 
 -- zones_forget --
--- Zones that the file no longer has and nothing points to.
-DELETE FROM zones z WHERE z.site = %(site)s AND NOT z.zone = ANY(%(zones)s)
+-- Zones of the file that it no longer has and nothing points to.
+DELETE FROM zones z WHERE z.site = %(site)s AND z.source = 'file' AND NOT z.zone = ANY(%(zones)s)
     AND NOT EXISTS (SELECT FROM devices d WHERE d.zone = z.zone);
 
 -- relations_forget --

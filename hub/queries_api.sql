@@ -43,10 +43,66 @@ ORDER BY site
 LIMIT %(limit)s;
 
 -- site_exists --
-SELECT true AS found FROM sites WHERE site = %(site)s;
+SELECT longitude, latitude FROM sites WHERE site = %(site)s;
 
 -- zones_shown --
-SELECT zone, name_zh, name_en, purpose, ring, shape FROM zones WHERE site = %(site)s ORDER BY ring, zone;
+SELECT zone, name_zh, name_en, purpose, ring, shape, rules, source, version FROM zones
+WHERE site = %(site)s AND (%(zone)s::text IS NULL OR zone = %(zone)s)
+ORDER BY ring, zone;
+
+-- zone_lock --
+SELECT zone, site, name_zh, name_en, purpose, ring, shape, rules, source, version FROM zones
+WHERE zone = %(zone)s FOR UPDATE;
+
+-- zone_rules_of_site --
+SELECT zone, rules FROM zones WHERE site = %(site)s;
+
+-- zone_version_newest --
+SELECT coalesce(max(version), 0) AS version FROM zone_steps WHERE site = %(site)s AND zone = %(zone)s;
+
+-- zone_put --
+INSERT INTO zones (zone, site, name_zh, name_en, purpose, ring, shape, rules, source, version)
+VALUES (%(zone)s, %(site)s, %(name_zh)s, %(name_en)s, %(purpose)s, %(ring)s, %(shape)s, %(rules)s, 'api', %(version)s)
+ON CONFLICT (zone) DO UPDATE SET (name_zh, name_en, purpose, ring, shape, rules, version) =
+    (excluded.name_zh, excluded.name_en, excluded.purpose, excluded.ring, excluded.shape, excluded.rules,
+    excluded.version);
+
+-- zone_withdraw --
+DELETE FROM zones WHERE zone = %(zone)s;
+
+-- zone_in_use --
+-- Devices that stand in it, a few of them.
+SELECT device FROM devices WHERE zone = %(zone)s ORDER BY device LIMIT 3;
+
+-- zone_step --
+INSERT INTO zone_steps (site, zone, version, action, actor, at, before, after)
+VALUES (%(site)s, %(zone)s, %(version)s, %(action)s, %(actor)s, %(now)s, %(before)s, %(after)s);
+
+-- zone_steps_page --
+SELECT number, zone, version, action, actor, at, before, after FROM zone_steps
+WHERE site = %(site)s AND (%(zone)s::text IS NULL OR zone = %(zone)s)
+    AND (%(after)s::bigint IS NULL OR number < %(after)s)
+ORDER BY number DESC
+LIMIT %(limit)s;
+
+-- zone_at_version --
+SELECT after FROM zone_steps
+WHERE site = %(site)s AND zone = %(zone)s AND version = %(version)s AND after IS NOT NULL;
+
+-- gateways_of_site --
+SELECT gateway FROM gateways WHERE site = %(site)s ORDER BY gateway;
+
+-- zones_held --
+-- Which version of the document "zones" each gateway of the site was given, and which it works by.
+SELECT g.gateway, g.online, coalesce(d.version, 0) AS issued,
+    coalesce((g.state->'documents'->>'zones')::numeric, 0)::bigint AS held,
+    coalesce(g.state->'documents_refused'->>'zones', '') AS reason
+FROM gateways g
+LEFT JOIN LATERAL (
+    SELECT version FROM documents WHERE audience = g.gateway AND name = 'zones' ORDER BY version DESC LIMIT 1
+) d ON true
+WHERE g.site = %(site)s
+ORDER BY g.gateway;
 
 -- devices_page --
 SELECT d.device, d.family, d.kind, d.name, d.name_zh, d.site, d.zone, d.gateway, d.floor, d.longitude, d.latitude,

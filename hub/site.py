@@ -9,7 +9,7 @@ Rules
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from msgspec import Meta, Struct, to_builtins
 from devices.envelope import NAME_PATTERN, NAME_WORDS
 from geofences.calendar import is_time_zone
 from geofences.cells import Cells
+from geofences.grid import GridError, cell_of, check_grid
 from geofences.plan import Plan
 from geofences.rules import NO_RULES, Rules
 from geofences.together import RULES_MAX, MovingZone, Proximity, twice
@@ -32,6 +33,7 @@ DEVICE_WORDS = "family:native-id, such as gbt26875:889, in printable ASCII chara
 DeviceName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}:[!-~]{1,100}$", description=DEVICE_WORDS)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
+GRID = "grid"  # the purpose of cells of the responsibility tree; rules.parent is the cell above
 Ring = Annotated[int, Meta(ge=0, le=100)]
 
 
@@ -172,8 +174,26 @@ def _zones(found: SiteFile) -> Iterator[str]:
         cells = Cells(drawn)
         if len(drawn) == len(found.zones):
             Plan(cells, {zone.id: zone.rules for zone in found.zones})
+            yield from _grid(found.zones)
     except ZoneError as error:
         yield str(error)
+
+
+def _grid(zones: Iterable[Zone]) -> Iterator[str]:
+    """Gaps and overlaps between the cells of the responsibility tree."""
+    cells = {zone.id: zone for zone in zones if zone.purpose == GRID}
+    parents = {zone.id: zone.rules.parent if zone.rules.parent in cells else "" for zone in cells.values()}
+    try:
+        drawn = [cell_of(each.id, _level(each.id, parents), parents[each.id], each.shape) for each in cells.values()]
+        for fault in check_grid(drawn):
+            yield f"zones: {fault}"
+    except GridError as error:
+        yield f"zones: {error}"
+
+
+def _level(cell: str, parents: Mapping[str, str]) -> int:
+    """Counted from the cell without one above it. They do not go round: the plan has seen to that."""
+    return 1 + _level(parents[cell], parents) if parents[cell] else 1
 
 
 def _twice(where: str, names: Iterable[str]) -> Iterator[str]:

@@ -20,8 +20,23 @@ CREATE TABLE zones (
     purpose text NOT NULL,
     ring smallint NOT NULL DEFAULT 0,
     shape jsonb NOT NULL, -- GeoJSON geometry, WGS-84
-    rules jsonb NOT NULL DEFAULT '{}' -- geofences.rules.Rules, without what is as by default
+    rules jsonb NOT NULL DEFAULT '{}', -- geofences.rules.Rules, without what is as by default
+    source text NOT NULL DEFAULT 'file', -- file: of the site file, which alone changes it; api: drawn by people here
+    version integer NOT NULL DEFAULT 1 -- optimistic lock of the API (ETag)
 );
+
+CREATE TABLE zone_steps ( -- append-only: who drew, changed, withdrew and restored what
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    site text NOT NULL,
+    zone text NOT NULL,
+    version integer NOT NULL, -- of the zone, after it
+    action text NOT NULL, -- draw, change, withdraw or restore
+    actor text NOT NULL,
+    at timestamptz NOT NULL,
+    before jsonb, -- null: there was none
+    after jsonb -- null: withdrawn
+);
+CREATE INDEX zone_steps_zone ON zone_steps (site, zone, version);
 
 CREATE TABLE zone_relations ( -- what tracked things are to each other
     site text NOT NULL REFERENCES sites,
@@ -357,6 +372,8 @@ CREATE TRIGGER incident_steps_append_only BEFORE UPDATE OR DELETE ON incident_st
 CREATE TRIGGER step_seals_append_only BEFORE UPDATE OR DELETE ON step_seals
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER enrolment_steps_append_only BEFORE UPDATE OR DELETE ON enrolment_steps
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER zone_steps_append_only BEFORE UPDATE OR DELETE ON zone_steps
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE outbox ( -- effects of a transaction, carried out after it: notifications, live changes

@@ -180,8 +180,10 @@ async def test_a_document_that_breaks_a_rule_changes_nothing(tmp_path: Path, off
         first, *_ = await considered(made, offered())
         assert first.startswith("document_refused") and rule in first
         assert made.zone == "" and made.documents.versions == {} and not list(tmp_path.iterdir())
+        assert rule in made.documents.refused["zones"]
         made.documents.offer("zones", sign(document(), KEY))
         await until(lambda: made.zone == "hall", "the next good one is taken")
+        assert made.documents.refused == {}
 
 
 async def test_documents_are_ignored_without_a_key_or_a_meaning(tmp_path: Path) -> None:

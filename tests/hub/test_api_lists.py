@@ -125,12 +125,14 @@ async def test_every_error_is_as_the_document_says(postgres: str) -> None:
 
 
 def _filled(path: str, incident: int, device: str) -> str:
-    return path.format(site="wuzhen", device=quote(device), incident=incident)
+    return path.format(site="wuzhen", zone="hall", device=quote(device), incident=incident)
 
 
 def _required(path: str) -> dict[str, str]:
     if path.endswith("/series"):
         return {"metric": "heart_rate_bpm", **PERIOD}
+    if path.startswith("/api/v1/zones/"):
+        return {"site": "wuzhen"}
     return PERIOD if path.endswith("/track") else {}
 
 

@@ -7,6 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from devices.documents import verify_document
 from edge.downlink import read_zones
+from geofences.cells import Cells
+from geofences.plan import Plan
+from geofences.zones import zone
 from hub import site
 from hub.config import ConfigError
 from hub.documents import ZONES, Documents
@@ -100,6 +103,39 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
         read(tmp_path, text.replace("Asia/Shanghai", "Asia/Wuzhen"))
     said = str(refused.value)
     assert "Asia/Wuzhen is not a time zone" in said and "no zone halls" in said and "latitude" in said
+
+
+def cell(name: str, west: float, east: float, parent: str = "") -> str:
+    ring = [[west, 30.0], [east, 30.0], [east, 30.1], [west, 30.1], [west, 30.0]]
+    return f"""
+[[zones]]
+id = "{name}"
+name_zh = "网格"
+name_en = "Cell"
+purpose = "grid"
+shape = {{ type = "Polygon", coordinates = [{ring}] }}
+rules = {{ parent = "{parent}", is_place = false }}
+"""
+
+
+def test_grid_without_gaps_is_taken_and_is_no_place(tmp_path: Path) -> None:
+    grid = cell("g", 120, 120.2) + cell("g-1", 120, 120.1, "g") + cell("g-2", 120.1, 120.2, "g")
+    found = read(tmp_path, SITE + grid)
+    plan = Plan(Cells([zone(one.id, one.shape) for one in found.zones]), {one.id: one.rules for one in found.zones})
+    assert plan.zone_at(120.05, 30.05) == ""
+
+
+@pytest.mark.parametrize(
+    ("west", "words"),
+    [
+        (120.11, "zones: g: a gap between its cells at 120.1"),
+        (120.09, "zones: g-1 and g-2: overlap at 120.09"),
+    ],
+)
+def test_grid_with_a_gap_or_an_overlap_is_refused(tmp_path: Path, west: float, words: str) -> None:
+    grid = cell("g", 120, 120.2) + cell("g-1", 120, 120.1, "g") + cell("g-2", west, 120.2, "g")
+    with pytest.raises(ConfigError, match=words):
+        read(tmp_path, SITE + grid)
 
 
 def test_families_with_an_underscore_have_devices_too(tmp_path: Path) -> None:

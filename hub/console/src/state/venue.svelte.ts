@@ -217,7 +217,7 @@ class Venue {
     else if (event === "device") this.deviceChanged(body as DeviceChange);
     else if (event === "positions") this.moved((body as { items: Position[] }).items);
     else if (event === "gateway") this.gatewayChanged(body as Gateway);
-    else if (event === "enrolments" || event === "resync") void this.load();
+    else if (event === "enrolments" || event === "zones" || event === "resync") void this.load();
   }
 
   private incidentChanged(incident: Incident): void {
