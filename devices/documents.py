@@ -41,6 +41,10 @@ class AlreadyHeld(TrustError):
     """The very version that is held: nothing wrong, a retained document comes again with every connection."""
 
 
+class NotNewer(TrustError):
+    """Older than the one that is held, which stays."""
+
+
 class Untimely(TrustError):
     """A command that is good but for its time: the hub is told, so that somebody looks at the clocks."""
 
@@ -98,7 +102,7 @@ def verify_document(offered: bytes, key: Ed25519PublicKey, gateway: str, held_ve
     if document.version == held_version:
         raise AlreadyHeld(f"version {document.version} is held already, it is not newer")
     if document.version < held_version:
-        raise TrustError(f"version {document.version} is not newer than {held_version}")
+        raise NotNewer(f"version {document.version} is not newer than {held_version}")
     if document.expires_at <= now:
         raise TrustError("expired")
     return document

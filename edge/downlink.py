@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Meta, Struct
 
-from devices.documents import AlreadyHeld, Document, SignatureWrong, TrustError, verify_document
+from devices.documents import AlreadyHeld, Document, NotNewer, SignatureWrong, TrustError, verify_document
 from edge import clock, small_file
 from edge.fences import Drawn
 from geofences.cells import Cells
@@ -147,8 +147,9 @@ class Documents:
             except UNUSABLE as error:
                 advice = {"advice": COPY_KEY} if isinstance(error, SignatureWrong) else {}
                 log.warning("document_refused", document=name, error=str(error), **advice)
-                self.refused[name] = str(error)[:REASON_CHARS_MAX]
-                self._changed()
+                if not isinstance(error, NotNewer):
+                    self.refused[name] = str(error)[:REASON_CHARS_MAX]
+                    self._changed()
                 continue
             self.refused.pop(name, None)
             self._apply(document, content)

@@ -140,9 +140,9 @@ async def _held(tx: Transaction, site: str) -> list[dict[str, Any]]:
 
 
 def _state(row: dict[str, Any]) -> str:
-    if row["reason"]:
-        return "refused"
-    return "held" if row["held"] >= row["issued"] > 0 else "waiting"
+    if row["held"] >= row["issued"] > 0:
+        return "held"
+    return "refused" if row["reason"] else "waiting"
 
 
 def _version(if_match: str | None, default: int | None = None) -> int:

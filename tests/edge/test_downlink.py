@@ -180,10 +180,21 @@ async def test_a_document_that_breaks_a_rule_changes_nothing(tmp_path: Path, off
         first, *_ = await considered(made, offered())
         assert first.startswith("document_refused") and rule in first
         assert made.zone == "" and made.documents.versions == {} and not list(tmp_path.iterdir())
-        assert rule in made.documents.refused["zones"]
+        assert made.documents.refused == {"zones": "signature does not fit"}, "of the marker, which came last"
         made.documents.offer("zones", sign(document(), KEY))
         await until(lambda: made.zone == "hall", "the next good one is taken")
         assert made.documents.refused == {}
+
+
+async def test_newest_that_is_refused_is_said_and_an_older_one_is_no_reason_to(tmp_path: Path) -> None:
+    async with held(tmp_path) as made:
+        made.documents.offer("zones", sign(document(5), KEY))
+        await until(lambda: made.zone == "hall", "taken")
+        made.documents.offer("zones", sign(document(4), KEY))
+        made.documents.offer("words", sign(document(6, name="words", body={"x": 1}), KEY))
+        made.documents.offer("zones", sign(document(6, body={"zones": [{"id": 7}]}), KEY))
+        await until(lambda: len(made.documents.refused) == 2, "both are said")
+        assert "id" in made.documents.refused["zones"] and made.documents.versions == {"zones": 5}
 
 
 async def test_documents_are_ignored_without_a_key_or_a_meaning(tmp_path: Path) -> None:

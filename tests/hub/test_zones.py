@@ -74,7 +74,7 @@ async def test_gateway_that_works_by_it_or_refuses_it_is_shown(hub: World, clien
     await put(client)
     held = [each async for each in states(hub, client, {"documents": {"zones": 1}}, {"documents": {"zones": 0}})]
     assert held == ["held", "waiting"]
-    refused = {"documents": {"zones": 1}, "documents_refused": {"zones": "zone x: has no area"}}
+    refused = {"documents": {"zones": 0}, "documents_refused": {"zones": "zone x: has no area"}}
     assert [each async for each in states(hub, client, refused)] == ["refused"]
     [gateway] = (await client.get("/api/v1/zones/held?site=wuzhen")).json()["gateways"]
     assert gateway["reason"] == "zone x: has no area" and gateway["issued"] == 1
