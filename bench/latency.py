@@ -47,8 +47,8 @@ def run(quick: bool) -> list[Result]:
 def _measure(stack: Stack, samples: int) -> list[Result]:
     line = DeviceLine(panel.build(PANEL, {}, 1), HOST, stack.venue.links["gbt26875"])
     seen: list[tuple[float, dict[str, Any]]] = []
-    token = _token(stack)
-    listening = Thread(target=_listen, args=(stack.venue.console_url, token, seen), daemon=True)
+    logged_in = token(stack)
+    listening = Thread(target=_listen, args=(stack.venue.console_url, logged_in, seen), daemon=True)
     listening.start()
     try:
         _sample(line, seen, 0)  # the first opens connections and plans
@@ -56,7 +56,7 @@ def _measure(stack: Stack, samples: int) -> list[Result]:
     finally:
         line.close()
     with httpx.Client(base_url=stack.venue.console_url, trust_env=False) as client:
-        bare_ms = [_bare(client) for _ in range(samples)]
+        bare_ms = [bare(client) for _ in range(samples)]
     names = (("p50", 0.5), ("p99", 0.99))
     return [
         Result(
@@ -109,14 +109,14 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, json.loads(line[5:])
 
 
-def _token(stack: Stack) -> str:
+def token(stack: Stack) -> str:
     body = {"name": "operator", "password": stack.venue.password}
     answer = httpx.post(f"{stack.venue.console_url}/api/v1/login", json=body, trust_env=False)
-    token: str = answer.raise_for_status().json()["token"]
-    return token
+    found: str = answer.raise_for_status().json()["token"]
+    return found
 
 
-def _bare(client: httpx.Client) -> float:
+def bare(client: httpx.Client) -> float:
     began = time.perf_counter()
     client.get("/api/v1/health")
     return (time.perf_counter() - began) * 1000

@@ -101,7 +101,12 @@ class Fences:
         except NotAFix:
             return []
         self._put(one.device, before, track)
-        return _events(one.device, one.received_at, told, f"{one.frame_id}.z" if one.frame_id else "")
+        return _events(one.device, one.received_at, told, self._report(one.frame_id))
+
+    def _report(self, frame_id: str) -> str:
+        """Of what a frame tells about the zones: another one than the frame itself, which may come twice, the second
+        time under other zones."""
+        return f"{frame_id.replace('.', '-')}-z{self.plan.version}" if frame_id else ""
 
     def due(self, now: datetime) -> list[Observation]:
         """What came due without a Position."""
@@ -175,7 +180,7 @@ def _fix(one: Observation, body: Position) -> Fix:
     )
 
 
-def _events(device: DeviceId, received_at: datetime, told: Told, frame_id: str) -> list[Observation]:
+def _events(device: DeviceId, received_at: datetime, told: Told, report: str) -> list[Observation]:
     return [
         Observation(
             device=device,
@@ -183,7 +188,7 @@ def _events(device: DeviceId, received_at: datetime, told: Told, frame_id: str) 
             received_at=received_at,
             body=Event(kind=EVENT + crossing.kind, attributes=_said(crossing)),
             zone=ZoneId(crossing.zone),
-            frame_id=f"{frame_id}{number}" if frame_id else "",
+            frame_id=f"{report}.{number}" if report else "",
         )
         for number, crossing in enumerate(told)
     ]

@@ -14,6 +14,7 @@ from edge.contacts import Contacts
 from edge.fences import Drawn, Fences
 from edge.health import Skew, telemetry
 from edge.pipeline import View, view_of
+from edge.reports import Reports
 from edge.rules import acts
 from edge.window import AGAIN_CALM_S, BATCHES_MAX, STALL_S_FIRST, STALL_S_MAX, Window
 from geofences.cells import Cells
@@ -125,10 +126,24 @@ def test_positions_tell_who_enters_and_leaves_and_when_it_came_late() -> None:
     _, rows = pipeline.run(view, found)
     assert told(rows) == [("zone_entered", "west"), ("zone_exited", "west"), ("zone_entered", "east")]
     left = next(one for one in rows if told([one]) == [("zone_exited", "west")])
-    assert isinstance(left.body, Event) and left.frame_id.startswith("f180.z")
+    assert isinstance(left.body, Event) and left.frame_id == "f180-z3.0"
     assert left.body.attributes["zone_version"] == "3" and left.body.attributes["since"].startswith("20")
     _, late = pipeline.run(view, [replace(position(0.001, seconds=120), frame_id="f120")])
     assert told(late) == []
+
+
+def test_a_frame_that_comes_again_under_other_zones_tells_of_them_as_a_report_of_its_own() -> None:
+    fences, first = Fences(), replace(position(0.5), frame_id="f1.0")
+    assert isinstance(first.body, Position)
+    assert fences.seen(first, first.body) == []
+    fences.obey(Drawn(HALVES), NOW)
+    [entered] = fences.seen(first, first.body)
+    assert told([entered]) == [("zone_entered", "east")]
+    reports = Reports(1, 100)
+    assert reports.offer(first.device, first.frame_id)
+    reports.settle()
+    assert not reports.offer(first.device, first.frame_id)
+    assert reports.offer(entered.device, entered.frame_id), "else it would be taken for the frame that came before"
 
 
 def test_what_the_disk_refuses_is_told_again() -> None:
