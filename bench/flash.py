@@ -120,12 +120,14 @@ async def _measure(stack: Stack, names: list[str], quick: bool) -> list[Result]:
     with httpx.Client(base_url=stack.venue.console_url, trust_env=False) as plain:
         bare_s = [bare(plain) / 1000 for _ in range(100)]
     return [
-        *_results("zone drawn → an edge works by it", waits, bare_s, f"{len(names)} agents"),
+        *_results("zone drawn → an edge works by it", waits, bare_s, f"{len(names)} agents", (0.99,)),
         *_results("zone drawn → zone_entered of who is in it", entries, bare_s, "a report each second"),
     ]
 
 
-def _results(name: str, waits: list[float], bare_s: list[float], note: str) -> list[Result]:
+def _results(
+    name: str, waits: list[float], bare_s: list[float], note: str, goals: tuple[float, ...] = ()
+) -> list[Result]:
     return [
         Result(
             name=f"{name}, {label}",
@@ -133,8 +135,8 @@ def _results(name: str, waits: list[float], bare_s: list[float], note: str) -> l
             unit="s",
             limit=percentile(bare_s, share),
             limit_name="bare HTTP round trip",
-            goal=f"≤ {GOAL_S:g} s" if share > 0.5 else "",
-            met=percentile(waits, share) <= GOAL_S if share > 0.5 else None,
+            goal=f"≤ {GOAL_S:g} s" if share in goals else "",
+            met=percentile(waits, share) <= GOAL_S if share in goals else None,
             note=f"{len(waits)} times, {note}",
         )
         for label, share in (("p50", 0.5), ("p99", 0.99))
