@@ -44,7 +44,7 @@ check: setup ## lint and types, in seconds
 bench: setup ## measure; prints a table, and a whole run writes bench/results.json
 	@exec $(BIN)/python -m bench $(ARGS)
 
-soak: setup ## the long fault tests (ten-minute link cut)
+soak: setup ## the long tests: a link cut for ten minutes, a million reports through edge and hub
 	@$(BIN)/python -m pytest -m soak --timeout=1800 $(ARGS)
 
 fuzz: setup ## ten minutes of coverage-guided fuzzing of every decoder, then the property tests fifty times deeper

@@ -83,7 +83,7 @@ class Fences:
             log.warning("track_unreadable", error=str(error))
         self._crowds = Crowds(drawn.plan, self._tracks, since)
         self._moved |= self._tracks.keys()
-        return [one for device, crossing in told for one in _events(DeviceId(device), now, (crossing,), "")]
+        return [one for device, crossing in told for one in events_of(DeviceId(device), now, (crossing,), "")]
 
     def forget(self, device: DeviceId) -> None:
         """It is enrolled no more: nothing comes due for it, and it begins anew if it comes back."""
@@ -97,11 +97,11 @@ class Fences:
         """What a Position tells."""
         before = self._tracks.get(one.device, EMPTY)
         try:
-            track, told = taken(before, checked(_fix(one, body)), self.plan)
+            track, told = taken(before, checked(fix_of(one, body)), self.plan)
         except NotAFix:
             return []
         self._put(one.device, before, track)
-        return _events(one.device, one.received_at, told, self._report(one.frame_id))
+        return events_of(one.device, one.received_at, told, self._report(one.frame_id))
 
     def _report(self, frame_id: str) -> str:
         """Of what a frame tells about the zones: another one than the frame itself, which may come twice, the second
@@ -115,7 +115,7 @@ class Fences:
             if is_due(track, at, self.plan):
                 new, told = until(track, at, self.plan)
                 self._put(device, track, new)
-                found += _events(DeviceId(device), now, told, "")
+                found += events_of(DeviceId(device), now, told, "")
         return [*found, *self._come_to(now)]
 
     def _come_to(self, now: datetime) -> list[Observation]:
@@ -129,7 +129,7 @@ class Fences:
                 told += self._together.moved(device, track.fix, now.timestamp())
         told += self._together.due(now.timestamp())
         self._unkept_together |= bool(told)
-        return [one for device, crossing in told for one in _events(DeviceId(device), now, (crossing,), "")]
+        return [one for device, crossing in told for one in events_of(DeviceId(device), now, (crossing,), "")]
 
     def take_changed(self) -> Changed:
         """The tracks that changed since last asked."""
@@ -168,7 +168,7 @@ class Fences:
         self._changed[device] = (self._changed.get(device, (before, track))[0], track)
 
 
-def _fix(one: Observation, body: Position) -> Fix:
+def fix_of(one: Observation, body: Position) -> Fix:
     speed = body.speed_kmh
     return Fix(
         at=min(one.observed_at, one.received_at).timestamp(),
@@ -180,7 +180,7 @@ def _fix(one: Observation, body: Position) -> Fix:
     )
 
 
-def _events(device: DeviceId, received_at: datetime, told: Told, report: str) -> list[Observation]:
+def events_of(device: DeviceId, received_at: datetime, told: Told, report: str) -> list[Observation]:
     return [
         Observation(
             device=device,

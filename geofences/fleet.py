@@ -116,6 +116,7 @@ class Fleet:
         self._batch = Batch(plan.cells)
         self._reach = Batch(plan.reach.cells) if plan.reach.cells is not None else None
         self._boundaries = Boundaries(plan)
+        self._watched = plan.resting | plan.riding
         rules = plan.rules
         self._enter_m, self._leave_m = np.array(plan.enter_m), np.array(plan.leave_m)
         self._buffer_m = np.array([each.exit_buffer_m for each in rules])
@@ -160,7 +161,7 @@ class Fleet:
         """As geofences.step; None when what came due makes the track one that is taken alone."""
         here, old = self._rows, self._states[row]
         state, told = run(old, float(here.told[row]), here.last.fix(row), now, self._plan)
-        if not state.is_plain:
+        if not self._is_plain(state):
             return None
         self._changed(row, state)
         here.told[row] = now
@@ -173,7 +174,11 @@ class Fleet:
         if row not in self._touched:
             self._touched.add(row)
             self._before[row] = (*self._before[row][1 - BEFORE_MAX :], old)
-        self._states[row], self._rows.due[row], self._rows.plain[row] = state, state.due, state.is_plain
+        self._states[row], self._rows.due[row], self._rows.plain[row] = state, state.due, self._is_plain(state)
+
+    def _is_plain(self, state: State) -> bool:
+        """Nor is it in a zone that came into force since its last fix: there it is to be watched from the next on."""
+        return state.is_plain and self._watched.isdisjoint(state.stays)
 
     def _brought_forward(self, rows: Ints, fixes: Fixes, points: Points) -> None:
         here = self._rows
@@ -201,7 +206,7 @@ class Fleet:
         here.put(row, (*numbers_of(fix), *place, signature, False))
         here.new[row] = False
         here.told[row], here.due[row] = track.told, state.due
-        here.known[row], here.plain[row] = True, state.is_plain
+        here.known[row], here.plain[row] = True, self._is_plain(state)
         here.set_recent(row, track.recent)
         self._states[row], self._before[row] = state, track.before
         if track.suspects:
@@ -314,7 +319,7 @@ class Fleet:
     def _entered(self, row: int, fix: Fix, last: Fix | None, metres: dict[int, float]) -> list[Crossing]:
         last = None if self._rows.new[row] else last
         state, told = settled(self._states[row], metres, fix, last, self._plan)
-        if not state.is_plain or self._plan.resting or self._plan.riding:
+        if not self._is_plain(state):
             state, more = watched(state, fix, last, self._plan)
             told += more
         self._changed(row, state)

@@ -24,6 +24,8 @@ def ridden(known: Ride | None, zone: int, fix: Fix, last: Fix | None, plan: Plan
     corridor = plan.corridors[zone]
     at = _progress(corridor, zone, fix, plan)
     ride = known or Ride(zone, fix.at, at, at, at)
+    if ride.low > ride.high:
+        ride = replace(ride, low=at, high=at, turned=at)
     told: list[Crossing] = []
     ride = _faced(ride, at, corridor)
     if ride.is_wrong and not (known is not None and known.is_wrong):
@@ -42,7 +44,8 @@ def ridden(known: Ride | None, zone: int, fix: Fix, last: Fix | None, plan: Plan
 
 
 def anew(ride: Ride) -> Ride:
-    """Under another plan, whose line may be another one: what was reached and which way it went is not known."""
+    """Under another plan, whose line may be another one: what was reached and which way it went is not known until the
+    next fix."""
     return replace(ride, low=inf, high=-inf, turned=-inf, fixes=0, is_wrong=False)
 
 

@@ -65,13 +65,13 @@ def corridor(chance: random.Random, zone: Zone) -> Corridor:
     return Corridor(line, direction, checkpoints, chance.choice([10, 100]), 50, "Asia/Shanghai")
 
 
-def plans(chance: random.Random, count: int) -> Plan:
+def plans(chance: random.Random, count: int, version: int = 1) -> Plan:
     zones = stars_of_all_sizes(chance, count)
     rules = {each.id: rules_of_all_kinds(chance) for each in zones}
     for each in zones:
         if chance.random() < 0.2:
             rules[each.id] = replace(rules[each.id], corridor=corridor(chance, each))
-    return Plan(Cells(zones), rules, 1, "calm")
+    return Plan(Cells(zones), rules, version, "calm")
 
 
 def walks(chance: random.Random) -> Iterator[tuple[int, Fix]]:
@@ -142,7 +142,7 @@ def test_the_walks_show_every_kind() -> None:
 
 def test_a_new_plan_and_a_posture_in_the_middle() -> None:
     chance = random.Random(9)
-    first, second, heard = plans(chance, 80), plans(chance, 60), list(walks(chance))
+    first, second, heard = plans(chance, 80), plans(chance, 60, 2), list(walks(chance))
     courses = [first, first.in_posture("emergency"), second]
     parts = [heard[:500], heard[500:900], heard[900:]]
     fleet, told, said = Fleet(first), list[Crossing](), list[Crossing]()

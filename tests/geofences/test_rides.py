@@ -168,8 +168,12 @@ def test_late_fixes_end_in_the_same_state_and_tell_nothing_twice() -> None:
 def test_new_version_of_the_line_forgets_how_far_it_was() -> None:
     track, _ = driven([at(0, 100), at(60, 1_400)], truck_road(direction="forward"))
     turned = truck_road(version=2, line=tuple(reversed(LINE)), direction="backward")
-    _, told = driven([at(120, 1_500), at(180, 1_700), at(240, 1_900)], turned, track)
-    assert told == []
+    track, told = driven([at(120, 1_500)], turned, track)
+    assert told == [] and read(kept(track)).fix == track.fix, "and can be kept"
+    assert driven([at(180, 1_700), at(240, 1_900)], turned, track)[1] == []
+    both, _ = driven([at(0, 100), at(60, 1_400)], truck_road())
+    both, _ = driven([at(120, 1_500)], truck_road(version=2), both)
+    assert read(kept(both)).state.rides[0].turned == both.state.rides[0].turned
 
 
 @pytest.mark.parametrize(
