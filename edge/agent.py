@@ -89,6 +89,7 @@ class Agent:
         stack.push_async_callback(self._spool.close)
         stack.push_async_callback(apart, self._actuators.close)
         await self._documents.load()
+        self._intake.forget_others(self._enrolment.devices)
         await self._actuators.look()
         stack.push_async_callback(self._say_goodbye)
         for link in self._links:

@@ -15,15 +15,16 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from devices.observation import DeviceId, Event, Observation, Position, ZoneId
 from geofences.cells import Cells
 from geofences.crowds import Crowds
 from geofences.late import taken
 from geofences.plan import Plan
-from geofences.step import NotAFix, Told, checked, is_due, until
+from geofences.step import NotAFix, Told, carried, checked, is_due, until
 from geofences.together import MovingZone, Proximity, Together
-from geofences.track import Crossing, Fix, Track, kept, read
+from geofences.track import Crossing, Fix, Track, attributes_of, kept, read
 
 KEPT = "track:"
 KEPT_TOGETHER, KEPT_CROWDS = "track:=together", "track:=crowds"  # no device's
@@ -85,6 +86,9 @@ class Fences:
         self._moved |= self._tracks.keys()
         return [one for device, crossing in told for one in events_of(DeviceId(device), now, (crossing,), "")]
 
+    def tracked(self) -> list[DeviceId]:
+        return [DeviceId(device) for device in self._tracks]
+
     def forget(self, device: DeviceId) -> None:
         """It is enrolled no more: nothing comes due for it, and it begins anew if it comes back."""
         if self._tracks.pop(device, None) is not None:
@@ -101,17 +105,17 @@ class Fences:
         except NotAFix:
             return []
         self._put(one.device, before, track)
-        return events_of(one.device, one.received_at, told, self._report(one.frame_id))
-
-    def _report(self, frame_id: str) -> str:
-        """Of what a frame tells about the zones: another one than the frame itself, which may come twice, the second
-        time under other zones."""
-        return f"{frame_id.replace('.', '-')}-z{self.plan.version}" if frame_id else ""
+        return events_of(one.device, one.received_at, told, f"{one.frame_id}.z" if one.frame_id else "")
 
     def due(self, now: datetime) -> list[Observation]:
         """What came due without a Position."""
         at, found = now.timestamp(), []
-        for device, track in list(self._tracks.items()):
+        for device, old in list(self._tracks.items()):
+            track = old
+            if old.key != self.plan.key and old.fix is not None:
+                track, told = carried(old, replace(old.fix, at=at), self.plan)
+                self._put(device, old, track)
+                found += events_of(DeviceId(device), now, told, "")
             if is_due(track, at, self.plan):
                 new, told = until(track, at, self.plan)
                 self._put(device, track, new)
@@ -180,35 +184,18 @@ def fix_of(one: Observation, body: Position) -> Fix:
     )
 
 
-def events_of(device: DeviceId, received_at: datetime, told: Told, report: str) -> list[Observation]:
+def events_of(device: DeviceId, received_at: datetime, told: Told, frame_id: str) -> list[Observation]:
     return [
         Observation(
             device=device,
             observed_at=_time(crossing.at),
             received_at=received_at,
-            body=Event(kind=EVENT + crossing.kind, attributes=_said(crossing)),
+            body=Event(kind=EVENT + crossing.kind, attributes=attributes_of(crossing)),
             zone=ZoneId(crossing.zone),
-            frame_id=f"{report}.{number}" if report else "",
+            frame_id=f"{frame_id}{number}" if frame_id else "",
         )
         for number, crossing in enumerate(told)
     ]
-
-
-def _said(crossing: Crossing) -> dict[str, str]:
-    fix = crossing.fix
-    said = {
-        "since": _time(crossing.since).isoformat(),
-        "zone_version": str(crossing.version),
-        "certainty": f"{crossing.certainty:g}",
-        "why": crossing.why,
-        "longitude": f"{fix.longitude:.7f}",
-        "latitude": f"{fix.latitude:.7f}",
-    }
-    if crossing.start is not None:
-        said |= {"from_longitude": f"{crossing.start.longitude:.7f}", "from_latitude": f"{crossing.start.latitude:.7f}"}
-    if crossing.other:
-        said["other"] = crossing.other
-    return said
 
 
 def _time(at: float) -> datetime:

@@ -17,7 +17,7 @@ Rules
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -109,6 +109,12 @@ class Intake:
             self._strangers.pop(device, None)  # when it is one again, it is named at once
         if over := [one for one in cleared if one is not None]:
             self.say(over)
+
+    def forget_others(self, enrolled: Container[str]) -> None:
+        """Tracks of before the start whose devices are enrolled no more."""
+        for device in self._view.fences.tracked():
+            if device not in enrolled:
+                self._view.fences.forget(device)
 
     def take(self, link: str, results: Sequence[Result], done: Done) -> None:
         now = clock.now()

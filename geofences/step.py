@@ -53,14 +53,14 @@ def checked(fix: Fix) -> Fix:
 def step(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
     """A fix that is newer than the track's last one; an older one changes nothing (geofences.late takes those)."""
     last, state = track.fix, track.state
+    if last is not None and fix.at <= last.at:
+        return track, ()
     place = plan.cells.place(fix.longitude, fix.latitude)
     if last is None or track.key != plan.key:
         track, told = carried(track, fix, plan)
         track, more = _advanced(track, fix, place, plan)
         return track, told + more
     elapsed = fix.at - last.at
-    if elapsed <= 0:
-        return track, ()
     far = max(abs(fix.longitude - last.longitude), abs(fix.latitude - last.latitude))
     if far > elapsed * JUMP_DEGREES_S and is_jump(last, fix, plan):
         return _suspected(track, fix, place, plan)

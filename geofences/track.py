@@ -1,6 +1,7 @@
 """What is known of one tracked person or thing between two fixes. Values only: they are never changed, and they go
 through JSON and back, so that a restart forgets nothing."""
 
+from datetime import UTC, datetime
 from math import inf
 
 import msgspec
@@ -129,6 +130,24 @@ class Track(Struct, frozen=True, gc=False):
     recent: tuple[Fix, ...] = ()
     before: tuple[State, ...] = ()
     suspects: tuple[Fix, ...] = ()
+
+
+def attributes_of(crossing: Crossing) -> dict[str, str]:
+    """What is told of it beside its kind, its zone and its time."""
+    fix = crossing.fix
+    said = {
+        "since": datetime.fromtimestamp(crossing.since, UTC).isoformat(),
+        "zone_version": str(crossing.version),
+        "certainty": f"{crossing.certainty:g}",
+        "why": crossing.why,
+        "longitude": f"{fix.longitude:.7f}",
+        "latitude": f"{fix.latitude:.7f}",
+    }
+    if crossing.start is not None:
+        said |= {"from_longitude": f"{crossing.start.longitude:.7f}", "from_latitude": f"{crossing.start.latitude:.7f}"}
+    if crossing.other:
+        said["other"] = crossing.other
+    return said
 
 
 class _Kept(Struct, frozen=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from hub.api_gate import session_of
 from hub.auth import Auth, Session
 from hub.documents import Documents
 from hub.live import Live
+from hub.reported import Reported
 from hub.store import Store
 
 # (gateway, action, target, value, actor) -> {"nonce", "result", "reason"}; waits a few seconds for the gateway.
@@ -33,6 +34,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     metrics: Callable[[], bytes]
     command: SendCommand
     documents: Documents
+    reported: Reported
     key: Ed25519PrivateKey
     console: Path | None = None
 

@@ -15,6 +15,7 @@ from hub import (
     api_incidents,
     api_live,
     api_problems,
+    api_reported,
     api_series,
     api_session,
     api_sites,
@@ -34,6 +35,7 @@ ROUTERS = (
     api_sites.router,
     api_zones.router,
     api_series.router,  # before the devices: see there
+    api_reported.router,
     api_devices.router,
     api_events.router,
     api_incidents.router,

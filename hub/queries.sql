@@ -446,6 +446,26 @@ ORDER BY gateway;
 -- zones_of_site --
 SELECT zone AS id, purpose, ring, shape, rules FROM zones WHERE site = %(site)s ORDER BY zone;
 
+-- zones_fingerprint --
+-- Another one with each change of the site's zones.
+SELECT coalesce(('x' || left(md5(string_agg(zone || ':' || version || ':' || source, ',' ORDER BY zone)), 7))::bit(28)::int, 0)
+    AS fingerprint
+FROM zones WHERE site = %(site)s;
+
+-- device_reports --
+SELECT site, gateway FROM devices WHERE device = %(device)s;
+
+-- hub_track_lock --
+INSERT INTO hub_tracks (device, track) VALUES (%(device)s, '') ON CONFLICT (device) DO UPDATE SET device = excluded.device
+RETURNING track;
+
+-- hub_tracks_due --
+SELECT t.device, t.track, d.site FROM hub_tracks t JOIN devices d ON d.device = t.device
+WHERE t.due_at <= %(now)s ORDER BY t.due_at LIMIT %(limit)s FOR UPDATE OF t SKIP LOCKED;
+
+-- hub_track_put --
+UPDATE hub_tracks SET track = %(track)s, due_at = %(due_at)s WHERE device = %(device)s;
+
 -- relations_of_site --
 SELECT kind, rules FROM zone_relations WHERE site = %(site)s ORDER BY relation;
 

@@ -38,6 +38,7 @@ from hub.migrations import MigrationError, migrate
 from hub.mqtt import Channel, Outage
 from hub.outbox import Outbox
 from hub.registry import Registry
+from hub.reported import Reported
 from hub.signing import KeyUnusable, hub_key
 from hub.store import Store, StoreError
 
@@ -74,7 +75,9 @@ class Hub:
         self.metrics = Metrics()
         self._outage = Outage()
         self._registry = Registry(self.store)
-        self._outbox = Outbox(self.store, [notify.url for notify in config.notify])
+        self._outbox_urls = tuple(notify.url for notify in config.notify)
+        self._outbox = Outbox(self.store, self._outbox_urls)
+        self._reported = Reported(self.store, self._tell, self._outbox_urls)
         self._key: Ed25519PrivateKey | None = None
         self._socket: socket.socket | None = None
         self._channels: list[Channel] = []
@@ -143,6 +146,7 @@ class Hub:
             self._count(),
             partitions.run(self.store, self._config.database.retention_days),
             seals.run(self.store, self._key),
+            self._reported.run(),
         ]
         tasks = [asyncio.create_task(work) for work in works]
         serving = asyncio.create_task(server.serve(sockets=[self._socket]))
@@ -183,8 +187,7 @@ class Hub:
         return await self._gateways.commands.command(gateway, action, target, value, actor)
 
     def _lane(self, lane: Lane) -> LaneIngest:
-        urls = tuple(notify.url for notify in self._config.notify)
-        told = Told(registry=self._registry, metrics=self.metrics, stored=self._tell, urls=urls)
+        told = Told(registry=self._registry, metrics=self.metrics, stored=self._tell, urls=self._outbox_urls)
         return LaneIngest(lane, self._lane_stores[lane], told)
 
     def _channel(self, lane: Lane, ingest: LaneIngest) -> Channel:
@@ -222,6 +225,7 @@ class Hub:
                 metrics=self.metrics.text,
                 command=self.command,
                 documents=documents,
+                reported=self._reported,
                 key=key,
                 console=CONSOLE if CONSOLE.is_dir() else None,
             )

@@ -46,6 +46,13 @@ CREATE TABLE zone_relations ( -- what tracked things are to each other
     PRIMARY KEY (site, relation)
 );
 
+CREATE TABLE hub_tracks ( -- of devices that report to the hub itself: where each is by its zones
+    device text PRIMARY KEY,
+    track bytea NOT NULL, -- geofences.track.kept
+    due_at timestamptz -- when something is to be told without a report
+) WITH (fillfactor = 70);
+CREATE INDEX hub_tracks_due ON hub_tracks (due_at) WHERE due_at IS NOT NULL;
+
 CREATE TABLE gateways (
     gateway text PRIMARY KEY,
     site text REFERENCES sites,

@@ -17,8 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from devices.documents import Document, sign
-from devices.observation import Alarm, Event, Telemetry
+from devices.observation import Alarm, DeviceId, Event, Telemetry
 from edge import clock
+from edge.fences import KEPT
+from edge.reports import Reports
+from edge.spool_file import SpoolFile
 from simulators.modbus_unit import ModbusUnit
 from tests.conftest import BrokerAddress
 from tests.devices import frames
@@ -174,6 +177,31 @@ async def test_zones_and_commands_of_the_hub_are_obeyed(tmp_path: Path, broker: 
             assert (tmp_path / "siren").read_text() == "0"
             await agent.stop()
     assert "operator" not in "".join(agent.lines)
+
+
+async def test_the_track_of_a_device_that_is_enrolled_no_more_is_forgotten_at_the_start(tmp_path: Path) -> None:
+    config = site.write(tmp_path, broker=NO_BROKER)
+    async with AgentProcess(config) as agent, Device(agent.port("jt808")) as terminal:
+        terminal.send(site.location())
+        await until(lambda: terminal.received, "answered")
+        await agent.stop()
+    assert list(tracks_kept(tmp_path)) == [f"track:{TERMINAL}"]
+    async with AgentProcess(config) as agent:
+        await agent.stop()
+    assert tracks_kept(tmp_path)[f"track:{TERMINAL}"] != "", "it is enrolled"
+    others = [one for one in site.told(tmp_path)["devices"] if one["id"] != TERMINAL]
+    async with AgentProcess(site.write(tmp_path, broker=NO_BROKER, devices=others)) as agent:
+        await agent.stop()
+    assert not any(tracks_kept(tmp_path).values())
+
+
+def tracks_kept(folder: Path) -> dict[str, str]:
+    file = SpoolFile(folder / "state", 1_000_000, 0, Reports(10), DeviceId("gateway:test"))
+    file.open(clock.now())
+    try:
+        return file.all_kept(KEPT)
+    finally:
+        file.close()
 
 
 async def test_metrics_are_served_on_loopback(tmp_path: Path) -> None:

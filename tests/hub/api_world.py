@@ -20,11 +20,12 @@ from gridward.postgres import rows
 from hub.app import Parts, build
 from hub.auth import ensure_first_user
 from hub.documents import Documents
-from hub.ingest_commit import store_parcels
+from hub.ingest_commit import Stored, store_parcels
 from hub.live import Live
 from hub.migrations import migrate
 from hub.parcel import open_parcel
 from hub.registry import Registry
+from hub.reported import Reported
 from hub.store import Store, jsonb
 
 NAME, PASSWORD = "operator", "a long pass phrase"
@@ -47,6 +48,8 @@ class World:
         self.key = Ed25519PrivateKey.generate()
         self.published: list[tuple[str, bytes]] = []
         self.broker_ok = True
+        self.told: list[Stored] = []
+        self.reported = Reported(store, self.told.append)
         self.app: FastAPI = build(
             Parts(
                 store=store,
@@ -56,6 +59,7 @@ class World:
                 health=self.health,
                 metrics=lambda: b"gridward_up 1\n",
                 command=self._command,
+                reported=self.reported,
                 key=self.key,
                 documents=Documents(self.key, lambda *document: self.published.append(document) is None),
                 console=console,

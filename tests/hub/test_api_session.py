@@ -224,7 +224,7 @@ def routes(hub: World) -> list[tuple[str, str]]:
 async def test_every_route_but_health_and_login_needs_a_session(postgres: str) -> None:
     async with world(postgres) as hub, hub.stranger() as stranger:
         wanted = [(method, path) for method, path in routes(hub) if path.startswith("/api/")]
-        assert len(wanted) == 33
+        assert len(wanted) == 34
         for method, path in wanted:
             answer = await stranger.request(method, path, json={} if method == "POST" else None)
             if path in PUBLIC:
