@@ -13,7 +13,8 @@ class Boundaries:
         edges = [plan.edges(zone) for zone in range(len(plan.ids))]
         self._first = np.cumsum([0, *map(len, edges)])
         flat = np.array([number for one in edges for edge in one for number in edge], np.float64).reshape(-1, 4)
-        self._start, self._end = flat[:, :2].copy(), flat[:, 2:].copy()
+        self._ax, self._ay = flat[:, 0].copy(), flat[:, 1].copy()
+        self._run, self._rise = flat[:, 2] - flat[:, 0], flat[:, 3] - flat[:, 1]
         self._scale = plan.scale
 
     def metres(self, longitude: Floats, latitude: Floats, zone: Ints) -> Floats:
@@ -24,12 +25,24 @@ class Boundaries:
         of, edge = spans(first, count)
         east, north = self._per_degree(latitude)
         east, north = east[of], north[of]
-        start, end = self._start[edge], self._end[edge]
-        x, y = (start[:, 0] - longitude[of]) * east, (start[:, 1] - latitude[of]) * north
-        run, rise = (end[:, 0] - start[:, 0]) * east, (end[:, 1] - start[:, 1]) * north
-        along = np.clip(-(x * run + y * rise) / (run * run + rise * rise), 0.0, 1.0)
-        x, y = x + along * run, y + along * rise
-        return np.sqrt(np.minimum.reduceat(x * x + y * y, np.cumsum(count) - count))
+        x, y = self._ax[edge], self._ay[edge]
+        x -= longitude[of]
+        y -= latitude[of]
+        x *= east
+        y *= north
+        run, rise = self._run[edge], self._rise[edge]
+        run *= east
+        rise *= north
+        along = -(x * run + y * rise) / (run * run + rise * rise)
+        np.clip(along, 0.0, 1.0, out=along)
+        run *= along
+        rise *= along
+        x += run
+        y += rise
+        x *= x
+        y *= y
+        x += y
+        return np.sqrt(np.minimum.reduceat(x, np.cumsum(count) - count))
 
     def steps_m(self, start: Fixes, end: Fixes) -> Floats:
         """As geofences.metres.distance_m, to a millionth."""

@@ -46,7 +46,8 @@ class Plan:
         self.enter_m = [deviations(each.enter_certainty) for each in self.rules]  # per metre of accuracy
         self.leave_m = [deviations(each.leave_certainty) for each in self.rules]
         self.speed_max = [speed_m_s(each.speed_max_kmh) for each in self.rules]
-        self.scheduled = frozenset(at for at, each in enumerate(self.rules) if each.schedule)
+        self.schedules: dict[int, Schedule] = {at: each.schedule for at, each in enumerate(self.rules) if each.schedule}
+        self.scheduled = frozenset(self.schedules)
         self.limited = frozenset(at for at, limit in enumerate(self.speed_max) if limit < inf)
         self.resting = frozenset(at for at, each in enumerate(self.rules) if each.stopped_s)
         self.corridors = {at: each.corridor for at, each in enumerate(self.rules) if each.corridor}
@@ -110,7 +111,7 @@ class Plan:
             return True
         if rules.postures and self.posture not in rules.postures:
             return False
-        if rules.schedule is not None and not self._is_on(zone, rules.schedule, fix.at):
+        if rules.schedule is not None and not self._span(zone, fix.at)[2]:
             return False
         if rules.levels and fix.level is not None:
             return fix.level in rules.levels
@@ -118,13 +119,17 @@ class Plan:
             return rules.altitude_m[0] <= fix.altitude_m <= rules.altitude_m[1]
         return not (rules.levels or rules.altitude_m) or zone in stays
 
-    def _is_on(self, zone: int, schedule: Schedule, at: float) -> bool:
-        """As the schedule says; what it said last is kept until it changes."""
-        since, until, is_on = self._spans.get(zone, (inf, inf, False))
-        if not since <= at < until:
-            is_on = schedule.is_on(at)
-            self._spans[zone] = at, schedule.next_change(at), is_on
-        return is_on
+    def next_change(self, zone: int, at: float) -> float:
+        """Of a zone that has a schedule: geofences.calendar.Schedule.next_change."""
+        return self._span(zone, at)[1]
+
+    def _span(self, zone: int, at: float) -> tuple[float, float, bool]:
+        """(since, until, whether it is on); what the schedule said last is kept until it changes."""
+        found = self._spans.get(zone)
+        if found is None or not found[0] <= at < found[1]:
+            schedule = self.schedules[zone]
+            found = self._spans[zone] = at, schedule.next_change(at), schedule.is_on(at)
+        return found
 
     def crossable(self, start: tuple[float, float], end: tuple[float, float]) -> set[int]:
         """The zones with an edge in any cell that the line between two places leads through."""

@@ -42,9 +42,10 @@ def looked_at_again(state: State, fix: Fix, plan: Plan) -> Told:
 
 def in_force(members: Mapping[int, float], stays: Mapping[int, float], fix: Fix, plan: Plan) -> dict[int, float]:
     """The members in force, of each group the innermost only, and their parents; since when, as far as in `stays`."""
-    found: set[int] = set()
+    asked = plan.special.intersection(members)
+    found = members.keys() - asked
     groups: dict[str, int] = {}
-    for zone in sorted(members):
+    for zone in sorted(asked):
         rules = plan.rules[zone]
         if not plan.is_in_force(zone, fix, stays):
             continue
@@ -53,7 +54,7 @@ def in_force(members: Mapping[int, float], stays: Mapping[int, float], fix: Fix,
         elif rules.one_of not in groups or rules.rank < plan.rules[groups[rules.one_of]].rank:
             groups[rules.one_of] = zone
     found.update(groups.values())
-    found.update(parent for zone in tuple(found) for parent in plan.parents[zone])
+    found.update(parent for zone in tuple(asked & found) for parent in plan.parents[zone])
     return {zone: stays.get(zone, fix.at) for zone in sorted(found)}
 
 
@@ -180,10 +181,7 @@ def due_after(state: State, at: float, plan: Plan) -> float:
     times = [time for zone in state.timed for time in _times(plan.rules[zone], state.stays[zone], at)]
     times += [until for ride in state.rides for until, _ in runs_out(ride, plan)]
     times += [rest.since + (plan.rules[rest.zone].stopped_s or inf) for rest in state.rests]
-    for zone in _some(plan.scheduled, state.members):
-        schedule = plan.rules[zone].schedule
-        if schedule is not None:
-            times.append(schedule.next_change(at))
+    times += [plan.next_change(zone, at) for zone in plan.scheduled.intersection(state.members)]
     return min((time for time in times if time > at), default=inf)
 
 
