@@ -23,6 +23,7 @@ SiteId = NewType("SiteId", str)
 ZoneId = NewType("ZoneId", str)
 
 TEXT_CHARS_MAX = 500
+LEVEL_MIN, LEVEL_MAX = -20, 300
 TIME_INVALID, BACKLOG = "time_invalid", "backlog"
 NO_ZONE = ZoneId("")
 
@@ -59,7 +60,8 @@ class Alarm(Struct, frozen=True, tag="alarm", kw_only=True):
 
 
 class Position(Struct, frozen=True, tag="position", kw_only=True):
-    """Where the device was. WGS-84 degrees; `fix` is "gnss", "network" (cell or Wi-Fi, approximate) or "fixed"."""
+    """Where the device was. WGS-84 degrees; `fix` is "gnss", "network" (cell or Wi-Fi, approximate) or "fixed".
+    `level`: the floor, when a beacon, a barometer with a reference or a person says so, from -20 to 300."""
 
     longitude: float
     latitude: float
@@ -69,6 +71,7 @@ class Position(Struct, frozen=True, tag="position", kw_only=True):
     speed_kmh: float | None = None
     course_deg: float | None = None
     satellites: int | None = None
+    level: int | None = None
 
 
 Body = Telemetry | Event | Alarm | Position

@@ -179,6 +179,7 @@ def fix_of(one: Observation, body: Position) -> Fix:
         longitude=body.longitude,
         latitude=body.latitude,
         accuracy_m=body.accuracy_m or 0.0,
+        level=body.level,
         altitude_m=body.altitude_m,
         speed_m_s=None if speed is None else speed / 3.6,
     )

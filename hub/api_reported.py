@@ -28,8 +28,7 @@ async def report_positions(device: str, asked: PositionsAsked, parts: Given, ses
     """Of a device of the site file that belongs to no gateway. Answers with what they come to by the site's zones, once
     it is stored. 409: the device belongs to a gateway and reports through that."""
     reports = [
-        Report(each.observed_at, Position(**each.model_dump(exclude={"observed_at", "level"})), each.level)
-        for each in asked.positions
+        Report(each.observed_at, Position(**each.model_dump(exclude={"observed_at"}))) for each in asked.positions
     ]
     try:
         told = await parts.reported.report(device, reports, clock.now())

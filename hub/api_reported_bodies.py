@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
+from devices.observation import LEVEL_MAX, LEVEL_MIN
 from hub.api_body import Asked, Field, Instant, Latitude, Longitude, Told
 
 POSITIONS_MAX = 100
@@ -19,7 +20,7 @@ class PositionAsked(Asked):
     altitude_m: Annotated[float, Field(ge=-500, le=20_000)] | None = None
     speed_kmh: Annotated[float, Field(ge=0, le=1_200)] | None = None
     course_deg: Annotated[float, Field(ge=0, le=360)] | None = None
-    level: Annotated[int, Field(ge=-20, le=300)] | None = None
+    level: Annotated[int, Field(ge=LEVEL_MIN, le=LEVEL_MAX)] | None = None
 
 
 class PositionsAsked(Asked):

@@ -21,7 +21,7 @@ from struct import pack
 
 import msgspec
 
-from devices.observation import Observation, Position, Telemetry
+from devices.observation import LEVEL_MAX, LEVEL_MIN, Observation, Position, Telemetry
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -37,6 +37,7 @@ REAL_MAX = 3.4e38
 _NULL = pack("!i", -1)
 _TELEMETRY_REST = Packer("!iqiqid").pack  # observed_at, received_at, value
 _TIMES = Packer("!iqiq")
+_LEVEL = Packer("!ih").pack
 _PLACE = Packer("!iqiqidid")  # observed_at, received_at, longitude, latitude
 _REAL = Packer("!if")
 _INT64 = Packer("!iq")
@@ -243,7 +244,7 @@ def _series_head(device: str, metric: str, component: str) -> tuple[bytes, tuple
 
 @lru_cache(SERIES_KEPT_MAX)
 def _position_head(device: str) -> bytes:
-    return pack("!h", 11) + _text(device)
+    return pack("!h", 12) + _text(device)
 
 
 @lru_cache(SERIES_KEPT_MAX)
@@ -299,6 +300,7 @@ def _position(held: _Known, observed: int, observation: Observation, body: Posit
             *[_NULL if value is None else _real(_real_of(value)) for value in reals],
             _name(body.fix),
             _name(zone) if zone else _NULL,
+            _NULL if body.level is None else _LEVEL(2, min(max(body.level, LEVEL_MIN), LEVEL_MAX)),
         )
     )
 

@@ -199,7 +199,7 @@ COPY telemetry (device, metric, component, observed_at, received_at, value) FROM
 
 -- positions_copy --
 COPY positions (device, observed_at, received_at, longitude, latitude, altitude_m, accuracy_m, speed_kmh, course_deg,
-    fix, zone) FROM STDIN (FORMAT BINARY);
+    fix, zone, level) FROM STDIN (FORMAT BINARY);
 
 -- events_copy --
 COPY events (gateway, epoch, seq, device, class, kind, raised, priority, component, description, attributes, zone,

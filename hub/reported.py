@@ -52,11 +52,10 @@ class UnknownDevice(CannotReport):
 
 
 class Report(Struct, frozen=True):
-    """Where a device was. `level`: the floor, when a beacon or a person says so."""
+    """Where a device was."""
 
     observed_at: datetime
     position: Position
-    level: int | None = None
 
 
 class Reported:
@@ -178,7 +177,7 @@ def _fix(report: Report, now: datetime) -> Fix:
         longitude=place.longitude,
         latitude=place.latitude,
         accuracy_m=place.accuracy_m or 0.0,
-        level=report.level,
+        level=place.level,
         altitude_m=place.altitude_m,
         speed_m_s=None if place.speed_kmh is None else place.speed_kmh / 3.6,
     )

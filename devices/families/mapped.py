@@ -27,6 +27,8 @@ from devices.family import Example, Message, MessageFamily
 from devices.json_text import clean, read_json
 from devices.local_time import hour_of_doubt, observed
 from devices.observation import (
+    LEVEL_MAX,
+    LEVEL_MIN,
     Alarm,
     Body,
     DeviceId,
@@ -262,7 +264,15 @@ def _place(table: Table, reading: Any) -> Position | None:
     )
     if longitude is None or latitude is None or not (longitude or latitude):
         return None
-    return Position(longitude=longitude, latitude=latitude) if abs(longitude) <= 180 and abs(latitude) <= 90 else None
+    if not (abs(longitude) <= 180 and abs(latitude) <= 90):
+        return None
+    return Position(longitude=longitude, latitude=latitude, level=_level(table, reading))
+
+
+def _level(table: Table, reading: Any) -> int | None:
+    """A whole number of floors that a building may have."""
+    found = _number(_get(table, reading, table.level), table.decimal_comma) if table.level else None
+    return int(found) if found is not None and found == int(found) and LEVEL_MIN <= found <= LEVEL_MAX else None
 
 
 _EXAMPLE_TABLE = {

@@ -128,6 +128,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     time_zone: str = "UTC"
     longitude: str = ""
     latitude: str = ""
+    level: str = ""
     when: dict[str, Scalar] = {}
     values: tuple[Value, ...] = ()
     alarms: tuple[Condition, ...] = ()
@@ -169,6 +170,8 @@ def _problem(table: Table) -> str:
         return f"time_format: {table.time_format!r} does not tell a whole date and time"
     if bool(table.longitude) != bool(table.latitude):
         return "longitude and latitude are both given or neither"
+    if table.level and not table.longitude:
+        return "level belongs to a position: give longitude and latitude, too"
     if not all(LEVEL.match(level) for level in table.channel.removesuffix("#").split("/")):
         return f"channel: {table.channel!r} is no filter: + and # stand for whole levels, # at the end only"
     if len(table.values) + len(table.alarms) + len(table.states) > ROWS_MAX:

@@ -205,6 +205,7 @@ CREATE TABLE positions (
     course_deg real,
     fix text NOT NULL,
     zone text,
+    level smallint, -- floor
     committed_at timestamptz NOT NULL DEFAULT now()
 );
 SELECT pg_temp.make_series('positions', '1 day');

@@ -178,6 +178,7 @@ bodies = st.one_of(
         speed_kmh=maybe,
         course_deg=maybe,
         satellites=st.none() | st.integers(0, 255),
+        level=st.none() | st.integers(-20, 300),
     ),
 )
 observations = st.builds(

@@ -175,6 +175,11 @@ def test_positions() -> None:
         ({"y": 1}, [Telemetry({})]),
     ):
         assert bodies(session(table).receive(message(reading), NOW)) == places
+    floors = {2: 2, "-1": -1, 2.5: None, 4_000: None, "second": None, None: None}
+    for said, level in floors.items():
+        reading = {"x": 120.25, "y": 30.5, "floor": said}
+        expected = [Position(longitude=120.25, latitude=30.5, level=level)]
+        assert bodies(session(table | {"level": "floor"}).receive(message(reading), NOW)) == expected
 
 
 def test_the_first_table_that_fits_reads() -> None:
@@ -202,6 +207,7 @@ def test_the_first_table_that_fits_reads() -> None:
         ({"device": "a", "time_format": "%Q"}, "does not tell a whole date"),
         ({"device": "a", "time_zone": "Mars"}, "time_zone: no time zone 'Mars'"),
         ({"device": "a", "longitude": "x"}, "longitude and latitude"),
+        ({"device": "a", "level": "x"}, "level belongs to a position"),
         ({"device": "a", "channel": "a/b#/c"}, "channel: 'a/b#/c' is no filter"),
         ({"device": "a", "values": [{"at": "", "metric": "co_ppm"}]}, "values 1: at is empty"),
         ({"device": "a", "values": [{"at": "x", "metric": "warmth"}]}, "values 1: metric: 'warmth' is none"),

@@ -176,6 +176,14 @@ def test_a_device_that_is_withdrawn_loses_its_track() -> None:
     assert told(fences.seen(again, again.body)) == [("zone_entered", "east")]
 
 
+def test_a_beacon_says_the_floor() -> None:
+    fences = Fences(Plan(Cells([half("east", 0)]), {"east": Rules(levels=(2,))}, 1))
+    for seconds, level, expected in ((0, None, []), (10, 1, []), (20, 2, ["zone_entered"]), (30, None, [])):
+        one = position(0.5, seconds=seconds)
+        assert isinstance(one.body, Position)
+        assert [kind for kind, _ in told(fences.seen(one, replace(one.body, level=level)))] == expected
+
+
 def test_time_tells_without_a_position() -> None:
     fences, first = Fences(Plan(Cells([half("east", 0)]), {"east": Rules(overstayed_s=60)}, 1)), position(0.5)
     assert isinstance(first.body, Position)

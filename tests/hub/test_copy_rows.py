@@ -70,7 +70,8 @@ def load(connection: psycopg.Connection, table: str, columns: str, *pieces: byte
 
 TELEMETRY = "device, metric, component, observed_at, received_at, value"
 POSITIONS = (
-    "device, observed_at, received_at, longitude, latitude, altitude_m, accuracy_m, speed_kmh, course_deg, fix, zone"
+    "device, observed_at, received_at, longitude, latitude, altitude_m, accuracy_m, speed_kmh, course_deg, fix, zone,"
+    " level"
 )
 EVENTS = (
     "gateway, epoch, seq, device, class, kind, raised, priority, component, description, attributes, zone, "
@@ -92,15 +93,17 @@ def test_telemetry_round_trip(tables, names, value, at) -> None:
     place=st.tuples(st.floats(-180, 180), st.floats(-90, 90)),
     fix=HOSTILE,
     zone=HOSTILE,
+    level=st.none() | st.integers(-40_000, 40_000),
 )
-def test_position_round_trip(tables, reals, place, fix, zone) -> None:
+def test_position_round_trip(tables, reals, place, fix, zone, level) -> None:  # noqa: PLR0917 - drawn by hypothesis
     altitude, accuracy, speed, course = reals
     body = Position(
         longitude=place[0], latitude=place[1], fix=fix, altitude_m=altitude, accuracy_m=accuracy, speed_kmh=speed,
-        course_deg=course,
+        course_deg=course, level=level,
     )  # fmt: skip
+    floor = None if level is None else min(max(level, -20), 300)
     packed = pack_series([(1, observation(body, zone=zone))])
-    expected = ("watch:1", AT, AT, *place, *reals, name_of(fix), name_of(zone) if zone else None)
+    expected = ("watch:1", AT, AT, *place, *reals, name_of(fix), name_of(zone) if zone else None, floor)
     assert load(tables, "positions", POSITIONS, packed.positions) == [expected]
 
 
