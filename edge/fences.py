@@ -11,6 +11,7 @@ Rules
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 
 import msgspec
 import structlog
@@ -28,6 +29,7 @@ from geofences.track import Crossing, Fix, Track, attributes_of, kept, read
 
 KEPT = "track:"
 KEPT_TOGETHER, KEPT_CROWDS = "track:=together", "track:=crowds"  # no device's
+AT_ONCE_MAX = 500  # tracks, so that nothing waits long for them: they take 10 ms
 NO_ZONES = Plan(Cells(()), {}, 0)
 EVENT = "zone_"
 EMPTY = Track()
@@ -52,7 +54,7 @@ class Fences:
         self._tracks: dict[str, Track] = {}  # by device
         self._changed: Changed = {}
         self._unkept: set[str] = set()
-        self._moved: set[str] = set()  # since it was looked at what several come to
+        self._moved: dict[str, None] = {}  # since it was looked at what several come to, the longest first
         self._crowds = Crowds(plan, {}, {})
         self._together = Together()
         self._stored: dict[str, str] = {}  # of these two, until there are rules to read them by
@@ -83,7 +85,7 @@ class Fences:
         except msgspec.MsgspecError as error:
             log.warning("track_unreadable", error=str(error))
         self._crowds = Crowds(drawn.plan, self._tracks, since)
-        self._moved |= self._tracks.keys()
+        self._moved |= dict.fromkeys(self._tracks)
         return [one for device, crossing in told for one in events_of(DeviceId(device), now, (crossing,), "")]
 
     def tracked(self) -> list[DeviceId]:
@@ -109,10 +111,11 @@ class Fences:
 
     def due(self, now: datetime) -> list[Observation]:
         """What came due without a Position."""
-        at, found = now.timestamp(), []
+        at, found, left = now.timestamp(), [], AT_ONCE_MAX
         for device, old in list(self._tracks.items()):
             track = old
-            if old.key != self.plan.key and old.fix is not None:
+            if left and old.key != self.plan.key and old.fix is not None:
+                left -= 1
                 track, told = carried(old, replace(old.fix, at=at), self.plan)
                 self._put(device, old, track)
                 found += events_of(DeviceId(device), now, told, "")
@@ -124,10 +127,12 @@ class Fences:
 
     def _come_to(self, now: datetime) -> list[Observation]:
         """What several devices come to, by where each was last."""
-        moved, self._moved = self._moved, set()
         told: list[tuple[str, Crossing]] = []
-        for device in sorted(moved & self._tracks.keys()):
-            track = self._tracks[device]
+        for device in list(islice(self._moved, AT_ONCE_MAX)):
+            del self._moved[device]
+            track = self._tracks.get(device)
+            if track is None:
+                continue
             told += [(device, crossing) for crossing in self._crowds.moved(device, track)]
             if track.fix is not None:
                 told += self._together.moved(device, track.fix, now.timestamp())
@@ -168,7 +173,7 @@ class Fences:
     def _put(self, device: str, before: Track, track: Track) -> None:
         self._tracks[device] = track
         self._unkept.add(device)
-        self._moved.add(device)
+        self._moved[device] = None
         self._changed[device] = (self._changed.get(device, (before, track))[0], track)
 
 

@@ -11,7 +11,7 @@ from devices.observation import NO_ZONE, DeviceId, Event, Observation, Position,
 from edge import pipeline
 from edge.config import Actuate, Component, Device, Rule, When
 from edge.contacts import Contacts
-from edge.fences import Drawn, Fences
+from edge.fences import AT_ONCE_MAX, Drawn, Fences
 from edge.health import Skew, telemetry
 from edge.pipeline import View, view_of
 from edge.rules import acts
@@ -210,6 +210,20 @@ def test_time_tells_after_a_restart_and_under_other_zones_too() -> None:
     again.obey(Drawn(Plan(Cells([half("west", -1)]), {}, 3)), NOW)
     [gone] = again.due(NOW + timedelta(seconds=100))
     assert told([gone]) == [("zone_exited", "east")] and gone.observed_at == NOW + timedelta(seconds=100)
+
+
+def test_many_tracks_are_brought_under_other_zones_a_part_at_a_time() -> None:
+    fences, count = (
+        Fences(Plan(Cells([half("east", 0)]), {"east": Rules(lost_s=60, count_max=1)}, 1)),
+        AT_ONCE_MAX + 100,
+    )
+    for number in range(count):
+        one = position(0.5, f"watch:{number}")
+        assert isinstance(one.body, Position)
+        fences.seen(one, one.body)
+    fences.obey(Drawn(Plan(Cells([half("east", 0)]), {"east": Rules(lost_s=60)}, 2)), NOW)
+    lost = [len(fences.due(NOW + timedelta(seconds=61 + number))) for number in range(3)]
+    assert lost == [AT_ONCE_MAX, 100, 0]
 
 
 def test_an_older_position_after_a_restart_changes_nothing() -> None:
