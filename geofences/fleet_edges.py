@@ -1,18 +1,25 @@
 """How far many places are from the boundaries of zones: geofences.metres.boundary_m for pairs, by numpy, digit by digit
 the same."""
 
+from array import array
+
 import numpy as np
 
 from geofences.batch import Floats, Ints, spans
+from geofences.cells_build import edges_of
 from geofences.fleet_columns import Fixes
 from geofences.plan import Plan
 
 
 class Boundaries:
     def __init__(self, plan: Plan) -> None:
-        edges = [plan.edges(zone) for zone in range(len(plan.ids))]
-        self._first = np.cumsum([0, *map(len, edges)])
-        flat = np.array([number for one in edges for edge in one for number in edge], np.float64).reshape(-1, 4)
+        numbers, ends = array("d"), [0]
+        for at, zone in enumerate(plan.cells.zones):
+            for edge in edges_of(zone, at, plan.cells.east_of_seam):
+                numbers.extend(edge[:4])
+            ends.append(len(numbers) // 4)
+        self._first = np.array(ends)
+        flat = np.frombuffer(numbers, np.float64).reshape(-1, 4)
         self._ax, self._ay = flat[:, 0].copy(), flat[:, 1].copy()
         self._run, self._rise = flat[:, 2] - flat[:, 0], flat[:, 3] - flat[:, 1]
         self._scale = plan.scale

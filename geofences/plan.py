@@ -20,6 +20,7 @@ from geofences.track import Fix
 from geofences.zones import LATITUDE_MAX, LONGITUDE_MAX, ZoneError
 
 PARENTS_MAX = 8
+EDGES_KEPT_MAX = 2_000  # zones whose edges are remembered: a city's would be 60 MB
 SMALLEST_MAX = 10_000  # sets of zones whose smallest is remembered
 NO_PLAN = (0, "")
 
@@ -78,6 +79,8 @@ class Plan:
         """Of a zone, in degrees as the cells see them."""
         found = self._edges.get(at)
         if found is None:
+            if len(self._edges) >= EDGES_KEPT_MAX:
+                self._edges.clear()
             edges = edges_of(self.cells.zones[at], at, self.cells.east_of_seam)
             found = self._edges[at] = tuple((edge.ax, edge.ay, edge.bx, edge.by) for edge in edges)
         return found

@@ -25,10 +25,10 @@ RINGS = 3
 
 def plan(cells: Cells, world: World) -> Plan:
     """Certainty and buffer everywhere; a third have a dwell, a tenth a schedule, a tenth are in sets of rings."""
-    return Plan(cells, {fence_id(number): _rules(number) for number in range(len(world.fences))})
+    return Plan(cells, {fence_id(number): rules_of(number) for number in range(len(world.fences))})
 
 
-def _rules(number: int) -> Rules:
+def rules_of(number: int) -> Rules:
     return Rules(
         enter_certainty=ENTER_CERTAINTY,
         leave_certainty=LEAVE_CERTAINTY,

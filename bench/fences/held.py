@@ -1,4 +1,5 @@
-"""Memory of a process that holds fences compiled and a track of each mover, over that of the bare interpreter."""
+"""Memory of a process that holds fences with their rules and a fleet with a track of each mover, over that of the bare
+interpreter."""
 
 import subprocess
 import sys
@@ -14,15 +15,26 @@ BARE = "import sys; print(flush=True); sys.stdin.read()"
 HOLDING = (
     """
 import sys, msgspec
-from geofences.batch import Batch
+import numpy as np
+from bench.fences.full import rules_of
+from bench.fences.world import fence_id
 from geofences.cells import Cells
+from geofences.fleet import Fleet
+from geofences.fleet_columns import fixes_of
+from geofences.plan import Plan
+from geofences.track import Fix
 from geofences.zones import zone
 with open(sys.argv[1], "rb") as lines:
-    cells = Cells(zone(f"{number:06d}", msgspec.json.decode(line)) for number, line in enumerate(lines))
-batch = Batch(cells)
+    cells = Cells(zone(fence_id(number), msgspec.json.decode(line)) for number, line in enumerate(lines))
+fleet = Fleet(Plan(cells, {zone.id: rules_of(number) for number, zone in enumerate(cells.zones)}))
 with open(sys.argv[2], "rb") as lines:
-    tracks = [cells.place(*msgspec.json.decode(line)) for line in lines]
-tracks = [(place, cells.holding(place)) for place in tracks]
+    places = [msgspec.json.decode(line) for line in lines]
+for at in range(2):
+    for first in range(0, len(places), 500):
+        rows = np.array([fleet.add() for _ in places[first:first + 500]]) if not at else rows_of[first]
+        if not at:
+            rows_of = {**(rows_of if first else {}), first: rows}
+        fleet.take(rows, fixes_of([Fix(at * 20.0, x, y) for x, y in places[first:first + 500]]))
 """
     + BARE
 )
