@@ -35,7 +35,8 @@ MAY_IMPORT_OTHERS = {
 NO_IO = {"asyncio", "socket", "socketserver", "select", "selectors", "subprocess", "threading", "time", "os", "logging"}
 NO_IO |= {"pathlib", "io", "tempfile", "shutil", "signal", "ssl", "http", "urllib", "sqlite3", "structlog"}
 PURE = re.compile(
-    r"^(geofences/.*|devices/.*|edge/(pipeline|rules|reports|window)\.py|hub/(incidents|correlation|escalation)\.py)$"
+    r"^(geofences/.*|devices/.*|edge/(pipeline|rules|reports|window)\.py"
+    r"|edge/access/(passes|gates|ledger|decision|liveness|walk|measured)\.py|hub/(incidents|correlation|escalation)\.py)$"
 )
 MODELS = {"onnxruntime", "cv2"}  # edge/inference/ is the only place with them
 
