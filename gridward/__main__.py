@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from gridward import clock, devices_app, evidence_app, fence_app
+from gridward import clock, devices_app, evidence_app, fence_app, models_app
 from gridward.processes import ProcessError
 from gridward.refusal import USER_ERROR, refuse
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(devices_app.app, name="devices")
 app.add_typer(fence_app.app, name="fence")
+app.add_typer(models_app.app, name="models")
 FAMILY_ARGUMENT = typer.Argument(
     help="A device family, such as gbt26875 or lorawan.", metavar="FAMILY", show_default=False
 )
