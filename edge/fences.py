@@ -56,6 +56,7 @@ class Fences:
         self._unkept: set[str] = set()
         self._moved: dict[str, None] = {}  # since it was looked at what several come to, the longest first
         self._crowds = Crowds(plan, {}, {})
+        self._compares = False  # whether anything is asked of several
         self._together = Together()
         self._stored: dict[str, str] = {}  # of these two, until there are rules to read them by
         self._unkept_together = False
@@ -85,7 +86,8 @@ class Fences:
         except msgspec.MsgspecError as error:
             log.warning("track_unreadable", error=str(error))
         self._crowds = Crowds(drawn.plan, self._tracks, since)
-        self._moved |= dict.fromkeys(self._tracks)
+        self._compares = bool(self._crowds) or bool(self._together)
+        self._moved = dict.fromkeys(self._tracks) if self._compares else {}
         return [one for device, crossing in told for one in events_of(DeviceId(device), now, (crossing,), "")]
 
     def tracked(self) -> list[DeviceId]:
@@ -173,7 +175,8 @@ class Fences:
     def _put(self, device: str, before: Track, track: Track) -> None:
         self._tracks[device] = track
         self._unkept.add(device)
-        self._moved[device] = None
+        if self._compares:
+            self._moved[device] = None
         self._changed[device] = (self._changed.get(device, (before, track))[0], track)
 
 

@@ -34,6 +34,10 @@ class Crowds:
         for who, track in tracks.items():
             self._count(who, track)
 
+    def __bool__(self) -> bool:
+        """Whether any zone has a limit."""
+        return bool(self._limits)
+
     def count(self, zone: str) -> int:
         return len(self._inside.get(zone, ()))
 

@@ -10,7 +10,7 @@ from math import inf
 from typing import Self
 
 from geofences.calendar import Schedule
-from geofences.cells import Cells, turned
+from geofences.cells import Cells, Place, turned
 from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
 from geofences.metres import Edge as MetreEdge
 from geofences.metres import Scale, scale_at
@@ -58,6 +58,7 @@ class Plan:
         self.lost_s = min((each.lost_s for each in self.rules if each.lost_s), default=inf)
         self.crossed_from_m = min((each.crossed_from_m for each in self.rules if each.crossed_from_m), default=inf)
         self.scale = self._scale()
+        self._place: Place | None = None
         self._smallest: dict[int, str] = {}
         self._spans: dict[int, tuple[float, float, bool]] = {}
         self._edges: dict[int, tuple[MetreEdge, ...]] = {}
@@ -90,7 +91,7 @@ class Plan:
         equal ones the first by id, "" when none does."""
         if not (abs(longitude) <= LONGITUDE_MAX and abs(latitude) <= LATITUDE_MAX):
             return ""
-        place = self.cells.place(longitude, latitude)
+        place = self.place(longitude, latitude)
         found = self._smallest.get(place.signature)
         if found is None:
             if len(self._smallest) >= SMALLEST_MAX:
@@ -99,6 +100,13 @@ class Plan:
             found = min(((zone.area, zone.id) for zone in zones), default=(0.0, ""))[1]
             self._smallest[place.signature] = found
         return found
+
+    def place(self, longitude: float, latitude: float) -> Place:
+        """As the cells see it. The last one is remembered: a position is asked for its zone, and then takes a step."""
+        held = self._place
+        if held is None or held.longitude != longitude or held.latitude != latitude:
+            held = self._place = self.cells.place(longitude, latitude)
+        return held
 
     def seen(self, fix: Fix) -> tuple[float, float]:
         """Its place as the cells and `edges` see it."""

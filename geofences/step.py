@@ -55,7 +55,7 @@ def step(track: Track, fix: Fix, plan: Plan) -> tuple[Track, Told]:
     last, state = track.fix, track.state
     if last is not None and fix.at <= last.at:
         return track, ()
-    place = plan.cells.place(fix.longitude, fix.latitude)
+    place = plan.place(fix.longitude, fix.latitude)
     if last is None or track.key != plan.key:
         track, told = carried(track, fix, plan)
         track, more = _advanced(track, fix, place, plan)
