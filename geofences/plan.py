@@ -20,7 +20,7 @@ from geofences.track import Fix
 from geofences.zones import LATITUDE_MAX, LONGITUDE_MAX, ZoneError
 
 PARENTS_MAX = 8
-EDGES_KEPT_MAX = 2_000  # zones whose edges are remembered: a city's would be 60 MB
+EDGES_KEPT_MAX = 20_000  # zones whose edges are remembered: of a city they are 60 MB
 SMALLEST_MAX = 10_000  # sets of zones whose smallest is remembered
 NO_PLAN = (0, "")
 
