@@ -109,6 +109,8 @@ class Fences:
         except NotAFix:
             return []
         self._put(one.device, before, track)
+        if not told:
+            return []
         return events_of(one.device, one.received_at, told, f"{one.frame_id}.z" if one.frame_id else "")
 
     def due(self, now: datetime) -> list[Observation]:

@@ -42,9 +42,9 @@ class NotAFix(ValueError):
 
 def checked(fix: Fix) -> Fix:
     """Raises NotAFix."""
-    for name in ("at", "longitude", "latitude", "accuracy_m"):
-        if not isfinite(getattr(fix, name)):
-            raise NotAFix(f"{name}: not a number")
+    if not isfinite(fix.at + fix.longitude + fix.latitude + fix.accuracy_m):
+        names = [name for name in ("at", "longitude", "latitude", "accuracy_m") if not isfinite(getattr(fix, name))]
+        raise NotAFix(f"{names[0] if names else 'at'}: not a number")
     if abs(fix.latitude) > 90 or abs(fix.longitude) > 540 or fix.accuracy_m < 0:
         raise NotAFix(f"({fix.longitude:.9g}, {fix.latitude:.9g}) is not on the globe")
     return fix
