@@ -97,7 +97,7 @@ def _rest(old: Sequence[Crossing], new: Sequence[Crossing], track: Track, plan: 
         else:
             told.append(crossing)
     for zone in dict.fromkeys(crossing.zone for crossing in chain(old, new)):
-        entered, exited = had[(zone, "entered")], had[(zone, "exited")] + had[(zone, "left_corridor")]
+        entered, exited = had[(zone, "entered")], had[(zone, "exited")]
         if entered != exited and track.fix is not None:
             kind = "exited" if entered > exited else "entered"
             at = track.fix.at
@@ -106,4 +106,5 @@ def _rest(old: Sequence[Crossing], new: Sequence[Crossing], track: Track, plan: 
 
 
 def _what(crossing: Crossing) -> tuple[str, str]:
-    return crossing.zone, crossing.kind
+    """A corridor is left once, at its end or not."""
+    return crossing.zone, "exited" if crossing.kind == "left_corridor" else crossing.kind

@@ -165,6 +165,14 @@ def test_late_fixes_end_in_the_same_state_and_tell_nothing_twice() -> None:
         assert [ride.visited for ride in track.state.rides] == [("post",)]
 
 
+def test_late_fix_that_shows_another_way_out_tells_of_no_second_leaving() -> None:
+    plan = truck_road()
+    track, told = driven([at(0, 1_500), at(60, 2_950, 60)], plan)
+    assert kinds(told) == [("entered", 0.0), ("exited", 60.0)]
+    track, told = driven([at(30, 1_500, 60)], plan, track)
+    assert kinds(told) == [] and not track.state.stays
+
+
 def test_new_version_of_the_line_forgets_how_far_it_was() -> None:
     track, _ = driven([at(0, 100), at(60, 1_400)], truck_road(direction="forward"))
     turned = truck_road(version=2, line=tuple(reversed(LINE)), direction="backward")
