@@ -10,7 +10,7 @@ Rules
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 
 import msgspec
@@ -18,20 +18,20 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from devices.observation import DeviceId, Event, Observation, Position, ZoneId
+from devices.observation import DeviceId, Observation, Position
+from devices.zone_event import zone_event
 from geofences.cells import Cells
 from geofences.crowds import Crowds
 from geofences.late import taken
 from geofences.plan import Plan
 from geofences.step import NotAFix, Told, carried, checked, is_due, until
 from geofences.together import MovingZone, Proximity, Together
-from geofences.track import Crossing, Fix, Track, attributes_of, kept, read
+from geofences.track import Crossing, Fix, Track, attributes_of, fix_of, kept, read
 
 KEPT = "track:"
 KEPT_TOGETHER, KEPT_CROWDS = "track:=together", "track:=crowds"  # no device's
 AT_ONCE_MAX = 500  # tracks, so that nothing waits long for them: they take 10 ms
 NO_ZONES = Plan(Cells(()), {}, 0)
-EVENT = "zone_"
 EMPTY = Track()
 
 log = structlog.get_logger()
@@ -105,7 +105,7 @@ class Fences:
         """What a Position tells."""
         before = self._tracks.get(one.device, EMPTY)
         try:
-            track, told = taken(before, checked(fix_of(one, body)), self.plan)
+            track, told = taken(before, checked(fix_at(one, body)), self.plan)
         except NotAFix:
             return []
         self._put(one.device, before, track)
@@ -182,32 +182,13 @@ class Fences:
         self._changed[device] = (self._changed.get(device, (before, track))[0], track)
 
 
-def fix_of(one: Observation, body: Position) -> Fix:
-    speed = body.speed_kmh
-    return Fix(
-        at=min(one.observed_at, one.received_at).timestamp(),
-        longitude=body.longitude,
-        latitude=body.latitude,
-        accuracy_m=body.accuracy_m or 0.0,
-        level=body.level,
-        altitude_m=body.altitude_m,
-        speed_m_s=None if speed is None else speed / 3.6,
-    )
+def fix_at(one: Observation, body: Position) -> Fix:
+    """On the device's own time; one in the future is taken as now."""
+    return fix_of(min(one.observed_at, one.received_at).timestamp(), body)
 
 
 def events_of(device: DeviceId, received_at: datetime, told: Told, frame_id: str) -> list[Observation]:
     return [
-        Observation(
-            device=device,
-            observed_at=_time(crossing.at),
-            received_at=received_at,
-            body=Event(kind=EVENT + crossing.kind, attributes=attributes_of(crossing)),
-            zone=ZoneId(crossing.zone),
-            frame_id=f"{frame_id}{number}" if frame_id else "",
-        )
-        for number, crossing in enumerate(told)
+        zone_event(device, each, attributes_of(each), received_at, frame_id=f"{frame_id}{number}" if frame_id else "")
+        for number, each in enumerate(told)
     ]
-
-
-def _time(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)

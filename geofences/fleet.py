@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from geofences.batch import Batch, Flags, Floats, Ints, Points
+from geofences.cells import Cells
 from geofences.fleet_columns import Fixes, Rows, Waits, numbers_of
 from geofences.fleet_edges import Boundaries
 from geofences.late import taken
@@ -40,6 +41,7 @@ class Fleet:
         self._asleep: dict[int, Track] = {}  # those without a fix under this plan
         self._suspects: dict[int, tuple[Fix, ...]] = {}
         self._touched: set[int] = set()  # whose state this round has changed
+        self._cells: Cells | None = None
         self._obey(plan)
 
     def add(self, track: Track | None = None) -> int:
@@ -112,10 +114,10 @@ class Fleet:
         )
 
     def _obey(self, plan: Plan) -> None:
+        if self._cells is not plan.cells:  # another posture has the same
+            self._cells, self._batch, self._boundaries = plan.cells, Batch(plan.cells), Boundaries(plan)
         self._plan = plan
-        self._batch = Batch(plan.cells)
         self._reach = Batch(plan.reach.cells) if plan.reach.cells is not None else None
-        self._boundaries = Boundaries(plan)
         self._watched = plan.resting | plan.riding
         rules = plan.rules
         self._enter_m, self._leave_m = np.array(plan.enter_m), np.array(plan.leave_m)

@@ -13,7 +13,7 @@ from geofences.calendar import Schedule
 from geofences.cells import Cells, Place, turned
 from geofences.cells_build import Edge, columns_of, edges_of, unwrapped
 from geofences.metres import Edge as MetreEdge
-from geofences.metres import Scale, scale_at
+from geofences.metres import Scale, along_m, scale_at
 from geofences.reach import Reach
 from geofences.rules import NO_RULES, Corridor, Rules, deviations, mistake, speed_m_s
 from geofences.track import Fix
@@ -40,7 +40,7 @@ class Plan:
         for zone_id, each in zip(self.ids, self.rules, strict=True):
             if wrong := mistake(each):
                 raise ZoneError(f"zone {zone_id}: rules.{wrong}")
-        self.parents = parents_of(self.ids, self.rules)
+        self.parents = parents_of(self.ids, [each.parent for each in self.rules])
         self.special = frozenset(at for at, each in enumerate(self.rules) if each.is_conditional or each.parent)
         self.timed = frozenset(at for at, each in enumerate(self.rules) if each.first_told_s < inf)
         self.floored = frozenset(at for at, each in enumerate(self.rules) if each.levels or each.altitude_m)
@@ -58,6 +58,7 @@ class Plan:
         self.lost_s = min((each.lost_s for each in self.rules if each.lost_s), default=inf)
         self.crossed_from_m = min((each.crossed_from_m for each in self.rules if each.crossed_from_m), default=inf)
         self.scale = self._scale()
+        self.marks = {at: self._marks(at) for at in self.riding}  # zone -> checkpoint -> metres along its line
         self._place: Place | None = None
         self._smallest: dict[int, str] = {}
         self._spans: dict[int, tuple[float, float, bool]] = {}
@@ -163,6 +164,11 @@ class Plan:
         places = [self.seen_at(*place) for place in corridor.line]
         return tuple((*one, *other) for one, other in pairwise(places) if one != other)
 
+    def _marks(self, at: int) -> dict[str, float]:
+        line = self.lines[at]
+        places = {each.name: self.seen_at(*each.at) for each in self.corridors[at].checkpoints}
+        return {name: along_m(self.scale, line, *place) for name, place in places.items()}
+
     def _scale(self) -> Scale:
         boxes = [zone.box for zone in self.cells.zones]
         if not boxes:
@@ -170,15 +176,16 @@ class Plan:
         return scale_at((min(box.south for box in boxes) + max(box.north for box in boxes)) / 2)
 
 
-def parents_of(ids: Sequence[str], rules: Sequence[Rules]) -> list[tuple[int, ...]]:
-    """Of each zone its parent, that one's parent, and so on. Raises ZoneError."""
+def parents_of(ids: Sequence[str], named: Sequence[str]) -> list[tuple[int, ...]]:
+    """Of each zone its parent, that one's parent, and so on; `named`: the id of each one's own, "" for none. Raises
+    ZoneError."""
     index = {zone_id: at for at, zone_id in enumerate(ids)}
-    return [_parents(at, ids, rules, index) for at in range(len(ids))]
+    return [_parents(at, ids, named, index) for at in range(len(ids))]
 
 
-def _parents(at: int, ids: Sequence[str], rules: Sequence[Rules], index: Mapping[str, int]) -> tuple[int, ...]:
+def _parents(at: int, ids: Sequence[str], named: Sequence[str], index: Mapping[str, int]) -> tuple[int, ...]:
     found: list[int] = []
-    while parent := rules[found[-1] if found else at].parent:
+    while parent := named[found[-1] if found else at]:
         if parent not in index:
             raise ZoneError(f"zone {ids[at]}: rules.parent: {parent} is not there")
         if index[parent] in (at, *found) or len(found) == PARENTS_MAX:

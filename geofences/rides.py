@@ -66,7 +66,10 @@ def is_at_end(zone: int, fix: Fix, plan: Plan) -> bool:
 
 
 def _progress(corridor: Corridor, zone: int, fix: Fix, plan: Plan) -> float:
-    metres = along_m(plan.scale, plan.lines[zone], *plan.seen(fix))
+    return _directed(corridor, along_m(plan.scale, plan.lines[zone], *plan.seen(fix)))
+
+
+def _directed(corridor: Corridor, metres: float) -> float:
     return -metres if corridor.direction == "backward" else metres
 
 
@@ -109,8 +112,7 @@ def _passed_by(ride: Ride, corridor: Corridor, zone: int, fix: Fix, plan: Plan) 
     for each in corridor.checkpoints:
         if each.name in ride.visited or each.name in ride.missed or _window(each, ride.since, corridor)[1] <= fix.at:
             continue
-        place = along_m(plan.scale, plan.lines[zone], *plan.seen_at(*each.at))
-        place = -place if corridor.direction == "backward" else place
+        place = _directed(corridor, plan.marks[zone][each.name])
         beyond = each.radius_m + PASSED_M
         if ride.low < place - beyond and ride.high > place + beyond:
             yield each

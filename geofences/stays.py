@@ -135,7 +135,7 @@ def watched(state: State, fix: Fix, last: Fix | None, plan: Plan) -> Told:
                 told.append(Crossing("too_fast", plan.ids[zone], plan.version, fix.at, fix.at, fix, last, 1.0, why))
         if fast != state.fast:
             state = replace(state, fast=fast, made_at=fix.at)
-    if state.nearing or plan.reach.is_near(fix.longitude, fix.latitude):
+    if state.nearing or plan.reach.is_asked:
         nearing, more = approached(state, fix, last, plan)
         told += more
         if nearing != state.nearing:

@@ -3,6 +3,7 @@ through JSON and back, so that a restart forgets nothing."""
 
 from datetime import UTC, datetime
 from math import inf
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +28,37 @@ class Fix(Struct, frozen=True, gc=False):
     @property
     def place(self) -> tuple[float, float]:
         return self.longitude, self.latitude
+
+
+class Reported(Protocol):
+    """A position as devices report it: degrees, metres, km/h; None where it is not known."""
+
+    @property
+    def longitude(self) -> float: ...
+    @property
+    def latitude(self) -> float: ...
+    @property
+    def accuracy_m(self) -> float | None: ...
+    @property
+    def level(self) -> int | None: ...
+    @property
+    def altitude_m(self) -> float | None: ...
+    @property
+    def speed_kmh(self) -> float | None: ...
+
+
+def fix_of(at: float, place: Reported) -> Fix:
+    """`at`: seconds since 1970."""
+    speed = place.speed_kmh
+    return Fix(
+        at,
+        place.longitude,
+        place.latitude,
+        place.accuracy_m or 0.0,
+        place.level,
+        place.altitude_m,
+        None if speed is None else speed / 3.6,
+    )
 
 
 class Crossing(Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ the scene through the engine that edges and hubs use.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -61,13 +62,13 @@ class Scene(Struct, frozen=True, kw_only=True):
     circles: tuple[tuple[str, float], ...] = ()
 
 
-def ruled(**rules: object) -> tuple[Drawn, ...]:
+def ruled(**rules: Any) -> tuple[Drawn, ...]:
     """The hall with these rules."""
-    return (Drawn("hall", HALL, Rules(**rules)),)  # type: ignore[arg-type]
+    return (Drawn("hall", HALL, Rules(**rules)),)
 
 
-def _road(**rules: object) -> tuple[Drawn, ...]:
-    corridor = Corridor(tuple(map(to_degrees, ROAD)), end_m=40.0, **rules)  # type: ignore[arg-type]
+def _road(**rules: Any) -> tuple[Drawn, ...]:
+    corridor = Corridor(tuple(map(to_degrees, ROAD)), end_m=40.0, **rules)
     return (Drawn("road", ALONG_ROAD, Rules(corridor=corridor)),)
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from devices.observation import Position
+from devices.zone_event import PREFIX
 from geofences.track import Crossing
 from hub import clock
 from hub.api_document import problems
@@ -42,4 +43,4 @@ async def report_positions(device: str, asked: PositionsAsked, parts: Given, ses
 
 def _event(crossing: Crossing) -> dict[str, object]:
     at = datetime.fromtimestamp(crossing.at, UTC)
-    return {"kind": f"zone_{crossing.kind}", "zone": crossing.zone, "at": at, "why": crossing.why}
+    return {"kind": PREFIX + crossing.kind, "zone": crossing.zone, "at": at, "why": crossing.why}

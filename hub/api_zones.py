@@ -57,8 +57,8 @@ async def zone(site: str, zone: ZoneName, parts: Given) -> Response:
 @router.put(
     "/sites/{site}/zones/{zone}", response_model=ZoneDetail, responses=problems(400, 403, 404, 409, 412, 413, 428)
 )
-async def draw_zone(  # noqa: PLR0917 - what FastAPI fills in
-    site: str, zone: ZoneName, asked: ZoneAsked, parts: Given, session: Whose, if_match: LookedAt = None
+async def draw_zone(
+    site: str, zone: ZoneName, asked: ZoneAsked, parts: Given, session: Whose, *, if_match: LookedAt = None
 ) -> Response:
     """Draw a zone, or change it: then If-Match names the version looked at. Every gateway of the site is told at once,
     and works by it within a second or two when it is online. 412: somebody else has changed it."""
@@ -89,8 +89,8 @@ async def withdraw_zone(site: str, zone: ZoneName, parts: Given, session: Whose,
     response_model=ZoneDetail,
     responses=problems(400, 403, 404, 409, 412, 413, 428),
 )
-async def restore_zone(  # noqa: PLR0917 - what FastAPI fills in
-    site: str, zone: ZoneName, asked: RestoreAsked, parts: Given, session: Whose, if_match: LookedAt = None
+async def restore_zone(
+    site: str, zone: ZoneName, asked: RestoreAsked, parts: Given, session: Whose, *, if_match: LookedAt = None
 ) -> Response:
     """As it was at a version, also when it was withdrawn since; that makes a new version."""
     change = Change(site=site, zone=zone, looked_at=_version(if_match, 0), actor=session.name, now=clock.now())

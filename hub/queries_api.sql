@@ -54,8 +54,8 @@ ORDER BY ring, zone;
 SELECT zone, site, name_zh, name_en, purpose, ring, shape, rules, source, version FROM zones
 WHERE zone = %(zone)s FOR UPDATE;
 
--- zone_rules_of_site --
-SELECT zone, rules FROM zones WHERE site = %(site)s;
+-- zone_parents_of_site --
+SELECT zone, coalesce(rules->>'parent', '') AS parent FROM zones WHERE site = %(site)s;
 
 -- zone_version_newest --
 SELECT coalesce(max(version), 0) AS version FROM zone_steps WHERE site = %(site)s AND zone = %(zone)s;

@@ -20,13 +20,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from devices.envelope import Batch, Lane, encode, topic
-from devices.observation import DeviceId, Event, GatewayId, Observation, Position, ZoneId
+from devices.observation import DeviceId, GatewayId, Observation, Position, ZoneId
+from devices.zone_event import zone_event
 from geofences.cells import Cells
 from geofences.late import taken
 from geofences.plan import Plan
 from geofences.rules import Rules
-from geofences.step import NotAFix, carried, checked, until
-from geofences.track import Crossing, Fix, Track, attributes_of, kept, read
+from geofences.step import carried, checked, until
+from geofences.track import Crossing, Track, attributes_of, fix_of, kept, read
 from geofences.zones import zone
 from hub import clock
 from hub.ingest_commit import Stored, store_parcels
@@ -38,7 +39,6 @@ EPOCH = "reported"
 DUE_EVERY_S = 5.0
 DUE_MAX = 500  # tracks at once
 PLANS_MAX = 16
-EVENT = "zone_"
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class UnknownDevice(CannotReport):
 
 
 class Report(Struct, frozen=True):
-    """Where a device was."""
+    """Where a device was; nobody is in the future."""
 
     observed_at: datetime
     position: Position
@@ -77,7 +77,7 @@ class Reported:
             row = await tx.one("hub_track_lock", device=device)
             track, told = _carried(row["track"], plan, now)
             for each in sorted(reports, key=lambda one: one.observed_at):
-                track, more = taken(track, checked(_fix(each, now)), plan)
+                track, more = taken(track, checked(fix_of(min(each.observed_at, now).timestamp(), each.position)), plan)
                 told += more
             await _put(tx, device, track, plan)
             positions = [_position(device, each, plan, now) for each in reports]
@@ -169,20 +169,6 @@ def _due_at(track: Track, plan: Plan) -> float:
     return min([track.state.due, *(at for at in silences if at > track.told)])
 
 
-def _fix(report: Report, now: datetime) -> Fix:
-    """Nobody is in the future."""
-    place = report.position
-    return Fix(
-        at=min(report.observed_at, now).timestamp(),
-        longitude=place.longitude,
-        latitude=place.latitude,
-        accuracy_m=place.accuracy_m or 0.0,
-        level=place.level,
-        altitude_m=place.altitude_m,
-        speed_m_s=None if place.speed_kmh is None else place.speed_kmh / 3.6,
-    )
-
-
 def _position(device: str, report: Report, plan: Plan, now: datetime) -> Observation:
     place = report.position
     return Observation(
@@ -195,16 +181,4 @@ def _position(device: str, report: Report, plan: Plan, now: datetime) -> Observa
 
 
 def _events(device: str, told: Sequence[Crossing], now: datetime) -> list[Observation]:
-    return [
-        Observation(
-            device=DeviceId(device),
-            observed_at=datetime.fromtimestamp(crossing.at, UTC),
-            received_at=now,
-            body=Event(kind=EVENT + crossing.kind, attributes=attributes_of(crossing)),
-            zone=ZoneId(crossing.zone),
-        )
-        for crossing in told
-    ]
-
-
-__all__ = ["CannotReport", "NotAFix", "Report", "Reported", "UnknownDevice"]
+    return [zone_event(DeviceId(device), crossing, attributes_of(crossing), now) for crossing in told]

@@ -99,11 +99,12 @@ async def withdraw(tx: Transaction, documents: Documents, change: Change) -> Dra
         raise UnknownZone(f"there is no zone {change.zone} in site {change.site}")
     if standing := [row["device"] for row in await tx.rows("zone_in_use", zone=change.zone)]:
         raise CannotChange(f"devices stand in it: {', '.join(standing)}; move them first")
-    others = {row["zone"]: row["rules"].get("parent") for row in await tx.rows("zone_rules_of_site", site=change.site)}
+    others = await _parents(tx, change.site)
     if below := sorted(zone for zone, parent in others.items() if parent == change.zone):
         raise CannotChange(f"it is the parent of {', '.join(below[:3])}; change them first")
     await tx.execute("zone_withdraw", zone=change.zone)
-    return await _stepped(tx, documents, change, "withdraw", before, None)
+    version = await _next_version(tx, change, before)
+    return await _stepped(tx, documents, change, action="withdraw", version=version, before=before, after=None)
 
 
 async def _put(tx: Transaction, documents: Documents, change: Change, after: dict[str, Any], action: str) -> Drawn:
@@ -115,7 +116,7 @@ async def _put(tx: Transaction, documents: Documents, change: Change, after: dic
     columns = after | {"shape": jsonb(after["shape"]), "rules": jsonb(after["rules"])}
     await tx.execute("zone_put", zone=change.zone, site=change.site, version=version, **columns)
     action = action or ("draw" if before is None else "change")
-    return await _stepped(tx, documents, change, action, before, after)
+    return await _stepped(tx, documents, change, action=action, version=version, before=before, after=after)
 
 
 async def _looked_at(tx: Transaction, change: Change) -> Row | None:
@@ -138,25 +139,31 @@ async def _next_version(tx: Transaction, change: Change, before: Row | None) -> 
 
 async def _check_family(tx: Transaction, change: Change, rules: Mapping[str, Any], is_new: bool) -> None:
     """Parents are there and do not go round, with this zone among the others of the site."""
-    others = {row["zone"]: row["rules"] for row in await tx.rows("zone_rules_of_site", site=change.site)}
+    others = await _parents(tx, change.site)
     if is_new and len(others) >= ZONES_MAX:
         raise CannotChange(f"site {change.site} has {ZONES_MAX} zones, which is all there may be")
-    together = others | {change.zone: rules}
+    together = others | {change.zone: rules.get("parent", "")}
     try:
-        parents_of(list(together), [msgspec.convert(each, Rules) for each in together.values()])
+        parents_of(list(together), list(together.values()))
     except ZoneError as error:
         raise Unfit(f"rules: {error}") from None
 
 
-async def _stepped(  # noqa: PLR0917
+async def _parents(tx: Transaction, site: str) -> dict[str, str]:
+    """Of each zone; "" where it has none."""
+    return {row["zone"]: row["parent"] for row in await tx.rows("zone_parents_of_site", site=site)}
+
+
+async def _stepped(
     tx: Transaction,
     documents: Documents,
     change: Change,
+    *,
     action: str,
+    version: int,
     before: Row | None,
     after: dict[str, Any] | None,
 ) -> Drawn:
-    version = await _next_version(tx, change, before)
     old = jsonb({key: before[key] for key in OWN}) if before is not None else None
     new = jsonb(after) if after is not None else None
     who = {"site": change.site, "zone": change.zone, "actor": change.actor, "now": change.now}

@@ -29,12 +29,11 @@ with open(sys.argv[1], "rb") as lines:
 fleet = Fleet(Plan(cells, {zone.id: rules_of(number) for number, zone in enumerate(cells.zones)}))
 with open(sys.argv[2], "rb") as lines:
     places = [msgspec.json.decode(line) for line in lines]
-for at in range(2):
+rows = np.array([fleet.add() for _ in places])
+for at in (0.0, 20.0):
     for first in range(0, len(places), 500):
-        rows = np.array([fleet.add() for _ in places[first:first + 500]]) if not at else rows_of[first]
-        if not at:
-            rows_of = {**(rows_of if first else {}), first: rows}
-        fleet.take(rows, fixes_of([Fix(at * 20.0, x, y) for x, y in places[first:first + 500]]))
+        here = slice(first, first + 500)
+        fleet.take(rows[here], fixes_of([Fix(at, x, y) for x, y in places[here]]))
 """
     + BARE
 )

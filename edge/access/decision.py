@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from edge.access.gates import Gate
 from edge.access.ledger import Ledger, Waiting
-from edge.access.passes import EVERYWHERE, Credential, Pass, Passes
+from edge.access.liveness import Liveness
+from edge.access.passes import EVERYWHERE, Code, Credential, Pass, Passes
 
 Outcome = Literal["allow", "deny", "refer"]
 FaceStatus = Literal[
@@ -33,7 +34,6 @@ FaceStatus = Literal[
     "lookalike",
     "not_checked",
 ]
-Liveness = Literal["live", "spoof", "not_checked"]
 
 CLOCK_BEHIND_S_MAX = 300.0  # the document was issued later than our clock says it is: our clock is wrong
 BAND_WIDTH = 0.1  # of similarity, as told: a score to two digits would help whoever climbs it
@@ -154,15 +154,14 @@ def _gravest(against: list[Against]) -> Against:
 
 def _duress(case: _Case) -> tuple[str, ...]:
     code = _code(case)
-    return ("duress",) if code is not None and code[1] else ()
+    return ("duress",) if code is not None and code.duress else ()
 
 
-def _code(case: _Case) -> tuple[str, bool] | None:
-    """The digest typed and whether it is the one of duress; None when none fits."""
+def _code(case: _Case) -> Code | None:
+    """The one that was typed; None when none of the pass fits."""
     if case.held is None or case.passes is None or not case.attempt.typed:
         return None
-    code = case.passes.code(case.held, case.attempt.typed)
-    return (code.digest, code.duress) if code is not None else None
+    return case.passes.code(case.held, case.attempt.typed)
 
 
 # --- the rules: a case -> what it has against the passage, in the order in which a reason is told -------------------

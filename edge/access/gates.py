@@ -15,7 +15,6 @@ from msgspec import Meta, Struct
 from edge.access.passes import CredentialKind
 from edge.link_config import Name
 
-GATES_MAX = 64
 THRESHOLD_MIN = 0.50  # cosine of SFace
 
 Need = Literal["required", "when_there", "off"]

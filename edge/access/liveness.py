@@ -19,7 +19,6 @@ from msgspec import Struct
 Point = tuple[float, float]
 Landmarks = tuple[Point, Point, Point, Point, Point]
 Side = Literal["left", "right"]
-SIDES: tuple[Side, ...] = ("left", "right")
 
 # By simulation of a head and of its picture, landmarks with an error of 1 pixel, turned by 30 degrees: the affinity
 # leaves 0.07 or more for 99 of 100 heads and 0.044 or less for 99 of 100 pictures while the eyes are 60 pixels apart.
@@ -32,7 +31,7 @@ DEPTH_MIN = 0.055  # of the eye distance, left over by the best affinity: a head
 DEPTH_FLAT = 0.045  # and a picture, the median of its frames
 NARROWED = 0.88  # eye distance over face height, as a share of before: turned by 30 degrees, whatever it is
 
-Verdict = Literal["live", "spoof", "not_checked"]
+Liveness = Literal["live", "spoof", "not_checked"]
 
 
 class Challenge(Struct, frozen=True):
@@ -47,7 +46,7 @@ class Look(Struct, frozen=True):
     landmarks: Landmarks
 
 
-def judge(challenge: Challenge, looks: list[Look]) -> Verdict:
+def judge(challenge: Challenge, looks: list[Look]) -> Liveness:
     """`looks`: the frames with a good face since shortly before it was asked, in order."""
     clear = [one for one in looks if eyes_px(one.landmarks) >= EYES_PX_MIN]
     ahead = [one for one in clear if abs(turn(one.landmarks)) <= AHEAD_MAX]

@@ -20,7 +20,6 @@ from msgspec import Meta, Struct
 
 from geofences.calendar import Schedule, is_time_zone
 
-PASSES = "passes"
 PASSES_MAX = 100_000
 LISTED_MAX = 20_000
 CREDENTIALS_MAX = 16

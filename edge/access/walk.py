@@ -17,7 +17,7 @@ from typing import Literal
 from msgspec import Struct
 
 from edge.access.decision import Face, FaceStatus
-from edge.access.liveness import AHEAD_MAX, Challenge, Landmarks, Look, Side, Verdict, judge, turn
+from edge.access.liveness import AHEAD_MAX, Challenge, Landmarks, Liveness, Look, Side, judge, turn
 
 FRAMES_MIN = 3
 FRAMES_MAX = 120  # kept of one walk; later ones are not looked at
@@ -48,7 +48,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     similarity: float | None = None
     same_as_first: float | None = None
-    passive: Verdict = "not_checked"
+    passive: Liveness = "not_checked"
 
 
 class Walk:
@@ -120,13 +120,13 @@ class Walk:
     def _ahead(self) -> list[Seen]:
         return [seen for _, seen in self._good if abs(turn(seen.landmarks)) <= AHEAD_MAX]
 
-    def _liveness(self) -> Verdict:
+    def _liveness(self) -> Liveness:
         said = [seen.passive for _, seen in self._good]
         spoofs, lives = said.count("spoof"), said.count("live")
-        passive: Verdict = "not_checked"
+        passive: Liveness = "not_checked"
         if spoofs + lives >= FRAMES_MIN:
             passive = "spoof" if spoofs * 2 >= spoofs + lives else "live"
-        active: Verdict = "not_checked"
+        active: Liveness = "not_checked"
         if self._challenge is not None:
             active = judge(self._challenge, [Look(at, seen.landmarks) for at, seen in self._good])
         if "spoof" in {passive, active}:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from devices.observation import DeviceId, Observation, Position
-from edge.fences import Drawn, Fences, events_of, fix_of
+from edge.fences import Drawn, Fences, events_of, fix_at
 from geofences.fleet import Fleet
 from geofences.fleet_columns import fixes_of
 from geofences.plan import Plan
@@ -67,7 +67,7 @@ def reports(chance: random.Random) -> Iterator[Report]:
 
 class Edge:
     def __init__(self, plan: Plan) -> None:
-        self._fences = Fences()
+        self._fences, self._kept = Fences(), dict[str, str]()
         self.obey(plan)
 
     def obey(self, plan: Plan) -> None:
@@ -78,8 +78,7 @@ class Edge:
         return [event for _, one, body in batch for event in self._fences.seen(one, body)]
 
     def restart(self) -> None:
-        stored = self._fences.keeps()
-        self._kept = {**getattr(self, "_kept", {}), **stored}
+        self._kept |= self._fences.keeps()
         self._fences = Fences()
         self._fences.remember(self._kept)
         self._fences.obey(Drawn(self._plan), NOON)
@@ -98,7 +97,7 @@ class Hub:
 
     def take(self, batch: list[Report]) -> list[Observation]:
         rows = np.array([mover for mover, _, _ in batch])
-        told = self._fleet.take(rows, fixes_of([checked(fix_of(one, body)) for _, one, body in batch]))
+        told = self._fleet.take(rows, fixes_of([checked(fix_at(one, body)) for _, one, body in batch]))
         found = []
         for at, crossing in told:
             one = batch[at][1]

@@ -95,7 +95,7 @@ def test_telemetry_round_trip(tables, names, value, at) -> None:
     zone=HOSTILE,
     level=st.none() | st.integers(-40_000, 40_000),
 )
-def test_position_round_trip(tables, reals, place, fix, zone, level) -> None:  # noqa: PLR0917 - drawn by hypothesis
+def test_position_round_trip(tables, reals, place, fix, *, zone, level) -> None:
     altitude, accuracy, speed, course = reals
     body = Position(
         longitude=place[0], latitude=place[1], fix=fix, altitude_m=altitude, accuracy_m=accuracy, speed_kmh=speed,

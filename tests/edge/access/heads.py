@@ -2,6 +2,7 @@
 
 from math import cos, sin
 from random import Random
+from typing import Any
 
 from edge.access.liveness import Landmarks, Point
 
@@ -13,16 +14,17 @@ FOCAL_PX = 700.0
 Solid = tuple[tuple[float, float, float], ...]
 
 
-def seen(  # noqa: PLR0917
-    solid: Solid, yaw: float, random: Random, distance_mm: float = 600.0, noise_px: float = 0.7, roll: float = 0.0
+def seen(
+    solid: Solid, yaw: float, random: Random, *, distance_mm: float = 600.0, noise_px: float = 0.7, roll: float = 0.0
 ) -> Landmarks:
     """Positive `yaw`: the person turns to their own left."""
-    a, b, c, d, e = (_projected(point, yaw, roll, distance_mm, noise_px, random) for point in solid)
+    how: dict[str, Any] = {"yaw": yaw, "roll": roll, "distance_mm": distance_mm, "noise_px": noise_px}
+    a, b, c, d, e = (_projected(point, **how, random=random) for point in solid)
     return a, b, c, d, e
 
 
-def _projected(  # noqa: PLR0917
-    point: tuple[float, float, float], yaw: float, roll: float, distance_mm: float, noise_px: float, random: Random
+def _projected(
+    point: tuple[float, float, float], *, yaw: float, roll: float, distance_mm: float, noise_px: float, random: Random
 ) -> Point:
     x, y, z = point
     x, z = x * cos(yaw) + z * sin(yaw), z * cos(yaw) - x * sin(yaw)

@@ -14,16 +14,17 @@ from edge.access.decision import (
     Decision,
     Face,
     FaceStatus,
-    Liveness,
     band,
     decide,
     settle,
 )
 from edge.access.gates import Gate, Need, mistakes_of
 from edge.access.ledger import Ledger
+from edge.access.liveness import Liveness
 from edge.access.passes import (
     Code,
     Credential,
+    CredentialKind,
     Pass,
     Passes,
     PassesBody,
@@ -41,8 +42,8 @@ GATE = Gate(name="west-gate", zone="core", reads=("card", "qr", "appointment"), 
 SAME = Face("compared", 0.71, "live")
 
 
-def credential(kind: str, text: str) -> Credential:
-    return Credential(kind, digest_of(bytes.fromhex(SALT), kind, canonical(kind, text)))  # type: ignore[arg-type]
+def credential(kind: CredentialKind, text: str) -> Credential:
+    return Credential(kind, digest_of(bytes.fromhex(SALT), kind, canonical(kind, text)))
 
 
 def code(subject: str, text: str, *, duress: bool = False) -> Code:
